@@ -1,0 +1,37 @@
+"""Normalizing flows for TensorFlow: TFP bijectors around Keras 3 networks.
+
+Names are loaded on first use, so that tools which need no TensorFlow, such as
+`python -m tfp_flows.serving.check`, start without it.
+
+Example:
+  >>> from tfp_flows import flows
+  >>> flow = flows.real_nvp(event_shape=(2,), num_steps=2, hidden_units=(8,))
+  >>> flow.sample(3, seed=1).shape
+  TensorShape([3, 2])
+"""
+
+import importlib
+
+__version__ = "0.1.0"
+
+_SUBMODULES = (
+    "bijectors",
+    "distributions",
+    "flows",
+    "networks",
+    "serving",
+    "training",
+)
+__all__ = ["FlowModel", *_SUBMODULES]
+
+
+def __getattr__(name: str):
+    if name == "FlowModel":
+        return importlib.import_module("tfp_flows.training").FlowModel
+    if name in _SUBMODULES:
+        return importlib.import_module(f"tfp_flows.{name}")
+    raise AttributeError(f"module 'tfp_flows' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,29 @@
+"""TFP bijectors around Keras networks; they are given networks, never build them."""
+
+from tfp_flows.bijectors.act_norm import ActNorm, Standardize
+from tfp_flows.bijectors.affine import DiagonalScale, TriangularAffine
+from tfp_flows.bijectors.chain import Chain
+from tfp_flows.bijectors.conditioner import Conditioner
+from tfp_flows.bijectors.coupling import AdditiveCoupling, AffineCoupling, Coupling
+from tfp_flows.bijectors.keras_bijector import KerasBijector
+from tfp_flows.bijectors.multiscale import Multiscale
+from tfp_flows.bijectors.pixels import PixelLogit
+from tfp_flows.bijectors.reversible_block import ReversibleBlock
+from tfp_flows.bijectors.squeeze import Squeeze
+
+__all__ = [
+    "ActNorm",
+    "AdditiveCoupling",
+    "AffineCoupling",
+    "Chain",
+    "Conditioner",
+    "Coupling",
+    "DiagonalScale",
+    "KerasBijector",
+    "Multiscale",
+    "PixelLogit",
+    "ReversibleBlock",
+    "Squeeze",
+    "Standardize",
+    "TriangularAffine",
+]

@@ -1,0 +1,189 @@
+"""Composition that carries the log-det and the context along."""
+
+from collections.abc import Iterator, Sequence
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows.bijectors.keras_bijector import KerasBijector, as_shape
+
+tfb = tfp.bijectors
+
+
+class Chain(KerasBijector):
+    """Composes bijectors, the data side first: `Chain([f, g]).forward(x) = f(g(x))`.
+
+    inverse: y -> f^-1 -> g^-1 -> x, each step giving its value and log-det together
+    log_det: the sum over the steps, in nats
+
+    The order is that of `tfb.Chain`: read the list from left to right and you follow
+    an event from the data to the latent side. Unlike it, the chain passes `context=`
+    to each part that is conditional, checks that neighbours fit, and asks each part
+    once for both value and log-det. TFP's own bijectors are welcome as parts.
+
+    Args:
+      bijectors: parts from the data side to the latent side, at least one.
+      event_shape: shape on the data side; needed only if no part is a `KerasBijector`.
+      name: of the bijector.
+
+    Raises:
+      ValueError: if there are no parts, neighbours do not fit, contexts differ, or the
+        event shape cannot be told.
+
+    Example:
+      >>> from tfp_flows.bijectors import ActNorm
+      >>> chain = Chain([tfb.Exp(), ActNorm((3,))])
+      >>> chain.inverse_log_det_jacobian(tf.ones([5, 3])).shape
+      TensorShape([5])
+    """
+
+    def __init__(
+        self,
+        bijectors: Sequence[tfb.Bijector],
+        event_shape: Sequence[int] | None = None,
+        name: str = "chain",
+    ):
+        parameters = dict(locals())
+        bijectors = list(bijectors)
+        if not bijectors:
+            raise ValueError(f"{name} needs at least one bijector, got none.")
+        shapes = _shapes_between(bijectors, as_shape(event_shape), name)
+        contexts = {context_shape(b) for b in bijectors} - {None}
+        if len(contexts) > 1:
+            raise ValueError(
+                f"{name} needs one context_shape for all its conditional parts, got "
+                f"{sorted(contexts)}."
+            )
+        pair = _pair_ndims(bijectors)
+        super().__init__(
+            shapes[0],
+            latent_shape=shapes[-1],
+            context_shape=next(iter(contexts), None),
+            dtype=_common_dtype(bijectors, name),
+            parameters=parameters,
+            name=name,
+            **({} if pair is None else {"forward_min_event_ndims": pair}),
+        )
+        self._bijectors = bijectors
+        # Event ranks before and after each part; TFP's parts must be told.
+        self._ndims = self._no_dependency([pair or len(s) for s in shapes])
+
+    @property
+    def bijectors(self) -> tuple[tfb.Bijector, ...]:
+        """The parts, the data side first."""
+        return tuple(self._bijectors)
+
+    @property
+    def is_adapted(self) -> bool:
+        """Whether every part is."""
+        return all(getattr(b, "is_adapted", True) for b in self._bijectors)
+
+    def adapt(self, y: tf.Tensor, context: tf.Tensor | None = None) -> None:
+        """Adapts part after part, each on the data as the parts before it give them.
+
+        Args:
+          y: `[N, *event_shape]`.
+          context: `[N, *context_shape]` for a conditional chain.
+        """
+        for part in self._bijectors:
+            kwargs = self._kwargs_for(part, context)
+            if isinstance(part, KerasBijector):
+                part.adapt(y, **kwargs)
+            # Without tf.identity a cached value from before the adaptation comes back.
+            y = part.inverse(tf.nest.map_structure(tf.identity, y), **kwargs)
+
+    def steps(
+        self, y: tf.Tensor, context: tf.Tensor | None = None
+    ) -> Iterator[tuple[str, tf.Tensor, tf.Tensor]]:
+        """Yields (name, value after the step, its log-det) from data to latent side."""
+        for part, ndims in zip(self._bijectors, self._ndims, strict=False):
+            kwargs = self._kwargs_for(part, context)
+            y, log_det = _inverse_step(part, y, ndims, kwargs)
+            yield part.name, y, log_det
+
+    def _forward_and_log_det(self, x, context=None):
+        total = None
+        for part, ndims in zip(self._bijectors[::-1], self._ndims[::-1], strict=False):
+            kwargs = self._kwargs_for(part, context)
+            x, log_det = _forward_step(part, x, ndims, kwargs)
+            total = log_det if total is None else total + log_det
+        return x, total
+
+    def _inverse_and_log_det(self, y, context=None):
+        total = None
+        for _, y, log_det in self.steps(y, context):
+            total = log_det if total is None else total + log_det
+        return y, total
+
+    def _kwargs_for(self, part, context):
+        if context is None or context_shape(part) is None:
+            return {}
+        return {"context": context}
+
+
+def context_shape(bijector: tfb.Bijector) -> tuple[int, ...] | None:
+    """Returns the context shape of a bijector, looking through `tfb.Invert`."""
+    if isinstance(bijector, tfb.Invert):
+        return context_shape(bijector.bijector)
+    return getattr(bijector, "context_shape", None)
+
+
+def _forward_step(part, x, ndims, kwargs):
+    if isinstance(part, KerasBijector):
+        return part._forward_and_log_det(x, **kwargs)
+    y = part.forward(x, **kwargs)
+    return y, part.forward_log_det_jacobian(x, ndims, **kwargs)
+
+
+def _inverse_step(part, y, ndims, kwargs):
+    if isinstance(part, KerasBijector):
+        return part._inverse_and_log_det(y, **kwargs)
+    x = part.inverse(y, **kwargs)
+    return x, part.inverse_log_det_jacobian(y, ndims, **kwargs)
+
+
+def _shapes_between(bijectors, event_shape, name):
+    """Returns the event shapes from the data side, through the gaps, to the latent."""
+    if event_shape is None:
+        index = next(
+            (i for i, b in enumerate(bijectors) if isinstance(b, KerasBijector)), None
+        )
+        if index is None:
+            raise ValueError(
+                f"{name} cannot tell its event shape from parts that are all TFP's. "
+                "Pass event_shape=."
+            )
+        event_shape = bijectors[index].event_shape
+        for part in reversed(bijectors[:index]):
+            event_shape = as_shape(part.forward_event_shape(event_shape))
+    shapes = [event_shape]
+    for i, part in enumerate(bijectors):
+        if isinstance(part, KerasBijector):
+            if part.event_shape != shapes[-1]:
+                raise ValueError(
+                    f"{name}: part {i}, {part.name!r}, wants events of shape "
+                    f"{part.event_shape}, but is given {shapes[-1]} by "
+                    f"{bijectors[i - 1].name if i else 'the data'!r}."
+                )
+            shapes.append(part.latent_shape)
+        else:
+            shapes.append(as_shape(part.inverse_event_shape(shapes[-1])))
+    return shapes
+
+
+def _common_dtype(bijectors, name):
+    dtypes = {b.dtype for b in bijectors if isinstance(b, KerasBijector)}
+    dtypes = dtypes or {tf.as_dtype(b.dtype) for b in bijectors if b.dtype is not None}
+    if len(dtypes) > 1:
+        raise ValueError(
+            f"{name} needs parts of one dtype, got {sorted(d.name for d in dtypes)}."
+        )
+    return next(iter(dtypes), tf.float32)
+
+
+def _pair_ndims(bijectors):
+    """Returns the event ranks of the pair that a reversible block maps, or None."""
+    for part in bijectors:
+        if tf.nest.is_nested(part.forward_min_event_ndims):
+            return list(part.forward_min_event_ndims)
+    return None

@@ -1,0 +1,125 @@
+"""How a bijector asks a Keras network for parameters."""
+
+import inspect
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfp_flows.bijectors.keras_bijector import broadcast_batch
+
+
+class Conditioner:
+    """A network and a zero-initialised head: conditioning units -> parameters.
+
+    params = head(network(x))  or  head(network(x, context))
+
+    The network may be any Keras layer or model that maps `[B, *input_shape]` to
+    features, either one feature vector for each position, `[B, *positions, F]`, or one
+    for the whole event, `[B, F]`. A network declares a context by an argument named
+    `context` of its `call`, or as second input of a functional model. The head is
+    computed in the dtype of the events, also behind a half-precision network.
+
+    Shapes: x `[*batch, *input_shape]`, context `[*batch', *context_shape]` ->
+    params `[*batch, *positions, num_params]` with positions = `input_shape[:-1]`.
+
+    Args:
+      network: built or buildable Keras layer.
+      input_shape: shape of what the network sees of one event.
+      num_params: parameters wanted at each position.
+      context_shape: shape of one context, or None.
+      dtype: of the events.
+      owner: name of the bijector, for messages.
+
+    Raises:
+      ValueError: if the network is not a Keras layer, its features have another shape,
+        or there is a context that it does not declare.
+    """
+
+    def __init__(
+        self,
+        network: keras.Layer,
+        input_shape: Sequence[int],
+        num_params: int,
+        context_shape: Sequence[int] | None,
+        dtype: Any,
+        owner: str,
+    ):
+        if not isinstance(network, keras.Layer):
+            raise ValueError(
+                f"{owner} needs a keras.Layer or keras.Model as network, got "
+                f"{type(network).__name__}. Pass the network itself, not a builder."
+            )
+        self._input_shape = tuple(input_shape)
+        self._positions = self._input_shape[:-1]
+        self._context_ndims = None if context_shape is None else len(context_shape)
+        self._takes_list = len(getattr(network, "inputs", None) or ()) == 2
+        if context_shape is not None and not self._declares_context(network):
+            raise ValueError(
+                f"{owner} has context_shape {tuple(context_shape)}, but network "
+                f"{network.name!r} declares no context. Give its call an argument "
+                "named context, or a functional model a second input."
+            )
+        features = self._feature_shape(network, context_shape, dtype, owner)
+        whole = len(features) == 1
+        units = num_params * (math.prod(self._positions) if whole else 1)
+        head = keras.layers.Dense(
+            units, kernel_initializer="zeros", dtype=tf.as_dtype(dtype).name
+        )
+        head.build((None, *features))
+        self._num_params = num_params
+        self._reshape = whole and bool(self._positions)
+        self.layers = {"network": network, "head": head}
+
+    def _declares_context(self, network):
+        return self._takes_list or "context" in inspect.signature(
+            network.call
+        ).parameters
+
+    def _feature_shape(self, network, context_shape, dtype, owner):
+        """Builds the network on symbolic inputs and returns its features' shape."""
+        dtype = tf.as_dtype(dtype).name
+        x = keras.KerasTensor((None, *self._input_shape), dtype)
+        context = (
+            None
+            if context_shape is None
+            else keras.KerasTensor((None, *context_shape), dtype)
+        )
+        shape = tuple(self._run(network, x, context).shape[1:])
+        if len(shape) != 1 and shape[:-1] != self._positions or None in shape:
+            raise ValueError(
+                f"{owner} needs features of shape {(*self._positions, 'F')} or ('F',) "
+                f"from its network, got {shape} from {network.name!r} for an input "
+                f"of shape {self._input_shape}."
+            )
+        return shape
+
+    def _run(self, network, x, context):
+        if context is None:
+            return network(x)
+        return network([x, context]) if self._takes_list else network(x, context=context)
+
+    def __call__(self, layers, x: tf.Tensor, context: tf.Tensor | None) -> tf.Tensor:
+        """Returns params `[*batch, *positions, num_params]`, one network call."""
+        ndims = len(self._input_shape)
+        batch_rank = x.shape.rank - ndims
+        batch = tf.shape(x)[:batch_rank]
+        if context is not None:
+            context = broadcast_batch(context, self._context_ndims, x, ndims)
+            context = _one_batch_axis(context, self._context_ndims)
+        features = self._run(layers["network"], _one_batch_axis(x, ndims), context)
+        params = layers["head"](features)
+        if batch_rank == 1 and not self._reshape:
+            return params
+        return tf.reshape(
+            params, tf.concat([batch, [*self._positions, self._num_params]], axis=0)
+        )
+
+
+def _one_batch_axis(x, event_ndims):
+    """Flattens the batch axes: Keras networks take exactly one."""
+    if x.shape.rank == event_ndims + 1:
+        return x
+    return tf.reshape(x, [-1, *x.shape[x.shape.rank - event_ndims :]])

@@ -1,0 +1,282 @@
+"""Coupling layers: one part of an event is transformed given the other part."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.bijectors.conditioner import Conditioner
+from tfp_flows.bijectors.keras_bijector import KerasBijector, as_shape
+
+
+class Coupling(KerasBijector):
+    """Transforms the active units given the passive ones; base of the two below.
+
+    forward:  y[passive] = x[passive];  y[active] = f(x[active]; params)
+    inverse:  x[passive] = y[passive];  x[active] = f^-1(y[active]; params)
+    params = head(network(passive units, context)), the same in both directions
+
+    A mask whose passive units are the first or the last ones of the last axis is
+    carried out by slices, and the network sees the passive ones only. For any other
+    mask the network sees the whole event with the active units set to zero.
+
+    A subclass names its number of parameters a unit and writes `_transform(active,
+    params)` and `_invert(active, params)`, both returning the value and the
+    elementwise log-det (or None when it is zero everywhere).
+
+    Shapes: x, y `[*batch, *event_shape]` -> log_det `[*batch]`. Cost: one network
+    call a direction. The identity at initialisation, since the head is zero.
+
+    Args:
+      event_shape: shape of one event, of any rank.
+      network: Keras layer or model, see `Conditioner` for what it is given.
+      mask: bool array that broadcasts to `event_shape`; True marks passive units.
+      context_shape: shape of one context, or None.
+      dtype: of the events.
+      name: of the bijector.
+
+    Raises:
+      ValueError: if the mask does not fit or has no active or no passive unit, or the
+        network does not fit.
+    """
+
+    _params_per_unit: int
+
+    def __init__(
+        self,
+        event_shape: Sequence[int],
+        network: keras.Layer,
+        mask: np.ndarray,
+        *,
+        context_shape: Sequence[int] | None = None,
+        dtype: Any = tf.float32,
+        name: str,
+        parameters: dict,
+    ):
+        event_shape = as_shape(event_shape)
+        mask = _checked_mask(mask, event_shape, name)
+        split = _contiguous_split(mask)
+        passive_shape, num_active = event_shape, event_shape[-1]
+        if split is not None:
+            first, passive_first = split
+            num_passive = first if passive_first else event_shape[-1] - first
+            passive_shape = (*event_shape[:-1], num_passive)
+            num_active = event_shape[-1] - num_passive
+        conditioner = Conditioner(
+            network,
+            passive_shape,
+            num_active * self._params_per_unit,
+            context_shape,
+            dtype,
+            name,
+        )
+        super().__init__(
+            event_shape,
+            context_shape=context_shape,
+            layers=conditioner.layers,
+            dtype=dtype,
+            parameters=parameters,
+            name=name,
+        )
+        self._mask = self._no_dependency(mask)
+        self._split_at = self._no_dependency(split)
+        self._conditioner = conditioner
+
+    def _forward_and_log_det(self, x, context=None):
+        return self._walk(self._transform, x, context)
+
+    def _inverse_and_log_det(self, y, context=None):
+        return self._walk(self._invert, y, context)
+
+    def _walk(self, function, value, context):
+        """The same in both directions: split, condition, transform, join, sum."""
+        passive, active = self._split(value)
+        raw = self._conditioner(self._layers, passive, context)
+        params = tf.split(raw, self._params_per_unit, axis=-1)  # halves: no strides
+        active, log_det = function(active, *params)
+        return self._join(passive, active), self._sum(log_det, value)
+
+    def _split(self, value):
+        if self._split_at is None:
+            return value * tf.constant(self._mask, value.dtype), value
+        first, passive_first = self._split_at
+        head, tail = value[..., :first], value[..., first:]
+        return (head, tail) if passive_first else (tail, head)
+
+    def _join(self, passive, active):
+        if self._split_at is None:
+            return tf.where(tf.constant(self._mask), passive, active)
+        _, passive_first = self._split_at
+        return tf.concat([passive, active] if passive_first else [active, passive], -1)
+
+    def _sum(self, log_det, value):
+        batch_rank = value.shape.rank - len(self._event_shape)
+        if log_det is None:
+            return tf.zeros(tf.shape(value)[:batch_rank], value.dtype)
+        if self._split_at is None:
+            log_det = tf.where(tf.constant(self._mask), tf.zeros_like(log_det), log_det)
+        return tf.reduce_sum(log_det, axis=list(range(batch_rank, value.shape.rank)))
+
+    def _transform(self, active, *params):
+        raise NotImplementedError
+
+    def _invert(self, active, *params):
+        raise NotImplementedError
+
+
+class AdditiveCoupling(Coupling):
+    """NICE's coupling: the active units are shifted (Dinh et al., 2015) [1].
+
+    forward:  y[active] = x[active] + shift(x[passive])
+    inverse:  x[active] = y[active] - shift(y[passive])
+    log_det:  0
+
+    Shapes, cost, arguments and errors: see `Coupling`.
+
+    Example:
+      >>> from tfp_flows.networks import MLP, masks
+      >>> coupling = AdditiveCoupling((4,), MLP((8,)), masks.half((4,)))
+      >>> coupling.inverse(coupling.forward(tf.ones([3, 4]))).shape
+      TensorShape([3, 4])
+
+    References:
+      [1] Dinh, Krueger, Bengio. NICE: Non-linear independent components estimation.
+          ICLR workshop 2015. arXiv:1410.8516
+    """
+
+    _params_per_unit = 1
+
+    def __init__(
+        self,
+        event_shape: Sequence[int],
+        network: keras.Layer,
+        mask: np.ndarray,
+        *,
+        context_shape: Sequence[int] | None = None,
+        dtype: Any = tf.float32,
+        name: str = "additive_coupling",
+    ):
+        super().__init__(
+            event_shape,
+            network,
+            mask,
+            context_shape=context_shape,
+            dtype=dtype,
+            name=name,
+            parameters=dict(locals()),
+        )
+
+    def _transform(self, active, shift):
+        return active + shift, None
+
+    def _invert(self, active, shift):
+        return active - shift, None
+
+
+class AffineCoupling(Coupling):
+    """RealNVP's coupling: the active units are scaled and shifted (Dinh et al.) [1].
+
+    forward:  y[active] = (x[active] + shift) * exp(log_scale)
+    inverse:  x[active] = y[active] * exp(-log_scale) - shift
+    log_scale = scale_bound * tanh(raw / scale_bound);  log_det = sum of log_scale
+
+    The shift is on the latent side of the scale, so its gradient does not explode
+    with the scale. |log_scale| < scale_bound, so no layer can overflow, however far
+    its input lies; near zero the bound does nothing (slope 1).
+
+    Shapes, cost and errors: see `Coupling`.
+
+    Args:
+      event_shape: shape of one event, of any rank.
+      network: Keras layer or model, see `Conditioner`.
+      mask: bool array that broadcasts to `event_shape`; True marks passive units.
+      scale_bound: largest |log_scale|. The default 2 lets one layer expand or contract
+        up to e^2 = 7.4 times: two layers on the same units already cover a factor of
+        50, and 32 of them stay within e^64, far inside float32's e^88.
+      context_shape: shape of one context, or None.
+      dtype: of the events.
+      name: of the bijector.
+
+    Example:
+      >>> from tfp_flows.networks import MLP, masks
+      >>> coupling = AffineCoupling((4,), MLP((8,)), masks.half((4,)))
+      >>> coupling.forward_log_det_jacobian(tf.ones([3, 4])).shape
+      TensorShape([3])
+
+    References:
+      [1] Dinh, Sohl-Dickstein, Bengio. Density estimation using Real NVP. ICLR 2017.
+          arXiv:1605.08803
+    """
+
+    _params_per_unit = 2
+
+    def __init__(
+        self,
+        event_shape: Sequence[int],
+        network: keras.Layer,
+        mask: np.ndarray,
+        *,
+        scale_bound: float = 2.0,
+        context_shape: Sequence[int] | None = None,
+        dtype: Any = tf.float32,
+        name: str = "affine_coupling",
+    ):
+        if not scale_bound > 0:
+            raise ValueError(
+                f"{name} needs scale_bound > 0, got {scale_bound}. For a coupling "
+                "without scale use AdditiveCoupling."
+            )
+        super().__init__(
+            event_shape,
+            network,
+            mask,
+            context_shape=context_shape,
+            dtype=dtype,
+            name=name,
+            parameters=dict(locals()),
+        )
+        self._scale_bound = float(scale_bound)
+
+    def _log_scale(self, raw):
+        return self._scale_bound * tf.tanh(raw / self._scale_bound)
+
+    def _transform(self, active, shift, raw):
+        log_scale = self._log_scale(raw)
+        return (active + shift) * tf.exp(log_scale), log_scale
+
+    def _invert(self, active, shift, raw):
+        log_scale = self._log_scale(raw)
+        return active * tf.exp(-log_scale) - shift, -log_scale
+
+
+def _checked_mask(mask, event_shape, name):
+    mask = np.asarray(mask)
+    if mask.dtype != bool:
+        raise ValueError(
+            f"{name} needs a boolean mask (True marks passive units), got dtype "
+            f"{mask.dtype}. Convert it with mask.astype(bool)."
+        )
+    try:
+        mask = np.array(np.broadcast_to(mask, event_shape))
+    except ValueError:
+        raise ValueError(
+            f"{name} needs a mask that broadcasts to event_shape {event_shape}, got "
+            f"shape {mask.shape}."
+        ) from None
+    if mask.all() or not mask.any():
+        raise ValueError(
+            f"{name} needs at least one passive and one active unit, got a mask that "
+            f"is {bool(mask.any())} everywhere."
+        )
+    return mask
+
+
+def _contiguous_split(mask):
+    """Returns (split index, passive first?) of a mask that slices can do, or None."""
+    last = mask.reshape(-1, mask.shape[-1])
+    changes = np.flatnonzero(last[0, 1:] != last[0, :-1])
+    if (last == last[0]).all() and len(changes) == 1:
+        return int(changes[0]) + 1, bool(last[0, 0])
+    return None

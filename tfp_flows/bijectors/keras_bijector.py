@@ -1,0 +1,298 @@
+"""The seam: TFP bijectors whose parameters are Keras variables and layers.
+
+A Keras 3 layer is not a `tf.Module`, so TFP does not see the weights of one inside a
+bijector, silently. A `KerasBijector` shows both sides what they need: raw variables to
+`tf.Module`'s walk, and `keras_layers` to whoever builds a `keras.Model`.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows.bijectors import graph_cache
+
+graph_cache.install()
+
+
+class KerasBijector(tfp.bijectors.Bijector):
+    """Base of all bijectors with Keras networks or weights.
+
+    forward: latent side -> data side (sampling);  inverse: data -> latent (density)
+    log_det: log|det Jacobian| of the direction taken, in nats
+
+    Implementing a bijector: write `_forward_and_log_det(x, context)` and
+    `_inverse_and_log_det(y, context)`, each one network call, returning the value and
+    the log-det `[*batch]` (or a scalar when it is the same for every event). TFP's
+    forward, inverse and both log-dets are derived from these, and TFP's cache is
+    given the log-det with the value, so a network runs once however the two are asked
+    for. Everything with weights goes into `layers`, built, at construction.
+
+    Shapes: y `[*batch, *event_shape]`, x `[*batch, *latent_shape]`, context
+    `[*batch', *context_shape]`, where batch' broadcasts with batch.
+
+    Args:
+      event_shape: shape of one event on the data side.
+      latent_shape: shape of one event on the latent side, `event_shape` if None.
+      context_shape: shape of one context, or None for an unconditional bijector.
+      layers: name -> built Keras layer that owns weights.
+      dtype: of the events; log-dets are of the same dtype.
+      parameters: the constructor's arguments, for `copy`.
+      name: of the bijector, used in messages.
+      **kwargs: of `tfb.Bijector`.
+
+    Raises:
+      ValueError: if Keras does not run on TensorFlow, or a layer is not built.
+    """
+
+    def __init__(
+        self,
+        event_shape: Sequence[int],
+        *,
+        latent_shape: Sequence[int] | None = None,
+        context_shape: Sequence[int] | None = None,
+        layers: Mapping[str, keras.Layer] | None = None,
+        dtype: Any = tf.float32,
+        parameters: Mapping[str, Any],
+        name: str,
+        **kwargs,
+    ):
+        if keras.backend.backend() != "tensorflow":
+            raise ValueError(
+                f"tfp_flows needs Keras on TensorFlow, got the backend "
+                f"{keras.backend.backend()!r}. Set KERAS_BACKEND=tensorflow first."
+            )
+        event_shape, latent_shape = as_shape(event_shape), as_shape(latent_shape)
+        kwargs.setdefault("forward_min_event_ndims", len(latent_shape or event_shape))
+        if not tf.nest.is_nested(kwargs["forward_min_event_ndims"]):
+            kwargs.setdefault("inverse_min_event_ndims", len(event_shape))
+        super().__init__(
+            dtype=tf.as_dtype(dtype), parameters=parameters, name=name, **kwargs
+        )
+        # tf.Module would turn these into tracked wrappers; they are plain facts.
+        self._event_shape = self._no_dependency(event_shape)
+        self._latent_shape = self._no_dependency(latent_shape or event_shape)
+        self._context_shape = self._no_dependency(as_shape(context_shape))
+        self._show_layers(dict(layers or {}))
+
+    def _show_layers(self, layers):
+        """Keeps the layers for Keras and their raw variables for `tf.Module`."""
+        for key, layer in layers.items():
+            if not layer.built:
+                raise ValueError(
+                    f"{self.name} needs built layers, got {key} = {layer.name!r} "
+                    "without weights. Call it once, or its build method, first."
+                )
+        self._layers = self._no_dependency(layers)
+        self._weights = unique(v.value for m in layers.values() for v in m.variables)
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """Shape of one event on the data side."""
+        return self._event_shape
+
+    @property
+    def latent_shape(self) -> tuple[int, ...]:
+        """Shape of one event on the latent side."""
+        return self._latent_shape
+
+    @property
+    def context_shape(self) -> tuple[int, ...] | None:
+        """Shape of one context, or None for an unconditional bijector."""
+        return self._context_shape
+
+    @property
+    def keras_layers(self) -> tuple[keras.Layer, ...]:
+        """The Keras layers that own this bijector's weights."""
+        return tuple(self._layers.values())
+
+    @property
+    def is_adapted(self) -> bool:
+        """Whether data-dependent initialisation is done, or not needed."""
+        return True
+
+    def adapt(self, y: tf.Tensor, context: tf.Tensor | None = None) -> None:
+        """Sets data-dependent weights from a batch on the data side, if there are any.
+
+        Args:
+          y: `[N, *event_shape]`.
+          context: `[N, *context_shape]` for a conditional bijector.
+        """
+
+    def _forward_and_log_det(self, x, context=None):
+        raise NotImplementedError(f"{type(self).__name__} has no forward direction.")
+
+    def _inverse_and_log_det(self, y, context=None):
+        raise NotImplementedError(f"{type(self).__name__} has no inverse direction.")
+
+    def _forward(self, x, **kwargs):
+        self._check_event(x, self._latent_shape)
+        y, log_det = self._call(
+            self._forward_and_log_det, x, len(self._latent_shape), **kwargs
+        )
+        self._cache.forward_attributes(x, **kwargs)["ildj"] = -log_det
+        return y
+
+    def _inverse(self, y, **kwargs):
+        self._check_event(y, self._event_shape)
+        x, log_det = self._call(
+            self._inverse_and_log_det, y, len(self._event_shape), **kwargs
+        )
+        self._cache.inverse_attributes(y, **kwargs)["ildj"] = log_det
+        return x
+
+    def _forward_log_det_jacobian(self, x, **kwargs):
+        y = self._cache.forward(x, **kwargs)  # alive until the log-det is read
+        log_det = -self._cache.forward_attributes(x, **kwargs)["ildj"]
+        del y
+        return log_det
+
+    def _inverse_log_det_jacobian(self, y, **kwargs):
+        x = self._cache.inverse(y, **kwargs)  # alive until the log-det is read
+        log_det = self._cache.inverse_attributes(y, **kwargs)["ildj"]
+        del x
+        return log_det
+
+    def _call(self, function, value, ndims, context=None):
+        self._check_context(context)
+        if context is None:
+            return function(value)
+        context = tf.convert_to_tensor(context)
+        context = tf.cast(context, self.dtype)
+        value = tf.nest.map_structure(
+            lambda v: broadcast_batch(v, ndims, context, len(self._context_shape)),
+            value,
+        )
+        return function(value, context)
+
+    def _check_event(self, value, wanted):
+        for part in tf.nest.flatten(value):
+            if part.shape.rank is not None and not (
+                part.shape.rank >= len(wanted)
+                and part.shape[part.shape.rank - len(wanted) :].is_compatible_with(
+                    wanted
+                )
+            ):
+                raise ValueError(
+                    f"Bijector {self.name!r} wants events of shape "
+                    f"[..., {', '.join(map(str, wanted))}], got {part.shape}."
+                )
+
+    def _check_context(self, context):
+        wanted = self._context_shape
+        if wanted is None and context is not None:
+            raise ValueError(
+                f"Bijector {self.name!r} takes no context, got one of shape "
+                f"{tf.convert_to_tensor(context).shape}. Drop context=, or build the "
+                "flow with context_shape."
+            )
+        if wanted is None:
+            return
+        if context is None:
+            raise ValueError(
+                f"Bijector {self.name!r} is conditional and got no context. Pass "
+                f"context= of shape [..., {', '.join(map(str, wanted))}]."
+            )
+        got = tf.convert_to_tensor(context).shape
+        if got.rank is not None and not got[got.rank - len(wanted) :].is_compatible_with(
+            wanted
+        ):
+            raise ValueError(
+                f"Bijector {self.name!r} wants a context of shape "
+                f"[..., {', '.join(map(str, wanted))}], got {got}."
+            )
+
+    def _forward_event_shape(self, input_shape):
+        return _swapped_shape(self, input_shape, self._latent_shape, self._event_shape)
+
+    def _inverse_event_shape(self, output_shape):
+        return _swapped_shape(self, output_shape, self._event_shape, self._latent_shape)
+
+    def _forward_event_shape_tensor(self, input_shape):
+        return tf.constant(self._event_shape, tf.int32)
+
+    def _inverse_event_shape_tensor(self, output_shape):
+        return tf.constant(self._latent_shape, tf.int32)
+
+    def _batch_shape(self, x_event_ndims):
+        return tf.TensorShape([])
+
+    def _batch_shape_tensor(self, x_event_ndims):
+        return tf.constant([], tf.int32)
+
+    def _get_parameterization(self):
+        # TFP takes bijectors with equal arguments for the same function and lets them
+        # share a cache. Ours also differ by weights, so each is only equal to itself.
+        return id(self)
+
+    def copy(self, **overrides) -> "KerasBijector":
+        """Returns a bijector with the same weights.
+
+        Args:
+          **overrides: constructor arguments to replace; a layer that is among them, or
+            whose weights change shape with them, is not shared.
+        """
+        clone = type(self)(**{**self.parameters, **overrides})
+        shared = {
+            key: self._layers[key]
+            for key in clone._layers
+            if key not in overrides
+            and key in self._layers
+            and _shapes(clone._layers[key]) == _shapes(self._layers[key])
+        }
+        clone._show_layers({**clone._layers, **shared})
+        return clone
+
+
+def as_shape(shape: Sequence[int] | None) -> tuple[int, ...] | None:
+    """Returns `shape` as a tuple of Python integers, None for None."""
+    return None if shape is None else tuple(int(n) for n in shape)
+
+
+def unique(items) -> list:
+    """Returns the items in order, each object once."""
+    return list({id(item): item for item in items}.values())
+
+
+def broadcast_batch(
+    value: tf.Tensor, ndims: int, other: tf.Tensor, other_ndims: int
+) -> tf.Tensor:
+    """Broadcasts the batch dimensions of `value` with those of `other`.
+
+    Args:
+      value: `[*batch, *event]` with `ndims` event dimensions.
+      ndims: number of event dimensions of `value`.
+      other: `[*batch', *event']` with `other_ndims` event dimensions.
+      other_ndims: number of event dimensions of `other`.
+
+    Returns:
+      `[*broadcast(batch, batch'), *event]`.
+    """
+    batch = value.shape[: value.shape.rank - ndims]
+    other_batch = other.shape[: other.shape.rank - other_ndims]
+    if other_batch.rank == 0 or (
+        batch.is_fully_defined() and batch.as_list() == other_batch
+    ):
+        return value
+    shape, other_shape = tf.shape(value), tf.shape(other)
+    split = value.shape.rank - ndims
+    full = tf.broadcast_dynamic_shape(
+        shape[:split], other_shape[: other.shape.rank - other_ndims]
+    )
+    static = tf.broadcast_static_shape(batch, other_batch)
+    result = tf.broadcast_to(value, tf.concat([full, shape[split:]], axis=0))
+    return tf.ensure_shape(result, static.concatenate(value.shape[split:]))
+
+
+def _swapped_shape(bijector, got, wanted, result):
+    if not got.is_compatible_with(tf.TensorShape(wanted)):
+        raise ValueError(
+            f"Bijector {bijector.name!r} works on events of shape {wanted}, got {got}."
+        )
+    return tf.TensorShape(result)
+
+
+def _shapes(layer):
+    return [tuple(v.shape) for v in layer.variables]

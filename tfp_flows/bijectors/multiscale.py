@@ -1,0 +1,164 @@
+"""Squeezing and factoring-out: the multi-scale architecture."""
+
+from collections.abc import Sequence
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows.bijectors.chain import Chain
+from tfp_flows.bijectors.keras_bijector import KerasBijector
+from tfp_flows.bijectors.squeeze import Squeeze
+
+tfb = tfp.bijectors
+
+
+class Multiscale(KerasBijector):
+    """Levels of squeeze and steps, each leaving half of its channels behind [1].
+
+    inverse, at each level: the fine steps, squeeze, the level's steps, then the first
+    half of the channels is finished and the second half goes on to the next level;
+    after the last level all parts return to their places: each finished half is put
+    beside what came back from the deeper levels, and the squeeze is undone.
+
+    So the latent event has the shape of the data, and a latent variable lies at the
+    pixels it describes: at level k, in blocks of 2^k x 2^k pixels. log_det: the sum
+    over all steps.
+
+    Shapes: x, y `[*batch, H, W, C]` -> log_det `[*batch]`.
+
+    Args:
+      levels: for each level its steps, the data side first, on the squeezed events of
+        that level (`Multiscale.level_shapes` tells their shapes).
+      event_shape: `(height, width, channels)`.
+      fine: for each level the steps before its squeeze, where checkerboard couplings
+        belong; none if None.
+      name: of the bijector.
+
+    Raises:
+      ValueError: if there is no level, or sides are not multiples of 2^levels.
+
+    Example:
+      >>> from tfp_flows.bijectors import ActNorm
+      >>> shapes = Multiscale.level_shapes((4, 4, 1), 2)
+      >>> shapes
+      [(2, 2, 4), (1, 1, 8)]
+      >>> flow = Multiscale([[ActNorm(s)] for s in shapes], (4, 4, 1))
+      >>> flow.inverse(tf.zeros([5, 4, 4, 1])).shape
+      TensorShape([5, 4, 4, 1])
+
+    References:
+      [1] Dinh, Sohl-Dickstein, Bengio. Density estimation using Real NVP. ICLR 2017.
+          arXiv:1605.08803
+    """
+
+    def __init__(
+        self,
+        levels: Sequence[Sequence[tfb.Bijector]],
+        event_shape: Sequence[int],
+        fine: Sequence[Sequence[tfb.Bijector]] | None = None,
+        name: str = "multiscale",
+    ):
+        parameters = dict(locals())
+        shapes = self.level_shapes(event_shape, len(levels))
+        before = [tuple(event_shape), *(_kept(shape) for shape in shapes[:-1])]
+        dtype = next(b.dtype for b in levels[0])
+        chains = [
+            Chain(
+                [*fine_steps, Squeeze(shape, dtype=dtype), *steps],
+                name=f"level_{i}",
+            )
+            for i, (fine_steps, shape, steps) in enumerate(
+                zip(fine or [()] * len(levels), before, levels, strict=True)
+            )
+        ]
+        context_shapes = {c.context_shape for c in chains} - {None}
+        super().__init__(
+            event_shape,
+            context_shape=next(iter(context_shapes), None),
+            dtype=dtype,
+            parameters=parameters,
+            name=name,
+        )
+        self._squeezes = [Squeeze(shape, dtype=dtype) for shape in before]
+        self._chains = chains
+
+    @staticmethod
+    def level_shapes(
+        event_shape: Sequence[int], num_levels: int
+    ) -> list[tuple[int, int, int]]:
+        """Returns the squeezed event shape of each level.
+
+        Args:
+          event_shape: `(height, width, channels)` of the data.
+          num_levels: number of levels.
+
+        Returns:
+          `num_levels` shapes, the finest level first.
+
+        Raises:
+          ValueError: if the sides are not multiples of 2^num_levels.
+        """
+        block = 2**num_levels
+        shape = tuple(int(n) for n in event_shape)
+        if num_levels < 1 or len(shape) != 3 or shape[0] % block or shape[1] % block:
+            raise ValueError(
+                f"{num_levels} levels need images (height, width, channels) whose sides "
+                f"are multiples of {block}, got {shape}. Pad the images, or choose a "
+                "number of levels >= 1 that fits."
+            )
+        shapes = []
+        for _ in range(num_levels):
+            squeezed = (shape[0] // 2, shape[1] // 2, 4 * shape[2])
+            shapes.append(squeezed)
+            shape = _kept(squeezed)
+        return shapes
+
+    @property
+    def is_adapted(self) -> bool:
+        """Whether every step of every level is."""
+        return all(chain.is_adapted for chain in self._chains)
+
+    def adapt(self, y: tf.Tensor, context: tf.Tensor | None = None) -> None:
+        """Adapts the steps in order, from the data side and the finest level on.
+
+        Args:
+          y: `[N, *event_shape]`.
+          context: `[N, *context_shape]` for conditional steps.
+        """
+        for chain in self._chains:
+            kwargs = chain._kwargs_for(chain, context)
+            chain.adapt(y, **kwargs)
+            y, _ = chain._inverse_and_log_det(y, **kwargs)
+            y = y[..., y.shape[-1] // 2 :]
+
+    def _inverse_and_log_det(self, y, context=None):
+        finished, total = [], 0.0
+        for chain in self._chains:
+            y, log_det = chain._inverse_and_log_det(
+                y, **chain._kwargs_for(chain, context)
+            )
+            total += log_det
+            finished.append(y[..., : y.shape[-1] // 2])
+            y = y[..., y.shape[-1] // 2 :]
+        for squeeze, half in zip(self._squeezes[::-1], finished[::-1], strict=True):
+            y, _ = squeeze._forward_and_log_det(tf.concat([half, y], axis=-1))
+        return y, total
+
+    def _forward_and_log_det(self, x, context=None):
+        finished, total = [], 0.0
+        for squeeze in self._squeezes:
+            x, _ = squeeze._inverse_and_log_det(x)
+            finished.append(x[..., : x.shape[-1] // 2])
+            x = x[..., x.shape[-1] // 2 :]
+        for chain, half in zip(self._chains[::-1], finished[::-1], strict=True):
+            x, log_det = chain._forward_and_log_det(
+                tf.concat([half, x], axis=-1), **chain._kwargs_for(chain, context)
+            )
+            total += log_det
+        return x, total
+
+
+def _kept(squeezed):
+    """Shape of the half that goes on to the next level; 4 C is always even."""
+    height, width, channels = squeezed
+    return height, width, channels // 2

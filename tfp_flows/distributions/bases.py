@@ -1,0 +1,183 @@
+"""Base distributions over the latent variable z."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+tfd = tfp.distributions
+
+
+class Base(tfd.Distribution):
+    """A distribution over events of a fixed shape, without batch dimensions.
+
+    Besides what every `tfd.Distribution` has, a base turns uniform numbers into an
+    event, so that a server can draw row after row from seeds of its own.
+
+    Args:
+      event_shape: shape of one event.
+      num_uniforms: uniform numbers that one event takes.
+      dtype: of the events.
+      parameters: the constructor's arguments.
+      name: of the distribution.
+    """
+
+    def __init__(
+        self,
+        event_shape: Sequence[int],
+        num_uniforms: int,
+        dtype: Any,
+        parameters: dict,
+        name: str,
+    ):
+        self._shape = tf.TensorShape(event_shape)
+        self.num_uniforms = num_uniforms
+        super().__init__(
+            dtype=tf.as_dtype(dtype),
+            reparameterization_type=tfd.FULLY_REPARAMETERIZED,
+            validate_args=False,
+            allow_nan_stats=True,
+            parameters=parameters,
+            name=name,
+        )
+
+    def from_uniform(self, u: tf.Tensor) -> tf.Tensor:
+        """Maps independent uniform numbers to an event.
+
+        Args:
+          u: `[*batch, num_uniforms]` in (0, 1).
+
+        Returns:
+          `[*batch, *event_shape]`, distributed as this base.
+        """
+        raise NotImplementedError(f"{self.name} draws no events from uniform numbers.")
+
+    def _event_shape(self):
+        return self._shape
+
+    def _event_shape_tensor(self):
+        return tf.constant(self._shape.as_list(), tf.int32)
+
+    def _batch_shape(self):
+        return tf.TensorShape([])
+
+    def _batch_shape_tensor(self, **_):
+        return tf.constant([], tf.int32)
+
+    def _sum(self, x):
+        return tf.reduce_sum(x, list(range(x.shape.rank - self._shape.rank, x.shape.rank)))
+
+    def _uniform_to_event(self, u):
+        return tf.reshape(u, tf.concat([tf.shape(u)[:-1], self._shape], axis=0))
+
+
+class StandardNormal(Base):
+    """Independent normal variables of mean 0 and variance 1.
+
+    log p(z) = -(|z|^2 + D log(2 pi)) / 2, in nats
+
+    Shapes: z `[*batch, *event_shape]` -> log_prob `[*batch]`.
+
+    Args:
+      event_shape: shape of one event.
+      dtype: of the events.
+      name: of the distribution.
+
+    Example:
+      >>> StandardNormal((2,)).log_prob([[0.0, 0.0]]).numpy().round(3).tolist()
+      [-1.838]
+    """
+
+    def __init__(
+        self,
+        event_shape: Sequence[int],
+        dtype: Any = tf.float32,
+        name: str = "standard_normal",
+    ):
+        parameters = dict(locals())
+        size = math.prod(event_shape)
+        self._log_normalizer = 0.5 * size * math.log(2 * math.pi)
+        super().__init__(event_shape, size, dtype, parameters, name)
+
+    def _log_prob(self, z):
+        return -0.5 * self._sum(tf.square(z)) - self._log_normalizer
+
+    def _sample_n(self, n, seed=None):
+        # Philox by name: the default algorithm is 20 times slower under XLA on a CPU.
+        shape = tf.concat([[n], self._event_shape_tensor()], axis=0)
+        seed = tfp.random.sanitize_seed(seed, salt="standard_normal")
+        return tf.random.stateless_normal(shape, seed, dtype=self.dtype, alg="philox")
+
+    def from_uniform(self, u: tf.Tensor) -> tf.Tensor:
+        """Maps uniform numbers through the quantile function; see `Base`."""
+        return self._uniform_to_event(tf.math.ndtri(u))
+
+    def _mean(self):
+        return tf.zeros(self._shape, self.dtype)
+
+    def _variance(self):
+        return tf.ones(self._shape, self.dtype)
+
+    def _stddev(self):
+        return tf.ones(self._shape, self.dtype)
+
+    def _entropy(self):
+        return tf.constant(self._log_normalizer + 0.5 * self.num_uniforms, self.dtype)
+
+
+class StandardLogistic(Base):
+    """Independent logistic variables of mean 0 and scale 1, NICE's prior.
+
+    log p(z) = -sum(z + 2 softplus(-z)), in nats
+
+    Shapes: z `[*batch, *event_shape]` -> log_prob `[*batch]`.
+
+    Args:
+      event_shape: shape of one event.
+      dtype: of the events.
+      name: of the distribution.
+
+    Example:
+      >>> StandardLogistic((1,)).log_prob([[0.0]]).numpy().round(3).tolist()
+      [-1.386]
+    """
+
+    def __init__(
+        self,
+        event_shape: Sequence[int],
+        dtype: Any = tf.float32,
+        name: str = "standard_logistic",
+    ):
+        parameters = dict(locals())
+        super().__init__(event_shape, math.prod(event_shape), dtype, parameters, name)
+
+    def _log_prob(self, z):
+        return -self._sum(tf.abs(z) + 2.0 * tf.nn.softplus(-tf.abs(z)))
+
+    def _sample_n(self, n, seed=None):
+        shape = tf.concat([[n], self._event_shape_tensor()], axis=0)
+        seed = tfp.random.sanitize_seed(seed, salt="standard_logistic")
+        u = tf.random.stateless_uniform(
+            shape,
+            seed,
+            minval=self.dtype.as_numpy_dtype(2.0**-24),  # never 0: logit is finite
+            dtype=self.dtype,
+            alg="philox",
+        )
+        return _logit(u)
+
+    def from_uniform(self, u: tf.Tensor) -> tf.Tensor:
+        """Maps uniform numbers through the quantile function; see `Base`."""
+        return self._uniform_to_event(_logit(u))
+
+    def _mean(self):
+        return tf.zeros(self._shape, self.dtype)
+
+    def _variance(self):
+        return tf.fill(self._shape, self.dtype.as_numpy_dtype(math.pi**2 / 3))
+
+
+def _logit(u):
+    return tf.math.log(u) - tf.math.log1p(-u)

@@ -1,0 +1,270 @@
+"""A flow: a base distribution and the bijector that turns it into the data's."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows.distributions.bases import StandardNormal
+from tfp_flows.distributions.given import Given
+
+tfd = tfp.distributions
+
+# What tfd.TransformedDistribution(...) returns when its parts are not composite
+# tensors. Subclassing the public name would make every flow one, and tf.Module would
+# then look for variables in tensors instead of in the bijector.
+_TransformedDistribution = tfd.TransformedDistribution.__bases__[0]
+
+
+class Flow(_TransformedDistribution):
+    """A transformed distribution that encodes, decodes, adapts and takes a context.
+
+    log p(x | c) = log p(z) + log|det dz/dx|,  z = bijector.inverse(x; c), in nats
+
+    Shapes: x `[*batch, *event_shape]`, context `[*batch', *context_shape]` ->
+    log_prob `[*broadcast(batch, batch')]`. One network call of each network for a
+    `log_prob`, and for a `sample` with the `log_prob` of what it drew.
+
+    `sample` keeps what TFP's cache needs to do so. As long as you hold a sample, TFP
+    answers `log_prob(sample)` from the cache, also after the weights have changed; ask
+    with `tf.identity(sample)` to have it computed anew. `encode` and `decode` always
+    compute.
+
+    Args:
+      bijector: maps z to x; our `Chain`, or any TFP bijector.
+      distribution: base over z; a standard normal of the bijector's latent shape if
+        None.
+      recipe: how to build the same flow again, set by the functions in `flows`.
+      name: of the distribution.
+
+    Raises:
+      ValueError: if no base is given and the bijector has no latent shape.
+
+    Example:
+      >>> from tfp_flows.bijectors import ActNorm
+      >>> flow = Flow(ActNorm((2,)))
+      >>> flow.log_prob(flow.sample(3, seed=1)).shape
+      TensorShape([3])
+    """
+
+    def __init__(
+        self,
+        bijector: tfp.bijectors.Bijector,
+        distribution: tfd.Distribution | None = None,
+        recipe: Any = None,
+        name: str = "flow",
+    ):
+        parameters = dict(locals())
+        if distribution is None:
+            if not hasattr(bijector, "latent_shape"):
+                raise ValueError(
+                    f"Flow needs a base distribution for bijector {bijector.name!r}, "
+                    "which does not say its latent shape. Pass distribution=."
+                )
+            distribution = StandardNormal(bijector.latent_shape, bijector.dtype)
+        self.recipe = recipe
+        super().__init__(
+            distribution,
+            bijector,
+            kwargs_split_fn=lambda kwargs: ({}, kwargs),
+            parameters=parameters,
+            name=name,
+        )
+
+    @property
+    def num_values(self) -> None:
+        """None: the events are continuous."""
+        return None
+
+    @property
+    def context_shape(self) -> tuple[int, ...] | None:
+        """Shape of one context, or None for an unconditional flow."""
+        return getattr(self.bijector, "context_shape", None)
+
+    @property
+    def keras_layers(self) -> tuple[keras.Layer, ...]:
+        """The Keras layers that own all weights, each once."""
+        return keras_layers(self)
+
+    @property
+    def raw_variables(self) -> tuple[tf.Variable, ...]:
+        """All weights, trained or not, as `tf.Variable`s, in a fixed order."""
+        return raw_variables(self)
+
+    @property
+    def is_adapted(self) -> bool:
+        """Whether data-dependent initialisation is done, or not needed."""
+        return all(
+            getattr(part, "is_adapted", True)
+            for part in (self.bijector, self.distribution)
+        )
+
+    def adapt(self, data: Any, context: Any = None) -> None:
+        """Sets the data-dependent weights: act norms, fitted moments, mixtures.
+
+        Call it once, before training and outside of a replica's step; the fact is
+        saved with the weights. Every step is adapted to the data as the steps before
+        it, already adapted, pass it on.
+
+        Args:
+          data: events `[N, *event_shape]`, or a finite `tf.data.Dataset` of batches
+            of x, or of (context, x) for a conditional flow. All of it is used at once:
+            `dataset.take(k)` bounds the memory.
+          context: `[N, *context_shape]`, when `data` is an array.
+
+        Raises:
+          ValueError: if there are too few events, or the data hold no finite values.
+
+        Example:
+          >>> from tfp_flows.bijectors import ActNorm
+          >>> flow = Flow(ActNorm((2,)))
+          >>> flow.adapt(tf.random.normal([100, 2]))
+          >>> flow.is_adapted
+          True
+        """
+        x, context = gathered(data, context, self.context_shape)
+        x = tf.convert_to_tensor(tf.cast(x, self.dtype))
+        kwargs = {} if context is None else {"context": context}
+        if hasattr(self.bijector, "adapt"):
+            self.bijector.adapt(x, **kwargs)
+        if hasattr(self.distribution, "adapt"):
+            self.distribution.adapt(self.encode(x, context))
+
+    def encode(self, x: Any, context: Any = None) -> tf.Tensor:
+        """Returns z = bijector.inverse(x; context), `[*batch, *latent_shape]`."""
+        return self.encode_and_log_det(x, context)[0]
+
+    def decode(self, z: Any, context: Any = None) -> tf.Tensor:
+        """Returns x = bijector.forward(z; context), `[*batch, *event_shape]`."""
+        return self.decode_and_log_det(z, context)[0]
+
+    def encode_and_log_det(self, x: Any, context: Any = None) -> tuple:
+        """Returns z and log|det dz/dx| in nats, `[*batch]`."""
+        x = _fresh(x, self.bijector.forward_dtype(self.distribution.dtype))
+        kwargs = {} if context is None else {"context": context}
+        z = self.bijector.inverse(x, **kwargs)
+        log_det = self.bijector.inverse_log_det_jacobian(x, self._ndims(), **kwargs)
+        return z, _over_batch(log_det, z, self.distribution.event_shape)
+
+    def decode_and_log_det(self, z: Any, context: Any = None) -> tuple:
+        """Returns x and log|det dx/dz| in nats, `[*batch]`."""
+        z = _fresh(z, self.distribution.dtype)
+        kwargs = {} if context is None else {"context": context}
+        x = self.bijector.forward(z, **kwargs)
+        ndims = tf.nest.map_structure(lambda s: s.rank, self.distribution.event_shape)
+        log_det = self.bijector.forward_log_det_jacobian(z, ndims, **kwargs)
+        return x, _over_batch(log_det, x, self.event_shape)
+
+    def given(self, context: Any) -> tfd.Distribution:
+        """Returns p(x | context) as a plain distribution, batched as the context is.
+
+        Args:
+          context: `[*batch, *context_shape]`.
+
+        Raises:
+          ValueError: if the flow is not conditional.
+        """
+        return Given(self, context)
+
+    def trace(self, x: Any, context: Any = None) -> list[tuple]:
+        """Follows events from the data to the latent side.
+
+        Args:
+          x: `[*batch, *event_shape]`.
+          context: `[*batch, *context_shape]` for a conditional flow.
+
+        Returns:
+          (name of the bijector, value it gives, its log-det) for each step, then
+          ("base", z, log p(z)).
+        """
+        x = _fresh(x, self.dtype)
+        if hasattr(self.bijector, "steps"):
+            steps = list(self.bijector.steps(x, context))
+        else:
+            z, log_det = self.encode_and_log_det(x, context)
+            steps = [(self.bijector.name, z, log_det)]
+        z = steps[-1][1]
+        return [*steps, ("base", z, self.distribution.log_prob(z))]
+
+    def _ndims(self):
+        return tf.nest.map_structure(lambda shape: shape.rank, self.event_shape)
+
+    def _log_prob(self, x, **kwargs):
+        z = self.bijector.inverse(x, **kwargs)
+        log_det = self.bijector.inverse_log_det_jacobian(x, self._ndims(), **kwargs)
+        return self.distribution.log_prob(z) + log_det
+
+    def _call_sample_n(self, sample_shape, seed, temperature=1.0, context=None):
+        z = self._sample_base(sample_shape, seed, temperature, context)
+        kwargs = {} if context is None else {"context": context}
+        # The last operation, so that the cache knows the sample.
+        return self.bijector.forward(z, **kwargs)
+
+    def _sample_and_log_prob(self, sample_shape, seed, temperature=1.0, context=None):
+        z = self._sample_base(sample_shape, seed, temperature, context)
+        kwargs = {} if context is None else {"context": context}
+        x = self.bijector.forward(z, **kwargs)
+        ndims = tf.nest.map_structure(lambda s: s.rank, self.distribution.event_shape)
+        log_det = self.bijector.forward_log_det_jacobian(z, ndims, **kwargs)
+        return x, self.distribution.log_prob(z) - log_det
+
+    def _sample_base(self, sample_shape, seed, temperature, context):
+        shape = tf.reshape(tf.convert_to_tensor(sample_shape, tf.int32), [-1])
+        if context is not None and self.context_shape is not None:
+            context_batch = tf.shape(context)[: -len(self.context_shape) or None]
+            shape = tf.concat([shape, context_batch], axis=0)
+        static = tf.get_static_value(shape)
+        z = self.distribution.sample(shape if static is None else static, seed=seed)
+        if isinstance(temperature, (int, float)) and temperature == 1:
+            return z
+        temperature = tf.cast(temperature, z.dtype)
+        ones = [1] * self.distribution.event_shape.rank
+        temperature = tf.reshape(
+            temperature, tf.concat([tf.shape(temperature), ones], axis=0)
+        )
+        mean = self.distribution.mean()
+        return mean + temperature * (z - mean)
+
+
+def keras_layers(distribution: tf.Module) -> tuple[keras.Layer, ...]:
+    """Returns the Keras layers of all parts of a distribution, each once."""
+    parts = [m for m in distribution.submodules if not isinstance(m, Flow)]
+    layers = [
+        layer for part in parts for layer in getattr(part, "keras_layers", ())
+    ]
+    return tuple({id(layer): layer for layer in layers}.values())
+
+
+def raw_variables(distribution: tf.Module) -> tuple[tf.Variable, ...]:
+    """Returns the raw variables of all parts of a distribution, each once."""
+    values = [v.value for layer in keras_layers(distribution) for v in layer.variables]
+    return tuple({id(value): value for value in values}.values())
+
+
+def gathered(data: Any, context: Any, context_shape: tuple | None) -> tuple:
+    """Returns (x, context) as whole tensors from arrays or a data set of batches."""
+    if not isinstance(data, tf.data.Dataset):
+        return tf.convert_to_tensor(data), context
+    batches = list(data)
+    if not batches:
+        raise ValueError("The data set to adapt to is empty. Give at least one batch.")
+    if context_shape is None:
+        first = [b[0] if isinstance(b, (tuple, list)) else b for b in batches]
+        return tf.concat(first, axis=0), None
+    contexts, events = zip(*batches, strict=True)
+    return tf.concat(events, axis=0), tf.concat(contexts, axis=0)
+
+
+def _fresh(value, dtype):
+    """A tensor the cache has never seen, so that the answer is computed now."""
+    return tf.nest.map_structure(
+        lambda v, d: tf.identity(tf.cast(tf.convert_to_tensor(v), d)), value, dtype
+    )
+
+
+def _over_batch(log_det, value, event_shape):
+    """Gives a log-det that is the same for all events the batch's shape."""
+    value = tf.nest.flatten(value)[0]
+    rank = value.shape.rank - tf.nest.flatten(event_shape)[0].rank
+    return tf.broadcast_to(log_det, tf.shape(value)[:rank])

@@ -1,0 +1,18 @@
+"""Recipes: one function a family, each returns a `tfd.Distribution`."""
+
+from tfp_flows.flows.gaussian import gaussian
+from tfp_flows.flows.gaussian_mixture import gaussian_mixture
+from tfp_flows.flows.nice import nice
+from tfp_flows.flows.real_nvp import real_nvp
+from tfp_flows.flows.recipe import Recipe, build
+from tfp_flows.flows.reversible import reversible
+
+__all__ = [
+    "Recipe",
+    "build",
+    "gaussian",
+    "gaussian_mixture",
+    "nice",
+    "real_nvp",
+    "reversible",
+]

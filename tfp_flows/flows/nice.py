@@ -1,0 +1,106 @@
+"""NICE: additive couplings and one final scale."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import keras
+import tensorflow_probability as tfp
+
+from tfp_flows.bijectors import AdditiveCoupling, Chain, DiagonalScale
+from tfp_flows.distributions import Flow, StandardLogistic, StandardNormal
+from tfp_flows.flows.parts import (
+    checked_shape,
+    finished,
+    network_policy,
+    pixel_map,
+)
+from tfp_flows.flows.recipe import recipe
+from tfp_flows.networks import MLP, masks
+
+tfd = tfp.distributions
+tfb = tfp.bijectors
+
+_BASES = {"logistic": StandardLogistic, "normal": StandardNormal}
+
+
+@recipe
+def nice(
+    event_shape: Sequence[int],
+    num_steps: int = 4,
+    hidden_units: Sequence[int] = (256, 256),
+    *,
+    base: str = "logistic",
+    num_values: int | None = None,
+    context_shape: Sequence[int] | None = None,
+    activation: str = "relu",
+    dropout: float = 0.0,
+    alpha: float = 0.05,
+    network: Callable[[], keras.Layer] | None = None,
+    dtype: str = "float32",
+    network_dtype: str | None = None,
+) -> tfd.Distribution:
+    """Builds NICE: additive couplings on even and odd units in turn, then a scale [1].
+
+    Events of any shape are flattened for the couplings; the latent event has the shape
+    of the data.
+
+    Args:
+      event_shape: shape of one event, at least two units.
+      num_steps: number of couplings.
+      hidden_units: widths of each coupling's network.
+      base: "logistic", the paper's choice, or "normal".
+      num_values: number of integer values for discrete data; None for continuous.
+      context_shape: `(C,)` for a conditional flow.
+      activation: of the networks.
+      dropout: rate in the networks, in training mode only.
+      alpha: margin of the pixels' logit, see `PixelLogit`.
+      network: builder of a Keras layer for each step, instead of the default.
+      dtype: of the events and weights.
+      network_dtype: Keras dtype policy of the networks, see `parts.network_policy`.
+
+    Returns:
+      `Flow`, or `Dequantized` if `num_values` is given.
+
+    Raises:
+      ValueError: for a bad shape, number or base.
+
+    Example:
+      >>> nice((4,), num_steps=2, hidden_units=(8,)).sample(5, seed=1).shape
+      TensorShape([5, 4])
+
+    References:
+      [1] Dinh, Krueger, Bengio. NICE: Non-linear independent components estimation.
+          ICLR workshop 2015. arXiv:1410.8516
+    """
+    shape = checked_shape(event_shape, "nice")
+    if base not in _BASES:
+        raise ValueError(f"nice has no base {base!r}. Choose from {sorted(_BASES)}.")
+    policy = network_policy(dtype, network_dtype)
+    network = network or (
+        lambda: MLP(hidden_units, activation, dropout=dropout, dtype=policy)
+    )
+    size = math.prod(shape)
+    flatten = tfb.Reshape(event_shape_out=shape, event_shape_in=(size,))
+    steps = [
+        AdditiveCoupling(
+            (size,),
+            network(),
+            masks.alternating((size,), flip=bool(i % 2)),
+            context_shape=context_shape,
+            dtype=dtype,
+            name=f"coupling_{i}",
+        )
+        for i in range(num_steps)
+    ]
+    chain = Chain(
+        [
+            *pixel_map(shape, num_values, alpha, dtype),
+            flatten,
+            *steps,
+            DiagonalScale((size,), dtype=dtype),
+            tfb.Invert(flatten),
+        ],
+        event_shape=shape,
+        name="nice",
+    )
+    return finished(Flow(chain, _BASES[base](shape, dtype), name="nice"), num_values)

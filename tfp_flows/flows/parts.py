@@ -1,0 +1,60 @@
+"""What the recipes share: checked shapes, dtypes, and the step to integer pixels."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import keras
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows.bijectors import KerasBijector, PixelLogit
+from tfp_flows.distributions import Dequantized, Flow
+
+tfd = tfp.distributions
+
+
+def checked_shape(event_shape: Sequence[int], owner: str) -> tuple[int, ...]:
+    """Returns the event shape as a tuple of positive integers.
+
+    Raises:
+      ValueError: if it is empty, not a sequence, or has a size below one.
+    """
+    try:
+        shape = tuple(int(n) for n in event_shape)
+    except TypeError:
+        shape = ()
+    if not shape or min(shape) < 1:
+        raise ValueError(
+            f"{owner} needs an event_shape of positive sizes, got {event_shape!r}. Pass "
+            "for example (64,) for vectors or (8, 8, 1) for images."
+        )
+    return shape
+
+
+def network_policy(dtype: Any, network_dtype: str | None) -> keras.DTypePolicy:
+    """Returns the dtype policy of a flow's networks.
+
+    Args:
+      dtype: of the flow.
+      network_dtype: policy asked for, such as "mixed_bfloat16"; if None, Keras' global
+        policy for float32 flows and the flow's own dtype otherwise.
+    """
+    if network_dtype is not None:
+        return keras.dtype_policies.get(network_dtype)
+    if tf.as_dtype(dtype) == tf.float32:
+        return keras.config.dtype_policy()
+    return keras.dtype_policies.get(tf.as_dtype(dtype).name)
+
+
+def pixel_map(event_shape, num_values, alpha, dtype) -> list[KerasBijector]:
+    """Returns the bijectors from integer pixels to the real line, none if continuous."""
+    if num_values is None:
+        return []
+    return [PixelLogit(event_shape, num_values, alpha=alpha, dtype=dtype)]
+
+
+def finished(flow: Flow, num_values: int | None) -> tfd.Distribution:
+    """Returns the flow itself, or its distribution over integers."""
+    if num_values is None:
+        return flow
+    return Dequantized(flow, num_values, name=flow.name)

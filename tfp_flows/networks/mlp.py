@@ -1,0 +1,111 @@
+"""Dense networks for vectors."""
+
+from collections.abc import Sequence
+
+import keras
+
+
+class MLP(keras.layers.Layer):
+    """A multi-layer perceptron, plain or residual, with an optional context.
+
+    plain:     h <- dropout(activation(W h + b)) for each of `hidden_units`
+    residual:  h <- W0 [x, context]; then h <- h + W2 dropout(activation(W1
+               activation(h) + b1)) + b2 for each of `hidden_units[1:]`
+
+    A context is concatenated to the input. There is no output layer: a bijector adds
+    the head it needs.
+
+    Shapes: x `[B, D]`, context `[B, C]` -> features `[B, hidden_units[-1]]`.
+
+    Args:
+      hidden_units: width of each layer; all equal when `residual`.
+      activation: name or callable, as for `keras.layers.Dense`.
+      residual: adds a skip connection around every pair of layers.
+      dropout: rate, applied in training mode only.
+      **kwargs: of `keras.layers.Layer`, such as `dtype` and `name`.
+
+    Raises:
+      ValueError: for no hidden layer, or unequal widths of a residual network.
+
+    Example:
+      >>> MLP((16, 16))(keras.ops.zeros((5, 3))).shape
+      TensorShape([5, 16])
+
+    References:
+      He, Zhang, Ren, Sun. Identity mappings in deep residual networks. ECCV 2016.
+      arXiv:1603.05027
+    """
+
+    def __init__(
+        self,
+        hidden_units: Sequence[int] = (256, 256),
+        activation: str = "relu",
+        residual: bool = False,
+        dropout: float = 0.0,
+        **kwargs,
+    ):
+        super().__init__(**kwargs)
+        self.hidden_units = tuple(int(n) for n in hidden_units)
+        self.activation = activation
+        self.residual = residual
+        self.dropout = dropout
+        if not self.hidden_units or min(self.hidden_units) < 1:
+            raise ValueError(
+                f"MLP needs at least one positive width, got {hidden_units!r}."
+            )
+        if residual and len(set(self.hidden_units)) > 1:
+            raise ValueError(
+                f"A residual MLP needs equal widths, got {self.hidden_units}. "
+                "Give the same number for every layer, or residual=False."
+            )
+        self._layers_in_order = self._residual_layers() if residual else self._plain()
+
+    def _dense(self, units, activation=None):
+        return keras.layers.Dense(units, activation=activation, dtype=self.dtype_policy)
+
+    def _drop(self):
+        if not self.dropout:
+            return []
+        return [keras.layers.Dropout(self.dropout, dtype=self.dtype_policy)]
+
+    def _plain(self):
+        blocks = ([self._dense(n, self.activation), *self._drop()]
+                  for n in self.hidden_units)
+        return [layer for block in blocks for layer in block]
+
+    def _residual_layers(self):
+        width = self.hidden_units[0]
+        activation = lambda: keras.layers.Activation(  # noqa: E731
+            self.activation, dtype=self.dtype_policy
+        )
+        blocks = [
+            keras.Sequential(
+                [activation(), self._dense(width, self.activation), *self._drop(),
+                 self._dense(width)]
+            )
+            for _ in self.hidden_units[1:]
+        ]
+        return [self._dense(width), *blocks, activation()]
+
+    def call(self, x, context=None):
+        """Returns features `[B, hidden_units[-1]]`."""
+        if context is not None:
+            x = keras.ops.concatenate([x, keras.ops.cast(context, x.dtype)], axis=-1)
+        if not self.residual:
+            for layer in self._layers_in_order:
+                x = layer(x)
+            return x
+        first, *blocks, last = self._layers_in_order
+        x = first(x)
+        for block in blocks:
+            x = x + block(x)
+        return last(x)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return super().get_config() | {
+            "hidden_units": self.hidden_units,
+            "activation": self.activation,
+            "residual": self.residual,
+            "dropout": self.dropout,
+        }

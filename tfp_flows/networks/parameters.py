@@ -1,0 +1,61 @@
+"""A Keras layer that is nothing but weights."""
+
+from collections.abc import Mapping
+
+import keras
+import numpy as np
+
+
+class Parameters(keras.layers.Layer):
+    """Holds named Keras variables for an object that is not a network.
+
+    A bijector or a base distribution with weights of its own keeps them here, so that
+    a `keras.Model` tracks, saves and counts them as it does any layer's.
+
+    Args:
+      trainable: name -> initial value of each trained weight.
+      fixed: name -> initial value of each weight that is set, never trained.
+      dtype: of floating values; boolean and integer values keep their own. Weights are
+        never autocast, whatever the global Keras policy.
+      name: of the layer.
+
+    Example:
+      >>> weights = Parameters({"shift": np.zeros(3)}, dtype="float32")
+      >>> weights["shift"].shape
+      TensorShape([3])
+    """
+
+    def __init__(
+        self,
+        trainable: Mapping[str, np.ndarray] | None = None,
+        fixed: Mapping[str, np.ndarray] | None = None,
+        *,
+        dtype: str,
+        name: str | None = None,
+    ):
+        super().__init__(dtype=dtype, name=name)
+        self._named = {
+            **{k: self._add(k, v, dtype, True) for k, v in (trainable or {}).items()},
+            **{k: self._add(k, v, dtype, False) for k, v in (fixed or {}).items()},
+        }
+        self.built = True
+
+    def _add(self, name, value, dtype, trainable):
+        value = np.asarray(value)
+        return self.add_weight(
+            shape=value.shape,
+            initializer=lambda shape, dtype: keras.ops.cast(value, dtype),
+            dtype=dtype if value.dtype.kind == "f" else value.dtype.name,
+            trainable=trainable,
+            autocast=False,
+            name=name,
+        )
+
+    def __getitem__(self, name: str):
+        """Returns the raw `tf.Variable` called `name`."""
+        return self._named[name].value
+
+    def assign(self, **values) -> None:
+        """Sets weights by name; call it outside of any replica's step."""
+        for name, value in values.items():
+            self._named[name].assign(value)
