@@ -211,10 +211,14 @@ class KerasBijector(tfp.bijectors.Bijector):
         return _swapped_shape(self, output_shape, self._event_shape, self._latent_shape)
 
     def _forward_event_shape_tensor(self, input_shape):
-        return tf.constant(self._event_shape, tf.int32)
+        return self._like_event(tf.constant(self._event_shape, tf.int32))
 
     def _inverse_event_shape_tensor(self, output_shape):
-        return tf.constant(self._latent_shape, tf.int32)
+        return self._like_event(tf.constant(self._latent_shape, tf.int32))
+
+    def _like_event(self, shape):
+        """One shape, or as many as a structured event has parts."""
+        return tf.nest.map_structure(lambda _: shape, self._forward_min_event_ndims)
 
     def _batch_shape(self, x_event_ndims):
         return tf.TensorShape([])
@@ -287,6 +291,8 @@ def broadcast_batch(
 
 
 def _swapped_shape(bijector, got, wanted, result):
+    if isinstance(got, (list, tuple)):
+        return [_swapped_shape(bijector, part, wanted, result) for part in got]
     if not got.is_compatible_with(tf.TensorShape(wanted)):
         raise ValueError(
             f"Bijector {bijector.name!r} works on events of shape {wanted}, got {got}."

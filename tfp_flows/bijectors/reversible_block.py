@@ -90,15 +90,3 @@ class ReversibleBlock(KerasBijector):
         u = second - self._residual("g", first, context)
         z = first - self._residual("f", u, context)
         return [z, u], tf.zeros([], self.dtype)
-
-    def _forward_event_shape(self, input_shape):
-        return input_shape
-
-    def _inverse_event_shape(self, output_shape):
-        return output_shape
-
-    def _forward_event_shape_tensor(self, input_shape):
-        return input_shape
-
-    def _inverse_event_shape_tensor(self, output_shape):
-        return output_shape
