@@ -62,8 +62,9 @@ class _Normalizer(KerasBijector):
         mean, variance = (m.numpy() for m in tf.nn.moments(wide, axes))
         if int(y.shape[0]) * self._copies < 2 or not np.isfinite(variance).all():
             raise ValueError(
-                f"{self.name!r} needs at least 2 finite events to adapt, got a batch of "
-                f"shape {y.shape} with variance {variance.min()} to {variance.max()}."
+                f"{self.name!r} needs at least 2 finite events to adapt, got a batch "
+                f"of shape {y.shape} with variances from {variance.min()} "
+                f"to {variance.max()}."
             )
         varies = variance > 1e-12 * np.maximum(1.0, mean**2)
         log_scale = np.where(varies, 0.5 * np.log(np.where(varies, variance, 1.0)), 0.0)

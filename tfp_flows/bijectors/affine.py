@@ -137,9 +137,9 @@ class TriangularAffine(KerasBijector):
             factor = np.linalg.cholesky(covariance)
         except np.linalg.LinAlgError:
             raise ValueError(
-                f"{self.name!r} needs data of full rank to adapt, got {len(rows)} events "
-                f"of {self._size} units with a singular covariance. Give more events, "
-                "drop constant units, or dequantize integers."
+                f"{self.name!r} needs data of full rank to adapt, got {len(rows)} "
+                f"events of {self._size} units with a singular covariance. Give more "
+                "events, drop constant units, or dequantize integers."
             ) from None
         self._layers["weights"].assign(
             mean=mean,
@@ -151,7 +151,9 @@ class TriangularAffine(KerasBijector):
     def _factor(self):
         weights = self._layers["weights"]
         shape = [self._size, self._size]
-        lower = tf.scatter_nd(self._below, tf.convert_to_tensor(weights["below"]), shape)
+        lower = tf.scatter_nd(
+            self._below, tf.convert_to_tensor(weights["below"]), shape
+        )
         return tf.linalg.set_diag(lower, tf.exp(weights["log_diagonal"]))
 
     def _forward_and_log_det(self, x, context=None):

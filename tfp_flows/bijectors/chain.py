@@ -95,7 +95,17 @@ class Chain(KerasBijector):
     def steps(
         self, y: tf.Tensor, context: tf.Tensor | None = None
     ) -> Iterator[tuple[str, tf.Tensor, tf.Tensor]]:
-        """Yields (name, value after the step, its log-det) from data to latent side."""
+        """Yields (name, value after the step, its log-det) from data to latent side.
+
+        Args:
+          y: `[*batch, *event_shape]`.
+          context: `[*batch', *context_shape]` for a conditional chain.
+        """
+        self._check_event(y, self._event_shape)
+        kwargs = {} if context is None else {"context": context}
+        return self._call(self._steps, y, len(self._event_shape), **kwargs)
+
+    def _steps(self, y, context=None):
         for part, ndims in zip(self._bijectors, self._ndims, strict=False):
             kwargs = self._kwargs_for(part, context)
             y, log_det = _inverse_step(part, y, ndims, kwargs)
@@ -110,10 +120,10 @@ class Chain(KerasBijector):
         return x, total
 
     def _inverse_and_log_det(self, y, context=None):
-        total = None
-        for _, y, log_det in self.steps(y, context):
+        x, total = y, None
+        for _, x, log_det in self._steps(y, context):  # noqa: B007
             total = log_det if total is None else total + log_det
-        return y, total
+        return x, total
 
     def _kwargs_for(self, part, context):
         if context is None or context_shape(part) is None:

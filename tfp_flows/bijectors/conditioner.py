@@ -74,9 +74,9 @@ class Conditioner:
         self.layers = {"network": network, "head": head}
 
     def _declares_context(self, network):
-        return self._takes_list or "context" in inspect.signature(
-            network.call
-        ).parameters
+        return (
+            self._takes_list or "context" in inspect.signature(network.call).parameters
+        )
 
     def _feature_shape(self, network, context_shape, dtype, owner):
         """Builds the network on symbolic inputs and returns its features' shape."""
@@ -99,7 +99,9 @@ class Conditioner:
     def _run(self, network, x, context):
         if context is None:
             return network(x)
-        return network([x, context]) if self._takes_list else network(x, context=context)
+        return (
+            network([x, context]) if self._takes_list else network(x, context=context)
+        )
 
     def __call__(self, layers, x: tf.Tensor, context: tf.Tensor | None) -> tf.Tensor:
         """Returns params `[*batch, *positions, num_params]`, one network call."""

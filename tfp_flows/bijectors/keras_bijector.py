@@ -196,9 +196,9 @@ class KerasBijector(tfp.bijectors.Bijector):
                 f"context= of shape [..., {', '.join(map(str, wanted))}]."
             )
         got = tf.convert_to_tensor(context).shape
-        if got.rank is not None and not got[got.rank - len(wanted) :].is_compatible_with(
-            wanted
-        ):
+        if got.rank is not None and not got[
+            got.rank - len(wanted) :
+        ].is_compatible_with(wanted):
             raise ValueError(
                 f"Bijector {self.name!r} wants a context of shape "
                 f"[..., {', '.join(map(str, wanted))}], got {got}."

@@ -102,9 +102,9 @@ class Multiscale(KerasBijector):
         shape = tuple(int(n) for n in event_shape)
         if num_levels < 1 or len(shape) != 3 or shape[0] % block or shape[1] % block:
             raise ValueError(
-                f"{num_levels} levels need images (height, width, channels) whose sides "
-                f"are multiples of {block}, got {shape}. Pad the images, or choose a "
-                "number of levels >= 1 that fits."
+                f"{num_levels} levels need images (height, width, channels) whose "
+                f"sides are multiples of {block}, got {shape}. Pad the images, or "
+                "choose a number of levels >= 1 that fits."
             )
         shapes = []
         for _ in range(num_levels):

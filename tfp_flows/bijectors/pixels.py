@@ -55,8 +55,8 @@ class PixelLogit(KerasBijector):
         parameters = dict(locals())
         if num_values < 2 or not 0 < alpha < 0.5:
             raise ValueError(
-                f"{name} needs num_values >= 2 and 0 < alpha < 0.5, got {num_values} and "
-                f"{alpha}."
+                f"{name} needs num_values >= 2 and 0 < alpha < 0.5, got {num_values} "
+                f"and {alpha}."
             )
         super().__init__(event_shape, dtype=dtype, parameters=parameters, name=name)
         self._slope = (1.0 - 2.0 * alpha) / num_values  # dp / dy

@@ -48,8 +48,8 @@ class Squeeze(KerasBijector):
         if len(shape) != 3 or factor < 2 or shape[0] % factor or shape[1] % factor:
             raise ValueError(
                 f"{name} by {factor} needs an event (height, width, channels) whose "
-                f"sides are multiples of {factor} (at least 2), got {shape}. Pad or crop "
-                "the images, or use fewer levels."
+                f"sides are multiples of {factor} (at least 2), got {shape}. Pad or "
+                "crop the images, or use fewer levels."
             )
         height, width, channels = shape
         squeezed = (height // factor, width // factor, factor * factor * channels)

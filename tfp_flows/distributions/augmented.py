@@ -44,8 +44,8 @@ class Augmented(tfd.Distribution):
         parameters = dict(locals())
         if not isinstance(joint.dtype, (list, tuple)) or len(joint.dtype) != 2:
             raise ValueError(
-                f"{name} needs a distribution over pairs [x, u], got {joint.name!r} with "
-                f"dtype {joint.dtype}. Build it from ReversibleBlocks."
+                f"{name} needs a distribution over pairs [x, u], got {joint.name!r} "
+                f"with dtype {joint.dtype}. Build it from ReversibleBlocks."
             )
         self._joint = joint
         self._auxiliary = auxiliary

@@ -67,7 +67,9 @@ class Base(tfd.Distribution):
         return tf.constant([], tf.int32)
 
     def _sum(self, x):
-        return tf.reduce_sum(x, list(range(x.shape.rank - self._shape.rank, x.shape.rank)))
+        return tf.reduce_sum(
+            x, list(range(x.shape.rank - self._shape.rank, x.shape.rank))
+        )
 
     def _uniform_to_event(self, u):
         return tf.reshape(u, tf.concat([tf.shape(u)[:-1], self._shape], axis=0))

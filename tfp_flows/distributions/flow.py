@@ -72,6 +72,11 @@ class Flow(_TransformedDistribution):
             name=name,
         )
 
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        # The parent's: base and bijector give the batch shape, the rest has none.
+        return super()._parameter_properties(dtype, num_classes)
+
     @property
     def num_values(self) -> None:
         """None: the events are continuous."""
@@ -230,9 +235,7 @@ class Flow(_TransformedDistribution):
 def keras_layers(distribution: tf.Module) -> tuple[keras.Layer, ...]:
     """Returns the Keras layers of all parts of a distribution, each once."""
     parts = [m for m in distribution.submodules if not isinstance(m, Flow)]
-    layers = [
-        layer for part in parts for layer in getattr(part, "keras_layers", ())
-    ]
+    layers = [layer for part in parts for layer in getattr(part, "keras_layers", ())]
     return tuple({id(layer): layer for layer in layers}.values())
 
 

@@ -28,7 +28,9 @@ class Given(tfd.Distribution):
       TensorShape([5, 2, 2])
     """
 
-    def __init__(self, distribution: tfd.Distribution, context: Any, name: str = "given"):
+    def __init__(
+        self, distribution: tfd.Distribution, context: Any, name: str = "given"
+    ):
         parameters = dict(locals())
         wanted = distribution.context_shape
         if wanted is None:

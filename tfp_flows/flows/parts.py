@@ -25,8 +25,8 @@ def checked_shape(event_shape: Sequence[int], owner: str) -> tuple[int, ...]:
         shape = ()
     if not shape or min(shape) < 1:
         raise ValueError(
-            f"{owner} needs an event_shape of positive sizes, got {event_shape!r}. Pass "
-            "for example (64,) for vectors or (8, 8, 1) for images."
+            f"{owner} needs an event_shape of positive sizes, got {event_shape!r}. "
+            "Pass for example (64,) for vectors or (8, 8, 1) for images."
         )
     return shape
 
@@ -47,7 +47,7 @@ def network_policy(dtype: Any, network_dtype: str | None) -> keras.DTypePolicy:
 
 
 def pixel_map(event_shape, num_values, alpha, dtype) -> list[KerasBijector]:
-    """Returns the bijectors from integer pixels to the real line, none if continuous."""
+    """Returns the bijectors from pixels to the real line; none if continuous."""
     if num_values is None:
         return []
     return [PixelLogit(event_shape, num_values, alpha=alpha, dtype=dtype)]

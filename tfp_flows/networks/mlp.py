@@ -69,8 +69,9 @@ class MLP(keras.layers.Layer):
         return [keras.layers.Dropout(self.dropout, dtype=self.dtype_policy)]
 
     def _plain(self):
-        blocks = ([self._dense(n, self.activation), *self._drop()]
-                  for n in self.hidden_units)
+        blocks = (
+            [self._dense(n, self.activation), *self._drop()] for n in self.hidden_units
+        )
         return [layer for block in blocks for layer in block]
 
     def _residual_layers(self):
@@ -80,8 +81,12 @@ class MLP(keras.layers.Layer):
         )
         blocks = [
             keras.Sequential(
-                [activation(), self._dense(width, self.activation), *self._drop(),
-                 self._dense(width)]
+                [
+                    activation(),
+                    self._dense(width, self.activation),
+                    *self._drop(),
+                    self._dense(width),
+                ]
             )
             for _ in self.hidden_units[1:]
         ]

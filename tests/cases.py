@@ -1,0 +1,216 @@
+"""Every bijector and recipe by name; a new one joins the laws by one line here."""
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tests import laws
+from tfp_flows import bijectors as b
+from tfp_flows import flows
+from tfp_flows.networks import MLP, ConvResNet, masks
+
+tfb = tfp.bijectors
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    """How to build a bijector or flow and what events to try it on."""
+
+    make: Callable[[str], Any]
+    event_shape: tuple[int, ...]
+    context_shape: tuple[int, ...] | None = None
+    pair: bool = False
+    low: float | None = None
+    high: float | None = None
+
+    def build(self, dtype="float64", batch=3):
+        """Returns (object with random weights, events, keyword arguments)."""
+        made = self.make(dtype)
+        laws.randomize(made)
+        rng = np.random.default_rng(1)
+        shape = (batch, *self.event_shape)
+        if self.low is None:
+            draw = lambda: tf.constant(rng.standard_normal(shape), dtype)  # noqa: E731
+        else:
+            draw = lambda: tf.constant(  # noqa: E731
+                rng.uniform(self.low, self.high, shape), dtype
+            )
+        y = [draw(), draw()] if self.pair else draw()
+        if self.context_shape is None:
+            return made, y, {}
+        context = rng.standard_normal((batch, *self.context_shape))
+        return made, y, {"context": tf.constant(context, dtype)}
+
+
+def _mlp(dtype, **kwargs):
+    return MLP((16, 16), "tanh", dtype=dtype, **kwargs)
+
+
+def _conv(dtype):
+    return ConvResNet(8, 1, "tanh", dtype=dtype)
+
+
+def _affine(shape, mask, network, **kwargs):
+    return lambda dtype: b.AffineCoupling(
+        shape, network(dtype), mask, dtype=dtype, **kwargs
+    )
+
+
+def _additive(shape, mask, network, **kwargs):
+    return lambda dtype: b.AdditiveCoupling(
+        shape, network(dtype), mask, dtype=dtype, **kwargs
+    )
+
+
+_ODD = np.array([True, False, False, True, False])
+_VECTOR, _IMAGE = (5,), (4, 4, 2)
+
+BIJECTORS = {
+    "additive half": Case(_additive(_VECTOR, masks.half(_VECTOR), _mlp), _VECTOR),
+    "additive alternating": Case(
+        _additive(_VECTOR, masks.alternating(_VECTOR, flip=True), _mlp), _VECTOR
+    ),
+    "affine half": Case(_affine(_VECTOR, masks.half(_VECTOR), _mlp), _VECTOR),
+    "affine other half": Case(
+        _affine(_VECTOR, masks.half(_VECTOR, flip=True), _mlp), _VECTOR
+    ),
+    "affine any mask": Case(_affine(_VECTOR, _ODD, _mlp), _VECTOR),
+    "affine residual network": Case(
+        _affine(_VECTOR, _ODD, lambda d: _mlp(d, residual=True)), _VECTOR
+    ),
+    "affine context": Case(
+        _affine(_VECTOR, masks.half(_VECTOR), _mlp, context_shape=(2,)), _VECTOR, (2,)
+    ),
+    "affine sequence": Case(_affine((3, 4), masks.half((3, 4)), _mlp), (3, 4)),
+    "affine rank 4": Case(
+        _affine((2, 2, 2, 2), masks.alternating((2, 2, 2, 2)), _mlp), (2, 2, 2, 2)
+    ),
+    "additive checkerboard": Case(
+        _additive(_IMAGE, masks.checkerboard(_IMAGE), _conv), _IMAGE
+    ),
+    "affine checkerboard": Case(
+        _affine(_IMAGE, masks.checkerboard(_IMAGE, flip=True), _conv), _IMAGE
+    ),
+    "affine channels": Case(_affine(_IMAGE, masks.half(_IMAGE), _conv), _IMAGE),
+    "affine image context": Case(
+        _affine(_IMAGE, masks.half(_IMAGE), _conv, context_shape=(3,)), _IMAGE, (3,)
+    ),
+    "act norm": Case(lambda d: b.ActNorm(_VECTOR, dtype=d), _VECTOR),
+    "act norm image": Case(lambda d: b.ActNorm(_IMAGE, dtype=d), _IMAGE),
+    "diagonal scale": Case(lambda d: b.DiagonalScale(_VECTOR, dtype=d), _VECTOR),
+    "triangular affine": Case(lambda d: b.TriangularAffine(_VECTOR, dtype=d), _VECTOR),
+    "triangular affine image": Case(
+        lambda d: b.TriangularAffine((2, 2, 2), dtype=d), (2, 2, 2)
+    ),
+    "reversible block": Case(
+        lambda d: b.ReversibleBlock((3,), _mlp(d), _mlp(d), dtype=d), (3,), pair=True
+    ),
+    "multiscale": Case(
+        lambda d: b.Multiscale(
+            [
+                [b.ActNorm((2, 2, 4), dtype=d)],
+                [_affine((1, 1, 8), masks.half((1, 1, 8)), _conv)(d)],
+            ],
+            (4, 4, 1),
+            fine=[
+                [_affine((4, 4, 1), masks.checkerboard((4, 4, 1)), _conv)(d)],
+                [b.ActNorm((2, 2, 2), dtype=d)],
+            ],
+        ),
+        (4, 4, 1),
+    ),
+    "chain": Case(
+        lambda d: b.Chain(
+            [
+                tfb.Shift(tf.constant(0.5, d)),
+                _affine(_VECTOR, _ODD, _mlp)(d),
+                tfb.Permute([4, 3, 2, 1, 0]),
+                _additive(_VECTOR, masks.half(_VECTOR), _mlp)(d),
+                b.ActNorm(_VECTOR, dtype=d),
+            ]
+        ),
+        _VECTOR,
+    ),
+    "chain context": Case(
+        lambda d: b.Chain(
+            [
+                b.ActNorm(_VECTOR, dtype=d),
+                _affine(_VECTOR, _ODD, _mlp, context_shape=(2,))(d),
+            ]
+        ),
+        _VECTOR,
+        (2,),
+    ),
+    "chain of pairs": Case(
+        lambda d: b.Chain(
+            [b.ReversibleBlock((3,), _mlp(d), _mlp(d), dtype=d) for _ in range(2)]
+        ),
+        (3,),
+        pair=True,
+    ),
+}
+
+# Without trained weights: all laws but those on gradients of weights.
+FIXED = {
+    "squeeze": Case(lambda d: b.Squeeze(_IMAGE, dtype=d), _IMAGE),
+    "standardize": Case(lambda d: _adapted(b.Standardize(_VECTOR, dtype=d)), _VECTOR),
+    "pixel logit": Case(
+        lambda d: b.PixelLogit(_IMAGE, 17, dtype=d), _IMAGE, low=-3.0, high=20.0
+    ),
+}
+
+
+def _adapted(bijector):
+    rng = np.random.default_rng(2)
+    bijector.adapt(tf.constant(rng.normal(3.0, 2.0, (50, *bijector.event_shape))))
+    return bijector
+
+
+_SMALL = {"hidden_units": (16,), "activation": "tanh"}
+
+FLOWS = {
+    "gaussian": Case(lambda d: flows.gaussian((3,), dtype=d), (3,)),
+    "gaussian mixture": Case(lambda d: flows.gaussian_mixture((3,), 2, dtype=d), (3,)),
+    "nice": Case(lambda d: flows.nice((4,), 2, **_SMALL, dtype=d), (4,)),
+    "nice normal": Case(
+        lambda d: flows.nice((4,), 2, base="normal", **_SMALL, dtype=d), (4,)
+    ),
+    "nice image": Case(
+        lambda d: flows.nice((2, 2, 1), 2, **_SMALL, dtype=d), (2, 2, 1)
+    ),
+    "real nvp": Case(lambda d: flows.real_nvp((4,), 3, **_SMALL, dtype=d), (4,)),
+    "real nvp context": Case(
+        lambda d: flows.real_nvp((4,), 2, **_SMALL, context_shape=(2,), dtype=d),
+        (4,),
+        (2,),
+    ),
+    "real nvp image": Case(
+        lambda d: flows.real_nvp(
+            (4, 4, 1), 2, filters=8, num_blocks=1, activation="tanh", dtype=d
+        ),
+        (4, 4, 1),
+    ),
+    "real nvp odd image": Case(
+        lambda d: flows.real_nvp(
+            (3, 3, 1), 2, filters=8, num_blocks=1, activation="tanh", dtype=d
+        ),
+        (3, 3, 1),
+    ),
+    "real nvp image context": Case(
+        lambda d: flows.real_nvp(
+            (4, 4, 1),
+            2,
+            filters=8,
+            num_blocks=1,
+            activation="tanh",
+            context_shape=(2,),
+            dtype=d,
+        ),
+        (4, 4, 1),
+        (2,),
+    ),
+}
