@@ -51,9 +51,7 @@ def test_every_weight_gets_a_gradient(case):
 @each(cases.FLOWS)
 def test_same_numbers_eager_in_a_function_and_under_xla(case):
     flow, x, kwargs = case.build()
-    laws.assert_same_in_every_mode(
-        lambda v: flow.log_prob(v, **kwargs), x, atol=1e-9
-    )
+    laws.assert_same_in_every_mode(lambda v: flow.log_prob(v, **kwargs), x, atol=1e-9)
 
 
 @each(cases.FLOWS)

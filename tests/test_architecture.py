@@ -1,0 +1,63 @@
+"""The floors of the house: imports point downward only."""
+
+import ast
+import pathlib
+
+import pytest
+
+ROOT = pathlib.Path(__file__).parent.parent
+# Floor of each package; a module may import lower floors and its own package.
+FLOORS = {
+    "tfp_flows.networks": 1,
+    "tfp_flows.bijectors": 2,
+    "tfp_flows.distributions": 2,
+    "tfp_flows.flows": 3,
+    "tfp_flows.training": 4,
+    "tfp_flows.serving": 4,
+    "train": 5,
+}
+FILES = sorted([*ROOT.glob("tfp_flows/**/*.py"), *ROOT.glob("train/**/*.py")])
+
+
+def home(module: str) -> str | None:
+    parts = module.split(".")
+    name = ".".join(parts[: 2 if parts[0] == "tfp_flows" else 1])
+    return name if name in FLOORS else None
+
+
+def imported(path: pathlib.Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: import by the full name"
+            names |= {f"{node.module}.{alias.name}" for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_imports_point_downward(path):
+    module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    here = home(module)
+    for name in imported(path):
+        there = home(name)
+        if here and there and here != there:
+            assert FLOORS[there] < FLOORS[here], f"{module} imports {name}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
+def test_networks_know_nothing_of_probability_and_keras_2_is_nowhere(path):
+    names = imported(path)
+    assert not any(n.startswith("tf_keras") for n in names)
+    if "networks" in path.parts:
+        assert not any("tensorflow_probability" in n for n in names)
+
+
+def test_tfp_internals_are_touched_in_one_file_only():
+    touching = {
+        path.name
+        for path in FILES
+        if any("tensorflow_probability.python" in n for n in imported(path))
+    }
+    assert touching == {"graph_cache.py"}
