@@ -1,0 +1,42 @@
+"""Serving: a flow leaves Python as a SavedModel that TF Serving can run.
+
+Names are loaded on first use: the gate `python -m tfp_flows.serving.check` has to run
+in a process without TensorFlow's Python, and so has a client that only needs `seeds`.
+
+Example:
+  >>> from tfp_flows import serving
+  >>> serving.seeds(7, 3).tolist()
+  [[7, 0], [7, 1], [7, 2]]
+"""
+
+import importlib
+
+# name -> module; the modules are named differently, because importing a submodule
+# would put it in the place of the function of the same name.
+_HOMES = {
+    "CheckError": "check",
+    "check_directory": "check",
+    "export": "exporter",
+    "row_normal": "row_noise",
+    "row_uniform": "row_noise",
+    "seeds": "row_seeds",
+}
+__all__ = [  # noqa: F822  (served by __getattr__)
+    "CheckError",
+    "check_directory",
+    "export",
+    "row_normal",
+    "row_uniform",
+    "seeds",
+]
+
+
+def __getattr__(name: str):
+    if name in _HOMES:
+        module = importlib.import_module(f"tfp_flows.serving.{_HOMES[name]}")
+        return getattr(module, name)
+    raise AttributeError(f"module 'tfp_flows.serving' has no attribute {name!r}")
+
+
+def __dir__():
+    return sorted([*globals(), *__all__])

@@ -1,0 +1,160 @@
+"""What is written beside a served model: facts for machines and a page for people."""
+
+import hashlib
+import importlib.metadata
+import json
+import math
+import pathlib
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+import tfp_flows
+from tfp_flows.serving import row_noise
+
+SCHEMA_VERSION = 1
+
+_PAGE = """\
+# {name}, version {version}
+
+A normalizing flow: an exact density, an encoder and a sampler in one model.
+
+- Made with tfp_flows {tfp_flows}, TensorFlow {tensorflow}. Use a TensorFlow Serving of
+  the same minor version or later.
+- Events of shape {event_shape}, context {context_shape}; {parameters:,} parameters.
+- {units}
+- `flow_card.json` holds the facts, `golden.npz` 8 rows of every signature with the
+  answers. To replay them: `python -m tfp_flows.serving.check <this version>`.
+
+Intended use: scoring, sampling and encoding of data like the training data; which data
+that was, and how well the model does, stands in `flow_card.json` if the exporter said
+so. Limits: a likelihood is not by itself a detector of anomalies, samples can repeat
+what the training data hold, and numbers are float32 (never serve with reduced
+precision). Licence: that of the exporter's choice; none is implied.
+"""
+
+
+def facts(flow: Any, specs: Mapping[str, Any], nonfinite: str) -> dict[str, Any]:
+    """Returns what is known about a flow and its served form, JSON-able.
+
+    Args:
+      flow: the flow, `Dequantized` or not.
+      specs: signature -> input name -> `tf.TensorSpec`.
+      nonfinite: what an invalid row holds.
+    """
+    inner = flow if flow.num_values is None else flow.flow
+    recipe = getattr(flow, "recipe", None)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "event_shape": flow.event_shape.as_list(),
+        "latent_shape": inner.distribution.event_shape.as_list(),
+        "condition_shape": _as_list(flow.context_shape),
+        "num_values": flow.num_values,
+        "model_dtype": inner.dtype.name,
+        "signatures": _signature_table(specs),
+        "units": _units(flow),
+        "log_prob_includes_preprocessing": True,
+        "invalid_rows": nonfinite,
+        "base": type(inner.distribution).__name__,
+        "recipe": recipe and {"name": recipe.name, "options": dict(recipe.options)},
+        "is_adapted": bool(flow.is_adapted),
+        "num_parameters": sum(math.prod(v.shape) for v in flow.raw_variables),
+        "seed_algorithm": row_noise.ALGORITHM,
+        "library_versions": _library_versions(),
+    }
+
+
+def check(card: Mapping[str, Any]) -> None:
+    """Refuses a card that is not JSON.
+
+    Raises:
+      ValueError: naming the entry.
+    """
+    for key, value in card.items():
+        try:
+            json.dumps(value, default=_to_json, allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"card[{key!r}] must be JSON (finite numbers, text, lists, dicts), got "
+                f"{value!r}: {error}."
+            ) from error
+
+
+def write(directory: pathlib.Path, card: Mapping[str, Any]) -> None:
+    """Writes `flow_card.json` and `MODEL_CARD.md` below a model's directory.
+
+    The checksums of all other files are added, but for `fingerprint.pb`, which differs
+    between equal exports.
+    """
+    extra = directory / "assets.extra"
+    extra.mkdir(exist_ok=True)
+    ours = {extra / "flow_card.json", extra / "MODEL_CARD.md"}
+    hashes = {
+        path.relative_to(directory).as_posix(): _sha256(path)
+        for path in sorted(directory.rglob("*"))
+        if path.is_file() and path not in ours and path.name != "fingerprint.pb"
+    }
+    fingerprint = tf.saved_model.experimental.read_fingerprint(str(directory))
+    full = {
+        **card,
+        "saved_model_checksum": str(fingerprint.saved_model_checksum),
+        "sha256": hashes,
+    }
+    text = json.dumps(full, indent=1, default=_to_json, allow_nan=False)
+    (extra / "flow_card.json").write_text(text + "\n", encoding="utf-8")
+    page = _PAGE.format(
+        **_library_versions(),
+        name=card["name"],
+        version=card["version"],
+        event_shape=card["event_shape"],
+        context_shape=card["condition_shape"] or "none",
+        parameters=card["num_parameters"],
+        units=card["units"],
+    )
+    (extra / "MODEL_CARD.md").write_text(page, encoding="utf-8")
+
+
+def _units(flow):
+    if flow.num_values is None:
+        return "log_prob in nats, a density over x as the data came."
+    return (
+        f"Integers 0 to {flow.num_values - 1}; log_prob, encode and decode speak of the "
+        f"cell [k, k + 1) of an integer k, log_prob in nats per unit of pixel volume; "
+        "bits_per_dim takes the integers themselves."
+    )
+
+
+def _signature_table(specs):
+    return {
+        name: {
+            key: {"dtype": spec.dtype.name, "shape": [-1, *spec.shape.as_list()[1:]]}
+            for key, spec in inputs.items()
+        }
+        for name, inputs in specs.items()
+    }
+
+
+def _library_versions():
+    return {
+        "tfp_flows": tfp_flows.__version__,
+        "tensorflow": tf.__version__,
+        "tensorflow_probability": importlib.metadata.version("tensorflow-probability"),
+        "keras": importlib.metadata.version("keras"),
+    }
+
+
+def _as_list(shape):
+    return None if shape is None else list(shape)
+
+
+def _to_json(value):
+    """Turns what recipes and numpy leave in options into JSON."""
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    raise TypeError(f"{type(value).__name__} is not JSON")
+
+
+def _sha256(path):
+    return hashlib.sha256(path.read_bytes()).hexdigest()
