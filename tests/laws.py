@@ -1,4 +1,4 @@
-"""What must hold for every bijector and flow, judged by something else than our formula.
+"""What must hold for every bijector and flow, judged by other means than our formula.
 
 Every law takes an object whose weights are already randomised: a flow with
 zero-initialised heads is the identity and would pass them all.

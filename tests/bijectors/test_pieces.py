@@ -1,4 +1,4 @@
-"""What is particular to single bijectors: act norm, pixels, squeeze, multiscale, chain."""
+"""What is particular to each: act norm, pixels, squeeze, multiscale, chain."""
 
 import numpy as np
 import pytest

@@ -161,6 +161,22 @@ class Dequantized(tfd.Distribution):
     def _batch_shape_tensor(self, **_):
         return tf.constant([], tf.int32)
 
+    def log_prob(self, value: Any, name: str = "log_prob", **kwargs) -> tf.Tensor:
+        """Returns the bound on log p(x) for one draw of noise, `[*batch]`, in nats.
+
+        Args:
+          value: integers of any type, or floats that hold them, `[*batch, *event]`.
+          name: of the operations.
+          **kwargs: `context=` for a conditional flow; `seed=` (Python integer or `[2]`
+            integer tensor) for noise that is a function of the seed alone.
+        """
+        # TFP would cast a NumPy array of floats to this dtype and so cut fractions off.
+        return super().log_prob(tf.convert_to_tensor(value), name, **kwargs)
+
+    def prob(self, value: Any, name: str = "prob", **kwargs) -> tf.Tensor:
+        """Returns exp(log_prob), see there."""
+        return tf.exp(self.log_prob(value, name, **kwargs))
+
     def _log_prob(self, x, context=None, seed=None):
         x = tf.cast(x, self._flow.dtype)
         kwargs = {} if context is None else {"context": context}

@@ -92,6 +92,14 @@ class MLP(keras.layers.Layer):
         ]
         return [self._dense(width), *blocks, activation()]
 
+    def build(self, x_shape, context_shape=None):
+        """Makes the weights; a context widens the first layer."""
+        width = x_shape[-1] + (0 if context_shape is None else context_shape[-1])
+        shape = (*x_shape[:-1], width)
+        for layer in self._layers_in_order:
+            layer.build(shape)
+            shape = layer.compute_output_shape(shape)
+
     def call(self, x, context=None):
         """Returns features `[B, hidden_units[-1]]`."""
         if context is not None:
