@@ -88,7 +88,7 @@ class StandardNormal(Base):
       name: of the distribution.
 
     Example:
-      >>> StandardNormal((2,)).log_prob([[0.0, 0.0]]).numpy().round(3).tolist()
+      >>> print(StandardNormal((2,)).log_prob([[0.0, 0.0]]).numpy().round(3))
       [-1.838]
     """
 
@@ -142,7 +142,7 @@ class StandardLogistic(Base):
       name: of the distribution.
 
     Example:
-      >>> StandardLogistic((1,)).log_prob([[0.0]]).numpy().round(3).tolist()
+      >>> print(StandardLogistic((1,)).log_prob([[0.0]]).numpy().round(3))
       [-1.386]
     """
 

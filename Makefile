@@ -1,0 +1,40 @@
+# Each target makes .venv and installs what it needs, again only when the metadata changed.
+PYTHON ?= python3
+BIN := .venv/bin
+export TF_CPP_MIN_LOG_LEVEL ?= 3
+export CUDA_VISIBLE_DEVICES ?= -1
+
+.PHONY: help train test test-fast lint bench clean
+
+help: ## Shows the targets.
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/:/'
+
+train: .venv/.train ## Trains the main job: RealNVP on handwritten digits.
+	$(BIN)/python -m train $(ARGS)
+
+test: .venv/.test ## Runs all tests, the slow ones and the doctests included.
+	$(BIN)/python -m pytest $(ARGS)
+
+test-fast: .venv/.test ## Runs the tests that take seconds.
+	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+
+lint: .venv/.test ## Checks style, formatting and types.
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: .venv/.bench ## Times the flows beside their networks and TFP; prints ratios.
+	$(BIN)/python -m benchmarks $(ARGS)
+
+clean: ## Removes the virtual environment and what was built.
+	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+
+.venv/.train: EXTRAS = train
+.venv/.test: EXTRAS = train,test
+.venv/.bench: EXTRAS = bench
+
+.venv/.%: setup.cfg pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable ".[$(EXTRAS)]"
+	touch $@

@@ -1,0 +1,1 @@
+"""Timings of the flows beside their networks alone and beside other libraries."""

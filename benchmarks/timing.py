@@ -1,0 +1,83 @@
+"""A timer that interleaves its candidates and sets disturbed repetitions aside."""
+
+import os
+import statistics
+import time
+from collections.abc import Callable
+
+import psutil
+
+_QUIET = 0.12  # cores that other processes may use before a repetition is set aside
+_TICK = os.sysconf("SC_CLK_TCK")
+
+
+def milliseconds(
+    candidates: dict[str, Callable[[], object]],
+    repetitions: int = 9,
+    seconds: float = 0.4,
+    patience: int = 40,
+) -> dict[str, dict]:
+    """Times several calls in turn, so that drift of the machine meets them all.
+
+    Args:
+      candidates: name -> call that returns when its work is done.
+      repetitions: undisturbed repetitions wanted of each.
+      seconds: about how long one repetition runs.
+      patience: repetitions to try at most; after that disturbed ones count too, and
+        are reported.
+
+    Returns:
+      name -> median, min and max in milliseconds a call, the seconds of the first
+      call (tracing and compilation), and how many repetitions were disturbed.
+    """
+    rounds, first = {}, {}
+    for name, call in candidates.items():
+        start = time.perf_counter()
+        call()
+        first[name] = time.perf_counter() - start
+        call()
+        start = time.perf_counter()
+        call()
+        rounds[name] = max(1, round(seconds / (time.perf_counter() - start)))
+    clean = {name: [] for name in candidates}
+    disturbed = {name: [] for name in candidates}
+    for _ in range(patience):
+        if all(len(times) >= repetitions for times in clean.values()):
+            break
+        for name, call in candidates.items():
+            elapsed, foreign = _repetition(call, rounds[name])
+            (clean if foreign <= _QUIET else disturbed)[name].append(elapsed)
+    return {
+        name: _summary(clean[name] or disturbed[name], first[name], disturbed[name])
+        for name in candidates
+    }
+
+
+def _repetition(call, count):
+    """Returns ms a call and the cores that other processes used meanwhile."""
+    own = psutil.Process().cpu_times()
+    busy, start = _busy_seconds(), time.perf_counter()
+    for _ in range(count):
+        call()
+    elapsed = time.perf_counter() - start
+    now = psutil.Process().cpu_times()
+    mine = now.user + now.system - own.user - own.system
+    foreign = max(0.0, (_busy_seconds() - busy - mine) / elapsed)
+    return 1e3 * elapsed / count, foreign
+
+
+def _busy_seconds():
+    with open("/proc/stat") as stat:
+        user, nice, system, _, _, irq, soft = map(int, stat.readline().split()[1:8])
+    return (user + nice + system + irq + soft) / _TICK
+
+
+def _summary(times, first, disturbed):
+    return {
+        "median_ms": round(statistics.median(times), 3),
+        "min_ms": round(min(times), 3),
+        "max_ms": round(max(times), 3),
+        "first_call_s": round(first, 2),
+        "repetitions": len(times),
+        "disturbed": len(disturbed),
+    }
