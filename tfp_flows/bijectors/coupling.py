@@ -23,8 +23,8 @@ class Coupling(KerasBijector):
     mask the network sees the whole event with the active units set to zero.
 
     A subclass names its number of parameters a unit and writes `_transform(active,
-    params)` and `_invert(active, params)`, both returning the value and the
-    elementwise log-det (or None when it is zero everywhere).
+    params)` and `_invert(active, params)`, both returning the value and log|df/dx|
+    of each unit, that of the forward direction (or None when it is zero everywhere).
 
     Shapes: x, y `[*batch, *event_shape]` -> log_det `[*batch]`. Cost: one network
     call a direction. The identity at initialisation, since the head is zero.
@@ -85,18 +85,19 @@ class Coupling(KerasBijector):
         self._conditioner = conditioner
 
     def _forward_and_log_det(self, x, context=None):
-        return self._walk(self._transform, x, context)
+        return self._walk(self._transform, 1.0, x, context)
 
     def _inverse_and_log_det(self, y, context=None):
-        return self._walk(self._invert, y, context)
+        return self._walk(self._invert, -1.0, y, context)
 
-    def _walk(self, function, value, context):
+    def _walk(self, function, sign, value, context):
         """The same in both directions: split, condition, transform, join, sum."""
         passive, active = self._split(value)
         raw = self._conditioner(self._layers, passive, context)
         params = tf.split(raw, self._params_per_unit, axis=-1)  # halves: no strides
         active, log_det = function(active, *params)
-        return self._join(passive, active), self._sum(log_det, value)
+        # The sign after the sum: one operation less on every unit.
+        return self._join(passive, active), sign * self._sum(log_det, value)
 
     def _split(self, value):
         if self._split_at is None:
@@ -180,11 +181,11 @@ class AffineCoupling(Coupling):
 
     forward:  y[active] = (x[active] + shift) * exp(log_scale)
     inverse:  x[active] = y[active] * exp(-log_scale) - shift
-    log_scale = scale_bound * tanh(raw / scale_bound);  log_det = sum of log_scale
+    log_scale = scale_bound * tanh(raw);  log_det = sum of log_scale
 
     The shift is on the latent side of the scale, so its gradient does not explode
-    with the scale. |log_scale| < scale_bound, so no layer can overflow, however far
-    its input lies; near zero the bound does nothing (slope 1).
+    with the scale. |log_scale| <= scale_bound, so no layer can overflow, however far
+    its input lies.
 
     Shapes, cost and errors: see `Coupling`.
 
@@ -239,16 +240,13 @@ class AffineCoupling(Coupling):
         )
         self._scale_bound = float(scale_bound)
 
-    def _log_scale(self, raw):
-        return self._scale_bound * tf.tanh(raw / self._scale_bound)
-
     def _transform(self, active, shift, raw):
-        log_scale = self._log_scale(raw)
+        log_scale = self._scale_bound * tf.tanh(raw)
         return (active + shift) * tf.exp(log_scale), log_scale
 
     def _invert(self, active, shift, raw):
-        log_scale = self._log_scale(raw)
-        return active * tf.exp(-log_scale) - shift, -log_scale
+        log_scale = self._scale_bound * tf.tanh(raw)
+        return active / tf.exp(log_scale) - shift, log_scale
 
 
 def _checked_mask(mask, event_shape, name):
