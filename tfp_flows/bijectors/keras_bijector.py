@@ -37,7 +37,8 @@ class KerasBijector(tfp.bijectors.Bijector):
       event_shape: shape of one event on the data side.
       latent_shape: shape of one event on the latent side, `event_shape` if None.
       context_shape: shape of one context, or None for an unconditional bijector.
-      layers: name -> built Keras layer that owns weights.
+      layers: name -> built Keras layer that owns weights; freeze one (`trainable =
+        False`) before it comes here, so that both sides know.
       dtype: of the events; log-dets are of the same dtype.
       parameters: the constructor's arguments, for `copy`.
       name: of the bijector, used in messages.
@@ -87,6 +88,10 @@ class KerasBijector(tfp.bijectors.Bijector):
                 )
         self._layers = self._no_dependency(layers)
         self._weights = unique(v.value for m in layers.values() for v in m.variables)
+        trained = {id(v) for m in layers.values() for v in m.trainable_variables}
+        for variable in (v for m in layers.values() for v in m.variables):
+            if variable.value.trainable and id(variable) not in trained:
+                _freeze(variable.value)
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -298,6 +303,12 @@ def _swapped_shape(bijector, got, wanted, result):
             f"Bijector {bijector.name!r} works on events of shape {wanted}, got {got}."
         )
     return tf.TensorShape(result)
+
+
+def _freeze(raw):
+    """Tells TensorFlow what Keras notes on the layer only: this is not trained."""
+    for copy in getattr(raw, "values", (raw,)):  # one on each replica
+        copy._trainable = False
 
 
 def _shapes(layer):
