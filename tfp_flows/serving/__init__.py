@@ -15,7 +15,6 @@ import importlib
 # would put it in the place of the function of the same name.
 _HOMES = {
     "CheckError": "check",
-    "check_directory": "check",
     "export": "exporter",
     "row_normal": "row_noise",
     "row_uniform": "row_noise",
@@ -23,7 +22,6 @@ _HOMES = {
 }
 __all__ = [  # noqa: F822  (served by __getattr__)
     "CheckError",
-    "check_directory",
     "export",
     "row_normal",
     "row_uniform",

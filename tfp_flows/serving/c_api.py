@@ -9,11 +9,13 @@ References:
   https://github.com/tensorflow/tensorflow/blob/master/tensorflow/c/c_api.h
 """
 
+import contextlib
 import ctypes
 import functools
 import importlib.util
 import os
 import pathlib
+import sys
 from collections.abc import Mapping
 
 import numpy as np
@@ -68,7 +70,8 @@ class Session:
 
     Raises:
       CApiError: if the runtime cannot load it.
-      OSError: if no TensorFlow library is installed beside this Python.
+      OSError: if no TensorFlow library is installed beside this Python, or
+        TensorFlow's Python was imported by this process before.
 
     Example:
       >>> session = Session("served/digits/1")  # doctest: +SKIP
@@ -76,9 +79,10 @@ class Session:
     """
 
     def __init__(self, directory: str | os.PathLike):
-        self._library = _load_library()
-        self._graph = self._library.TF_NewGraph()
-        self._session, self.meta_graph = self._load(os.fspath(directory))
+        with _quiet():
+            self._library = _load_library()
+            self._graph = self._library.TF_NewGraph()
+            self._session, self.meta_graph = self._load(os.fspath(directory))
         self.signatures = meta_graph.signatures(self.meta_graph)
 
     def _load(self, directory):
@@ -237,9 +241,28 @@ def _dtype(number, name):
     return _DTYPES[number]
 
 
+@contextlib.contextmanager
+def _quiet():
+    """Drops what the libraries log while they start, before log levels apply."""
+    saved = os.dup(2)
+    null = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(null, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(null)
+
+
 @functools.cache
 def _load_library():
     """Loads the wheel's C++ libraries and disables XLA compilation in this process."""
+    if "tensorflow" in sys.modules:
+        raise OSError(
+            "TensorFlow's Python runs in this process already, and its XLA would be "
+            "disabled. Run python -m tfp_flows.serving.check in a process of its own."
+        )
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # Finding a package does not import it.
     spec = importlib.util.find_spec("tensorflow")

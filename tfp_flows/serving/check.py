@@ -26,7 +26,7 @@ class CheckError(Exception):
 
 
 def check_directory(directory: str | os.PathLike) -> str:
-    """Checks one version directory.
+    """Checks one version directory, in a process without TensorFlow's Python.
 
     Args:
       directory: that holds `saved_model.pb`, `variables/` and `assets.extra/`.
@@ -112,11 +112,10 @@ def _check_names(session, rows):
 
 
 def _check_rows(session, name, expected):
-    """Replays all rows, a part of them, and none: a row may not see its neighbours."""
+    """Replays all rows, one and a few: a row may not see its neighbours."""
     size = _size(expected)
     for keep in (slice(None), slice(size - 1, size), slice(size - 1, None, -2)):
         _compare(session, name, expected, keep)
-    _run(session, name, {k: v[:0] for k, v in expected.inputs.items()})
 
 
 def _check_bad_rows(session, name, expected):

@@ -1,0 +1,121 @@
+"""Every recipe exported once, and a C++ runtime in another process to ask."""
+
+import dataclasses
+import os
+import pathlib
+import pickle
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests import laws
+from tfp_flows import flows, serving
+
+ROOT = pathlib.Path(__file__).parents[2]
+_SMALL = {"num_steps": 2, "hidden_units": (8,)}
+RECIPES = {
+    "vector": lambda: flows.real_nvp((4,), **_SMALL, dropout=0.1),
+    "conditional": lambda: flows.real_nvp((4,), **_SMALL, context_shape=(3,)),
+    "float64": lambda: flows.real_nvp((4,), **_SMALL, dtype="float64"),
+    "image": lambda: flows.real_nvp(
+        (4, 4, 1), 2, num_values=17, filters=8, num_blocks=1
+    ),
+    "conditional discrete": lambda: flows.real_nvp(
+        (4,), **_SMALL, num_values=17, context_shape=(3,)
+    ),
+    "nice logistic": lambda: flows.nice((4,), **_SMALL, base="logistic"),
+    "gaussian": lambda: flows.gaussian((3,)),
+    "gaussian mixture": lambda: flows.gaussian_mixture((3,), 2, num_values=17),
+}
+
+
+class Runtime:
+    """A model in the C++ runtime."""
+
+    def __init__(self, directory):
+        worker = pathlib.Path(__file__).with_name("runtime_worker.py")
+        self._process = subprocess.Popen(
+            [sys.executable, str(worker), str(directory)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env=environment(),
+        )
+
+    def ask(self, signature, inputs):
+        """Returns the outputs, or the code of the error."""
+        pickle.dump((signature, inputs), self._process.stdin)
+        self._process.stdin.flush()
+        answer = pickle.load(self._process.stdout)
+        return answer[1]
+
+    def close(self):
+        self._process.stdin.close()
+        self._process.wait(timeout=60)
+        self._process.stdout.close()
+
+
+@dataclasses.dataclass
+class Served:
+    """A flow, its version directory, and the runtime that serves it."""
+
+    name: str
+    flow: Any
+    directory: pathlib.Path
+    ask: Any
+
+    @property
+    def inner(self):
+        return self.flow if self.flow.num_values is None else self.flow.flow
+
+    def requests(self, num_rows=5, seed=3):
+        """Returns inputs for every signature, none of them golden rows."""
+        rng = np.random.default_rng(seed)
+        event, num_values = self.flow.event_shape.as_list(), self.flow.num_values
+        x = rng.standard_normal([num_rows, *event])
+        if num_values is not None:
+            x = rng.uniform(0.0, num_values, x.shape)
+        inputs = {
+            "log_prob": {"x": x.astype(np.float32)},
+            "serving_default": {"x": x.astype(np.float32)},
+            "encode": {"x": x.astype(np.float32)},
+            "decode": {"z": rng.standard_normal(x.shape).astype(np.float32)},
+            "sample": {
+                "seed": serving.seeds(11, num_rows),
+                "temperature": rng.uniform(0.5, 1.2, num_rows).astype(np.float32),
+            },
+        }
+        if num_values is not None:
+            inputs["bits_per_dim"] = {
+                "x": x.astype(np.int32),
+                "seed": serving.seeds(12, num_rows),
+            }
+        if self.flow.context_shape is not None:
+            shape = [num_rows, *self.flow.context_shape]
+            condition = rng.standard_normal(shape).astype(np.float32)
+            inputs = {k: {**v, "condition": condition} for k, v in inputs.items()}
+        return inputs
+
+
+def environment():
+    """Returns the environment of a process that finds the library."""
+    return {**os.environ, "PYTHONPATH": str(ROOT)}
+
+
+def make(name):
+    """Builds a recipe with random weights."""
+    flow = RECIPES[name]()
+    laws.randomize(flow)
+    return flow
+
+
+@pytest.fixture(scope="session", params=RECIPES)
+def served(request, tmp_path_factory):
+    base = tmp_path_factory.mktemp("served") / "model"
+    flow = make(request.param)
+    directory = serving.export(flow, base)
+    runtime = Runtime(directory)
+    yield Served(request.param, flow, directory, runtime.ask)
+    runtime.close()

@@ -1,0 +1,154 @@
+"""What every exported recipe answers in the C++ runtime that TF Serving uses."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfp_flows import serving
+from tfp_flows.distributions import StandardNormal
+
+
+def python_answers(served, name, inputs):
+    """Returns what the flow itself says, in Python."""
+    flow, inner = served.flow, served.inner
+    inputs = dict(inputs)
+    context = {}
+    if "condition" in inputs:
+        context["context"] = tf.cast(inputs.pop("condition"), inner.dtype)
+    if name in ("log_prob", "serving_default"):
+        x = tf.cast(inputs["x"], inner.dtype)
+        return {"log_prob": inner.log_prob(x, **context)}
+    if name == "encode":
+        z, log_det = inner.encode_and_log_det(inputs["x"], **context)
+        return {"z": z, "log_det": log_det}
+    if name == "decode":
+        x, log_det = inner.decode_and_log_det(inputs["z"], **context)
+        return {"x": x, "log_det": log_det}
+    if name == "bits_per_dim":
+        u = serving.row_uniform(inputs["seed"], flow.event_shape.num_elements())
+        x = inputs["x"] + tf.reshape(u, inputs["x"].shape)
+        log_prob = inner.log_prob(tf.cast(x, inner.dtype), **context)
+        size = flow.event_shape.num_elements()
+        return {"log_prob": log_prob, "bits_per_dim": -log_prob / size / np.log(2.0)}
+    base = inner.distribution
+    if isinstance(base, StandardNormal):
+        noise = serving.row_normal(inputs["seed"], base.num_uniforms)
+        noise = tf.reshape(noise, [-1, *base.event_shape])
+    else:
+        uniform = serving.row_uniform(inputs["seed"], base.num_uniforms)
+        noise = base.from_uniform(uniform)
+    temperature = inputs["temperature"].reshape([-1] + [1] * base.event_shape.rank)
+    mean = base.mean()
+    z = mean + tf.cast(temperature, base.dtype) * (tf.cast(noise, base.dtype) - mean)
+    x = inner.decode(z, **context)
+    log_prob = inner.log_prob(tf.identity(x), **context)
+    if flow.num_values is not None:
+        x = np.clip(np.floor(x), 0, flow.num_values - 1)
+    return {"x": x, "log_prob": log_prob}
+
+
+def assert_close(got, wanted, keys=None, rows=slice(None)):
+    assert set(got) == set(wanted) or keys
+    for key in keys or wanted:
+        value = np.asarray(wanted[key])
+        if value.dtype == np.bool_:
+            np.testing.assert_array_equal(got[key][rows], value[rows], err_msg=key)
+            continue
+        atol = 1e-5 * np.nanmax(np.abs(value), initial=1.0)
+        np.testing.assert_allclose(
+            got[key][rows], value[rows], rtol=1e-5, atol=atol, err_msg=key
+        )
+
+
+def test_answers_are_those_of_the_flow_in_python(served):
+    for name, inputs in served.requests().items():
+        got = served.ask(name, inputs)
+        wanted = python_answers(served, name, inputs)
+        assert set(got) == {*wanted, "valid"}, name
+        assert got["valid"].all(), name
+        assert all(v.dtype == np.float32 for k, v in got.items() if k != "valid")
+        assert_close(got, wanted, keys=wanted)
+
+
+def test_wrong_shapes_are_invalid_arguments(served):
+    for name, inputs in served.requests().items():
+        for key, value in inputs.items():
+            wrong = [value[..., None], value[None]]
+            if value.ndim > 1:
+                wrong += [np.concatenate([value] * 2, -1), value[..., :1]]
+            for array in wrong:
+                if array.shape == value.shape:
+                    continue
+                code = served.ask(name, {**inputs, key: array})
+                assert code == 3, (name, key, array.shape)
+
+
+def test_a_nan_row_changes_no_other_row(served):
+    others = np.array([0, 1, 3, 4])
+    for name, inputs in served.requests().items():
+        clean = served.ask(name, inputs)
+        for key in (k for k, v in inputs.items() if v.dtype.kind == "f"):
+            bad = inputs[key].copy()
+            bad[2] = np.nan
+            got = served.ask(name, {**inputs, key: bad})
+            assert_close(got, clean, rows=others)
+            assert not got["valid"][2]
+            floats = [v[2] for k, v in got.items() if k != "valid"]
+            assert all(np.isnan(v).all() for v in floats)
+
+
+def test_sample_rows_do_not_depend_on_the_batch(served):
+    inputs = served.requests()["sample"]
+    batch = served.ask("sample", inputs)
+    pick = lambda rows: {k: v[rows] for k, v in inputs.items()}  # noqa: E731
+    for rows in ([3], [4, 2, 0, 1, 3], [1, 2], [0, 1, 2, 3, 4, 0, 0, 0]):
+        got = served.ask("sample", pick(np.array(rows)))
+        assert_close(got, {k: v[np.array(rows)] for k, v in batch.items()})
+    assert len(np.unique(batch["log_prob"])) == 5
+
+
+def test_a_bad_temperature_marks_its_row_only(served):
+    inputs = served.requests()["sample"]
+    temperature = np.array([0.0, -1.0, np.inf, 1.0, 1.0], np.float32)
+    got = served.ask("sample", {**inputs, "temperature": temperature})
+    assert got["valid"].tolist() == [False, False, False, True, True]
+    assert np.isnan(got["x"][:3]).all() and np.isfinite(got["x"][3:]).all()
+
+
+def test_encode_and_decode_agree_with_each_other_and_log_prob(served):
+    requests = served.requests()
+    there = served.ask("encode", requests["encode"])
+    extra = {k: v for k, v in requests["decode"].items() if k == "condition"}
+    back = served.ask("decode", {"z": there["z"], **extra})
+    np.testing.assert_allclose(back["x"], requests["encode"]["x"], rtol=1e-3, atol=1e-3)
+    np.testing.assert_allclose(
+        back["log_det"], -there["log_det"], rtol=1e-3, atol=1e-3
+    )
+    log_prob = served.ask("log_prob", requests["log_prob"])["log_prob"]
+    base = served.inner.distribution.log_prob(
+        tf.cast(there["z"], served.inner.dtype)
+    ).numpy()
+    np.testing.assert_allclose(log_prob, base + there["log_det"], rtol=1e-4, atol=1e-4)
+
+
+def test_integers_out_of_range_are_not_valid(served):
+    if served.flow.num_values is None:
+        pytest.skip("continuous")
+    requests = served.requests()
+    x = requests["bits_per_dim"]["x"].copy()
+    x[0].flat[0], x[1].flat[0] = -1, served.flow.num_values
+    got = served.ask("bits_per_dim", {**requests["bits_per_dim"], "x": x})
+    assert got["valid"].tolist() == [False, False, True, True, True]
+    x = requests["log_prob"]["x"].copy()
+    x[0].flat[0], x[1].flat[0] = -0.5, served.flow.num_values + 0.5
+    got = served.ask("log_prob", {**requests["log_prob"], "x": x})
+    assert got["valid"].tolist() == [False, False, True, True, True]
+
+
+def test_weights_are_stored_once(served):
+    reader = tf.train.load_checkpoint(str(served.directory / "variables/variables"))
+    shapes = reader.get_variable_to_shape_map()
+    shapes.pop("_CHECKPOINTABLE_OBJECT_GRAPH")
+    stored = sum(int(np.prod(shape)) for shape in shapes.values())
+    wanted = sum(int(np.prod(v.shape)) for v in served.flow.raw_variables)
+    assert stored == wanted > 0
