@@ -121,9 +121,7 @@ def test_encode_and_decode_agree_with_each_other_and_log_prob(served):
     extra = {k: v for k, v in requests["decode"].items() if k == "condition"}
     back = served.ask("decode", {"z": there["z"], **extra})
     np.testing.assert_allclose(back["x"], requests["encode"]["x"], rtol=1e-3, atol=1e-3)
-    np.testing.assert_allclose(
-        back["log_det"], -there["log_det"], rtol=1e-3, atol=1e-3
-    )
+    np.testing.assert_allclose(back["log_det"], -there["log_det"], rtol=1e-3, atol=1e-3)
     log_prob = served.ask("log_prob", requests["log_prob"])["log_prob"]
     base = served.inner.distribution.log_prob(
         tf.cast(there["z"], served.inner.dtype)

@@ -1,9 +1,9 @@
 """TensorFlow's C++ runtime through its C API, without TensorFlow's Python.
 
-It loads the libraries of the installed wheel with ctypes and runs a SavedModel the way
-TF Serving does: `TF_LoadSessionFromSavedModel`, then `TF_SessionRun` on the tensor names
-of a signature, with XLA compilation disabled. What Python's own loader forgives (wrong
-shapes, variables that were restored into the wrong place) fails here as on a server.
+It loads the libraries of the installed wheel with ctypes and runs a SavedModel as TF
+Serving does: `TF_LoadSessionFromSavedModel`, then `TF_SessionRun` on the tensor names of
+a signature, with XLA compilation disabled. What Python's own loader forgives (wrong
+shapes, variables restored into the wrong place) fails here as on a server.
 
 References:
   https://github.com/tensorflow/tensorflow/blob/master/tensorflow/c/c_api.h

@@ -16,6 +16,8 @@ from tfp_flows.serving import row_noise
 
 SCHEMA_VERSION = 1
 
+# Known only when the files are written.
+_WRITTEN = ("version", "saved_model_checksum", "sha256")
 _PAGE = """\
 # {name}, version {version}
 
@@ -66,13 +68,18 @@ def facts(flow: Any, specs: Mapping[str, Any], nonfinite: str) -> dict[str, Any]
     }
 
 
-def check(card: Mapping[str, Any]) -> None:
-    """Refuses a card that is not JSON.
+def check(card: Mapping[str, Any], known: Mapping[str, Any]) -> None:
+    """Refuses entries that are not JSON, or would replace what is known of the flow.
 
     Raises:
       ValueError: naming the entry.
     """
     for key, value in card.items():
+        if key in known or key in _WRITTEN:
+            raise ValueError(
+                f"card[{key!r}] is written by the export itself. Leave it out, or give "
+                "the entry another name."
+            )
         try:
             json.dumps(value, default=_to_json, allow_nan=False)
         except (TypeError, ValueError) as error:
@@ -120,9 +127,9 @@ def _units(flow):
     if flow.num_values is None:
         return "log_prob in nats, a density over x as the data came."
     return (
-        f"Integers 0 to {flow.num_values - 1}; log_prob, encode and decode speak of the "
-        f"cell [k, k + 1) of an integer k, log_prob in nats per unit of pixel volume; "
-        "bits_per_dim takes the integers themselves."
+        f"Integers 0 to {flow.num_values - 1}; log_prob, encode and decode speak of "
+        "the cell [k, k + 1) of an integer k, log_prob in nats per unit of pixel "
+        "volume; bits_per_dim takes the integers themselves."
     )
 
 

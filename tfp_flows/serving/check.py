@@ -14,11 +14,19 @@ Exit status: 0 and one line if all is well; 1 and one line that says what is wro
 import argparse
 import os
 import sys
+import zipfile
+import zlib
 from collections.abc import Sequence
 
 import numpy as np
 
 from tfp_flows.serving import c_api, golden, meta_graph
+
+# What numpy and zipfile raise for an archive that is none, is cut, or is another's.
+_DAMAGED = (
+    *(OSError, ValueError, KeyError, IndexError, AttributeError, EOFError),
+    *(zipfile.BadZipFile, zlib.error),
+)
 
 
 class CheckError(Exception):
@@ -84,7 +92,7 @@ def _read_golden(directory):
         return golden.load(directory)
     except FileNotFoundError as error:
         raise CheckError(f"it holds no {golden.FILE_NAME}: export again") from error
-    except (OSError, ValueError, KeyError, IndexError) as error:
+    except _DAMAGED as error:
         raise CheckError(f"{golden.FILE_NAME} is damaged: {_line(error)}") from error
 
 

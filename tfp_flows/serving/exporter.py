@@ -53,8 +53,8 @@ def export(
         Standard normals if None.
       nonfinite: "nan", or "sentinel" for clients whose JSON has no NaN: the floats of
         an invalid row are then float32's lowest.
-      card: JSON-able facts for `flow_card.json`, such as test scores and the name of
-        the data; they replace ours of the same name.
+      card: JSON-able facts to add to `flow_card.json`, such as test scores and the
+        name and hash of the data; "name" is the directory's unless given here.
 
     Returns:
       The version's directory: `saved_model.pb`, `variables/` and, in `assets.extra/`,
@@ -72,8 +72,9 @@ def export(
     rows = _golden_inputs(flow, endpoints.specs(), examples, conditions)
     base = publishing.check_base(base_dir)
     publishing.check_version(base, version)
-    facts = {**cards.facts(flow, endpoints.specs(), nonfinite), **(card or {})}
-    cards.check(facts)
+    facts = cards.facts(flow, endpoints.specs(), nonfinite)
+    cards.check(card or {}, facts)
+    facts = {**facts, "name": base.resolve().name, **(card or {})}
     with publishing.workspace(base) as directory:
         functions = endpoints.functions()
         _save(flow, functions, directory)
@@ -83,9 +84,7 @@ def export(
             directory,
             base,
             version,
-            lambda number: cards.write(
-                directory, {**facts, "name": base.resolve().name, "version": number}
-            ),
+            lambda number: cards.write(directory, {**facts, "version": number}),
         )
 
 
@@ -110,8 +109,8 @@ def _answers(functions, rows):
         outputs = {key: value.numpy() for key, value in outputs.items()}
         if not outputs["valid"].any():
             raise ValueError(
-                f"The flow's {name} is not finite on any of {_NUM_GOLDEN} typical rows. "
-                "Was it trained with NaN, or are examples= of another unit?"
+                f"The flow's {name} is not finite on any of {_NUM_GOLDEN} typical "
+                "rows. Did its training diverge, or are examples= in another unit?"
             )
         atol = {key: golden.tolerance(value) for key, value in outputs.items()}
         answers[name] = golden.Golden(inputs, outputs, atol)

@@ -89,10 +89,13 @@ def row_normal(seed: tf.Tensor, n: int) -> tf.Tensor:
       >>> row_normal(tf.constant([[7, 0], [7, 1]], tf.int64), 5).shape
       TensorShape([2, 5])
     """
-    u, v = _uniform_pairs(seed, n)
+    # In float64: the vectorized and the scalar float32 log differ in the last bit, and
+    # which of them an entry meets depends on the size of the batch.
+    u, v = (tf.cast(uniform, tf.float64) for uniform in _uniform_pairs(seed, n))
     radius = tf.sqrt(-2.0 * tf.math.log(u))
     angle = 2.0 * math.pi * v
-    return _interleave((radius * tf.cos(angle), radius * tf.sin(angle)), n)
+    normals = _interleave((radius * tf.cos(angle), radius * tf.sin(angle)), n)
+    return tf.cast(normals, tf.float32)
 
 
 def _uniform_pairs(seed, n):

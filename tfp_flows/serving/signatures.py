@@ -1,15 +1,18 @@
 """The served functions of a flow: tensors in, a dict of tensors out, row by row.
 
-| signature                     | inputs                      | outputs                |
-|-------------------------------|-----------------------------|------------------------|
-| log_prob (= serving_default)  | x f32 [B, *E]               | log_prob f32 [B]       |
-| bits_per_dim (integer data)   | x i32 [B, *E], seed i64 [B, 2] | bits_per_dim, log_prob |
-| encode                        | x f32 [B, *E]               | z f32 [B, *Z], log_det |
-| decode                        | z f32 [B, *Z]               | x f32 [B, *E], log_det |
-| sample                        | seed i64 [B, 2], temperature f32 [B] | x, log_prob   |
+| signature    | inputs                               | outputs                         |
+|--------------|--------------------------------------|---------------------------------|
+| log_prob     | x f32 [B, *E]                        | log_prob f32 [B]                |
+| encode       | x f32 [B, *E]                        | z f32 [B, *Z], log_det f32 [B]  |
+| decode       | z f32 [B, *Z]                        | x f32 [B, *E], log_det f32 [B]  |
+| sample       | seed i64 [B, 2], temperature f32 [B] | x f32 [B, *E], log_prob f32 [B] |
+| bits_per_dim | x i32 [B, *E], seed i64 [B, 2]       | bits_per_dim, log_prob f32 [B]  |
+
+`bits_per_dim` is there for integer data only; `serving_default` is `log_prob`.
 
 Every signature also returns `valid` bool [B], and those of a conditional flow also take
-`condition` f32 [B, *C]. Log-probabilities and log-dets are in nats, float32 at the edge.
+`condition` f32 [B, *C]. Log-probabilities and log-dets are in nats. Floats are float32
+at the edge, whatever the flow computes in.
 
 A row is valid when its inputs are finite and in range, its temperature is positive and
 its outputs are finite. A row that is not gets NaN in every float output (or float32's

@@ -1,0 +1,189 @@
+"""The gate as its users meet it: a command that passes, or says what is wrong."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.serving.conftest import environment, make
+from tfp_flows import serving
+from tfp_flows.serving import golden
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    return serving.export(make("vector"), tmp_path_factory.mktemp("base"))
+
+
+@pytest.fixture
+def copy(exported, tmp_path):
+    return shutil.copytree(exported, tmp_path / "1")
+
+
+def check(directory):
+    return subprocess.run(
+        [sys.executable, "-m", "tfp_flows.serving.check", str(directory)],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def refused(directory):
+    """Returns the one line with which the gate refuses a directory."""
+    done = check(directory)
+    assert done.returncode == 1 and done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    assert line.startswith(f"FAILED: {directory}: ")
+    return line
+
+
+def test_a_good_model_passes_with_one_line(exported):
+    done = check(exported)
+    assert done.returncode == 0 and done.stderr == ""
+    assert done.stdout.startswith(f"OK: {exported}: 5 signatures")
+
+
+def test_the_gate_runs_without_tensorflows_python(exported):
+    code = """
+import json, runpy, sys
+sys.argv = ["check", sys.argv[1]]
+try:
+    runpy.run_module("tfp_flows.serving.check", run_name="__main__", alter_sys=True)
+except SystemExit as done:
+    print(json.dumps([done.code, sorted(sys.modules)]))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(exported)],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    status, modules = json.loads(done.stdout.splitlines()[-1])
+    assert status == 0 and "tfp_flows.serving.c_api" in modules
+    roots = {name.partition(".")[0] for name in modules}
+    assert not roots & {"tensorflow", "keras", "tensorflow_probability", "tf_keras"}
+
+
+def test_it_refuses_to_disable_xla_beside_tensorflows_python(exported):
+    from tfp_flows.serving.check import check_directory
+
+    with pytest.raises(serving.CheckError, match="a process of its own"):
+        check_directory(exported)
+
+
+def test_what_is_missing_is_named(exported, copy, tmp_path):
+    assert "no such directory" in refused(tmp_path / "nowhere")
+    assert "did you mean its version 1" in refused(exported.parent)
+    (copy / "assets.extra" / "golden.npz").unlink()
+    assert "golden.npz: export again" in refused(copy)
+    (copy / "saved_model.pb").unlink()
+    assert "no saved_model.pb" in refused(copy)
+
+
+def test_damaged_files_are_named(copy):
+    good = (copy / "assets.extra" / "golden.npz").read_bytes()
+    (copy / "assets.extra" / "golden.npz").write_bytes(good[: len(good) // 2])
+    assert "golden.npz is damaged" in refused(copy)
+    (copy / "assets.extra" / "golden.npz").write_bytes(good)
+    (copy / "saved_model.pb").write_bytes(b"not a model")
+    assert "the C++ runtime cannot load it" in refused(copy)
+
+
+def test_other_weights_are_a_mismatch(copy):
+    path = next((copy / "variables").glob("*.data-*"))
+    data = bytearray(path.read_bytes())
+    rows = golden.load(copy)
+    rows["log_prob"].outputs["log_prob"][3] += 0.01
+    golden.save(copy, rows)
+    line = refused(copy)
+    assert "log_prob: golden rows replayed in a batch of 8: log_prob[3] is" in line
+    data[: len(data) // 4] = bytes(len(data) // 4)
+    path.write_bytes(data)
+    assert "FAILED" in refused(copy)
+
+
+def test_a_missing_signature_is_a_mismatch(copy):
+    rows = golden.load(copy)
+    del rows["sample"]
+    golden.save(copy, rows)
+    assert "golden rows for ['decode', 'encode', 'log_prob'" in refused(copy)
+
+
+def _save_module(directory, function, root):
+    """Saves a module by hand with golden rows of what Python says."""
+    spec = tf.TensorSpec([None, 4], tf.float32, name="x")
+    root.serve = tf.function(function, input_signature=[spec], autograph=False)
+    tf.saved_model.save(root, str(directory), signatures={"serve": root.serve})
+    x = np.random.default_rng(0).standard_normal([8, 4]).astype(np.float32)
+    loaded = tf.saved_model.load(str(directory)).signatures["serve"]
+    outputs = {k: v.numpy() for k, v in loaded(x=tf.constant(x)).items()}
+    atol = {key: golden.tolerance(value) for key, value in outputs.items()}
+    golden.save(directory, {"serve": golden.Golden({"x": x}, outputs, atol)})
+
+
+def _outputs(value):
+    valid = tf.reduce_all(tf.math.is_finite(value), -1)
+    return {"value": value, "valid": valid}
+
+
+def test_a_module_that_holds_keras_layers_is_caught(tmp_path):
+    root = tf.Module()
+    root.layer = keras.layers.Dense(3)
+    root.layer.build([None, 4])
+    # TensorFlow's Python loads it and answers; only the C++ runtime cannot.
+    _save_module(
+        tmp_path, lambda x: _outputs(root.layer(tf.ensure_shape(x, [None, 4]))), root
+    )
+    line = refused(tmp_path)
+    assert "serve fails on a batch of 8" in line and "Could not find variable" in line
+
+
+def test_a_module_with_raw_variables_passes(tmp_path):
+    root = tf.Module()
+    root.weight = tf.Variable(tf.ones([4, 3]))
+    _save_module(
+        tmp_path, lambda x: _outputs(tf.ensure_shape(x, [None, 4]) @ root.weight), root
+    )
+    assert check(tmp_path).returncode == 0
+
+
+def test_unchecked_shapes_are_caught(tmp_path):
+    _save_module(tmp_path, lambda x: _outputs(2.0 * x), tf.Module())
+    assert "of a wrong shape" in refused(tmp_path)
+
+
+def test_rows_that_see_their_neighbours_are_caught(tmp_path):
+    _save_module(
+        tmp_path,
+        lambda x: _outputs(tf.ensure_shape(x, [None, 4]) - tf.reduce_mean(x, axis=0)),
+        tf.Module(),
+    )
+    assert "golden rows replayed in a batch of 1" in refused(tmp_path)
+
+
+def test_bad_rows_that_are_called_valid_are_caught(tmp_path):
+    def function(x):
+        x = tf.ensure_shape(x, [None, 4])
+        return {"value": x, "valid": tf.fill(tf.shape(x)[:1], True)}
+
+    _save_module(tmp_path, function, tf.Module())
+    assert "a row with NaN in x is called valid" in refused(tmp_path)
+
+
+def test_usage_errors_exit_with_two():
+    done = subprocess.run(
+        [sys.executable, "-m", "tfp_flows.serving.check"],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2 and "directory" in done.stderr

@@ -1,0 +1,224 @@
+"""Publishing: what stands beside a model, and that a bad one never gets a number."""
+
+import hashlib
+import json
+import os
+
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tests.serving.conftest import Runtime, make
+from tfp_flows import flows, serving
+from tfp_flows.distributions import Flow, StandardNormal
+from tfp_flows.serving import exporter, golden, publishing, signatures
+
+tfb = tfp.bijectors
+
+
+class Doubtful(tfb.Shift):
+    """A shift by zero whose inverse passes through a function of ours."""
+
+    raw_variables = ()
+
+    def __init__(self, function):
+        super().__init__(tf.zeros([2]))
+        self._function = function
+
+    def _inverse(self, y):
+        return self._function(super()._inverse(y))
+
+
+def doubtful(function):
+    return Flow(Doubtful(function), StandardNormal((2,)))
+
+
+@pytest.fixture(scope="module")
+def versions(tmp_path_factory):
+    """Two versions: the first with nothing said, the second with everything."""
+    base = tmp_path_factory.mktemp("base") / "digits"
+    flow = make("conditional discrete")
+    first = serving.export(flow, base)
+    examples = np.arange(12).reshape(3, 4)
+    second = serving.export(
+        flow,
+        os.fspath(base),
+        version=7,
+        examples=examples,
+        conditions=np.eye(3),
+        nonfinite="sentinel",
+        card={"test_bits_per_dim": np.float32(2.0), "data": {"name": "digits"}},
+    )
+    return flow, base, first, second
+
+
+def test_versions_count_up_and_nothing_else_is_left(versions):
+    flow, base, first, second = versions
+    assert (first, second) == (base / "1", base / "7")
+    third = serving.export(flow, base)
+    assert third == base / "8"
+    assert sorted(os.listdir(base)) == ["1", "7", "8"]
+
+
+def test_models_are_readable_by_the_servers_user(versions):
+    *_, second = versions
+    umask = os.umask(0)
+    os.umask(umask)
+    assert second.stat().st_mode & 0o777 == 0o777 & ~umask
+
+
+def test_golden_rows_are_the_examples(versions):
+    *_, second = versions
+    rows = golden.load(second)
+    assert set(rows) == {
+        *("bits_per_dim", "decode", "encode", "log_prob", "sample", "serving_default")
+    }
+    assert all(len(v) == 8 for g in rows.values() for v in g.outputs.values())
+    examples = np.arange(12).reshape(3, 4)[np.arange(8) % 3]
+    np.testing.assert_array_equal(rows["bits_per_dim"].inputs["x"], examples)
+    np.testing.assert_array_equal(rows["log_prob"].inputs["x"], examples + 0.5)
+    np.testing.assert_array_equal(
+        rows["sample"].inputs["condition"], np.eye(3)[np.arange(8) % 3]
+    )
+
+
+def test_the_card_tells_the_truth(versions):
+    flow, _, _, second = versions
+    card = json.loads((second / "assets.extra" / "flow_card.json").read_text())
+    assert (card["name"], card["version"]) == ("digits", 7)
+    assert (card["event_shape"], card["condition_shape"]) == ([4], [3])
+    assert card["num_values"] == 17 and card["base"] == "StandardNormal"
+    assert card["test_bits_per_dim"] == 2.0 and card["data"] == {"name": "digits"}
+    assert card["num_parameters"] == sum(
+        v.shape.num_elements() for v in flow.raw_variables
+    )
+    assert card["signatures"]["bits_per_dim"]["seed"] == {
+        "dtype": "int64",
+        "shape": [-1, 2],
+    }
+    rebuilt = flows.build(card["recipe"]["name"], **card["recipe"]["options"])
+    assert rebuilt.event_shape == flow.event_shape
+    assert "saved_model.pb" in card["sha256"]
+    for name, wanted in card["sha256"].items():
+        assert hashlib.sha256((second / name).read_bytes()).hexdigest() == wanted
+    page = (second / "assets.extra" / "MODEL_CARD.md").read_text()
+    assert page.startswith("# digits, version 7\n")
+
+
+def test_invalid_rows_can_hold_a_finite_sentinel(versions):
+    *_, second = versions
+    runtime = Runtime(second)
+    z = np.array([[0.0] * 4, [np.nan] * 4], np.float32)
+    condition = np.zeros([2, 3], np.float32)
+    got = runtime.ask("decode", {"z": z, "condition": condition})
+    runtime.close()
+    assert got["valid"].tolist() == [True, False]
+    lowest = np.finfo(np.float32).min
+    assert got["log_det"][1] == lowest and (got["x"][1] == lowest).all()
+    assert np.isfinite(got["x"][0]).all()
+
+
+def _refuse(flow, base, error, match, **arguments):
+    with pytest.raises(error, match=match):
+        serving.export(flow, base, **arguments)
+    assert not base.is_dir() or os.listdir(base) == []
+
+
+BAD = {
+    "CheckNumerics": lambda x: tf.debugging.check_numerics(x, "bad"),
+    "RandomStandardNormal": lambda x: x + 0.0 * tf.random.normal(tf.shape(x)),
+    "jit_compile=True": lambda x: tf.function(lambda v: v + 1.0, jit_compile=True)(x),
+    "golden rows replayed in a batch of 1": lambda x: x - tf.reduce_mean(x, axis=0),
+}
+
+
+@pytest.mark.parametrize("reason", BAD)
+def test_a_model_that_may_not_be_served_gets_no_number(tmp_path, reason):
+    match = f"Nothing was published: .*{reason}"
+    _refuse(doubtful(BAD[reason]), tmp_path / "base", serving.CheckError, match)
+
+
+def test_a_flow_that_gives_nan_gets_no_number(tmp_path):
+    flow = doubtful(lambda x: x * np.nan)
+    _refuse(flow, tmp_path / "base", ValueError, "not finite on any of 8")
+
+
+def test_an_interrupted_export_leaves_nothing(tmp_path, monkeypatch):
+    def interrupt(directory):
+        assert directory.parent == tmp_path and directory.name.startswith(".tmp-")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(exporter, "_run_gate", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        serving.export(doubtful(tf.identity), tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
+def test_bad_arguments_are_refused_before_any_work(tmp_path):
+    flow, base = doubtful(tf.identity), tmp_path / "base"
+    for arguments, match in [
+        ({"nonfinite": "zero"}, "one of \\['nan', 'sentinel'\\], got 'zero'"),
+        ({"examples": np.zeros([0, 2])}, r"examples must be \[N, 2\]"),
+        ({"examples": np.zeros([3, 5])}, r"got shape \(3, 5\)"),
+        ({"conditions": np.zeros([3, 5])}, "takes no context"),
+        ({"version": 0}, "positive integer"),
+        ({"version": "2"}, "positive integer"),
+        ({"version": True}, "positive integer"),
+        ({"card": {"score": float("nan")}}, "card\\['score'\\] must be JSON"),
+        ({"card": {"version": 3}}, "card\\['version'\\] is written by the export"),
+        ({"card": {"num_parameters": 3}}, "is written by the export itself"),
+        ({"card": {"model": flow}}, "card\\['model'\\] must be JSON"),
+    ]:
+        _refuse(flow, base, ValueError, match, **arguments)
+    with pytest.raises(ValueError, match="needs a Flow .* got Normal without"):
+        serving.export(tfp.distributions.Normal(0.0, 1.0), base)
+    with pytest.raises(ValueError, match="needs events of one known shape"):
+        serving.export(flows.reversible((2,), 1, (4,)).joint, base)
+
+
+def test_bad_places_are_refused(tmp_path):
+    (tmp_path / "file").write_text("")
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "saved_model.pb").write_text("")
+    for place, match in [
+        (tmp_path / "file", "must be a directory, got the file"),
+        (tmp_path / "model", "Pass its parent"),
+        ("gs://bucket/model", "local file system"),
+    ]:
+        with pytest.raises(ValueError, match=match):
+            serving.export(doubtful(tf.identity), place)
+
+
+def test_a_taken_number_is_never_overwritten(tmp_path):
+    (tmp_path / "3").mkdir()
+    (tmp_path / "notes").mkdir()
+    with pytest.raises(ValueError, match="Version 3 exists .* pass 4"):
+        serving.export(doubtful(tf.identity), tmp_path, version=3)
+    assert sorted(os.listdir(tmp_path)) == ["3", "notes"]
+
+
+def test_a_number_taken_meanwhile_is_stepped_over(tmp_path):
+    made = []
+
+    def prepare(number):
+        made.append(number)
+        if number == 1:  # somebody else is faster
+            (tmp_path / "1").mkdir()
+            (tmp_path / "1" / "saved_model.pb").write_text("theirs")
+
+    with publishing.workspace(tmp_path) as directory:
+        (directory / "saved_model.pb").write_text("ours")
+        target = publishing.publish(directory, tmp_path, None, prepare)
+    assert made == [1, 2] and target == tmp_path / "2"
+    assert (tmp_path / "1" / "saved_model.pb").read_text() == "theirs"
+    assert (target / "saved_model.pb").read_text() == "ours"
+    assert sorted(os.listdir(tmp_path)) == ["1", "2"]
+
+
+def test_every_input_is_checked_inside_the_function():
+    functions = signatures.Endpoints(make("vector")).functions()
+    for name, inputs in signatures.Endpoints(make("vector")).specs().items():
+        graph = functions[name].get_concrete_function().graph
+        checked = [op for op in graph.get_operations() if op.type == "EnsureShape"]
+        assert {f"check_{key}" for key in inputs} <= {op.name for op in checked}
