@@ -10,6 +10,7 @@ from tfp_flows.flows.parts import checked_shape, finished
 from tfp_flows.flows.recipe import recipe
 
 tfd = tfp.distributions
+tfb = tfp.bijectors
 
 
 @recipe
@@ -22,7 +23,7 @@ def gaussian_mixture(
     seed: int = 0,
     dtype: str = "float32",
 ) -> tfd.Distribution:
-    """Builds a mixture of full-covariance Gaussians over standardised data.
+    """Builds a mixture of full-covariance Gaussians, over standardised real data.
 
     `adapt` fits it by expectation-maximisation; training by gradient works as well.
 
@@ -30,13 +31,14 @@ def gaussian_mixture(
       event_shape: shape of one event.
       num_components: of the mixture.
       num_values: number of integer values for discrete data; None for continuous.
-      covariance_floor: added to the variances of the standardised data.
+      covariance_floor: added to the variances, of the standardised data or, for
+        integers, in grey levels squared.
       seed: of the first means of expectation-maximisation.
       dtype: of the events and weights.
 
     Returns:
-      `Flow` whose latent variable is the standardised event, or `Dequantized` if
-      `num_values` is given.
+      `Flow` whose latent variable is the standardised event, or `Dequantized`, on the
+      integers' own scale, if `num_values` is given.
 
     Raises:
       ValueError: for a bad shape or number.
@@ -47,5 +49,7 @@ def gaussian_mixture(
     """
     shape = checked_shape(event_shape, "gaussian_mixture")
     base = GaussianMixture(shape, num_components, covariance_floor, seed, dtype)
-    chain = Chain([Standardize(shape, dtype=dtype)], name="gaussian_mixture")
+    # Pixels share a unit; standardising them would blow up the noise of empty corners.
+    units = Standardize(shape, dtype=dtype) if num_values is None else tfb.Identity()
+    chain = Chain([units], event_shape=shape, name="gaussian_mixture")
     return finished(Flow(chain, base, name="gaussian_mixture"), num_values)

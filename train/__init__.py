@@ -1,0 +1,1 @@
+"""Training jobs: `python -m train --config=FILE --workdir=DIR`."""

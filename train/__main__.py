@@ -1,0 +1,75 @@
+"""Trains a flow from a config file, evaluates it beside baselines and exports it.
+
+python -m train                                          # RealNVP on handwritten digits
+python -m train --config=train/configs/two_moons.py --workdir=runs/two_moons
+python -m train --config.data.name=mnist --config.data.data_dir=DIR
+python -m train --config.epochs=5 --config.flow.options.num_steps=8
+
+The same command again continues a run that was stopped.
+"""
+
+import os
+import pathlib
+import sys
+
+from absl import app, flags, logging
+from ml_collections import config_flags
+
+_DEFAULT = pathlib.Path(__file__).parent / "configs" / "digits_real_nvp.py"
+
+_CONFIG = config_flags.DEFINE_config_file(
+    "config",
+    str(_DEFAULT),
+    "Python file with get_config(). Any field of it can be set on the command line: "
+    "--config.field=value.",
+    lock_config=True,
+)
+_WORKDIR = flags.DEFINE_string(
+    "workdir",
+    None,
+    "Directory for checkpoints, logs, pictures, the report and the exported model. "
+    "Default: runs/<name of the config file>.",
+)
+
+
+def main(argv: list[str]) -> int | None:
+    """Runs the job; a mistake in its arguments is one line and exit code 2."""
+    if len(argv) > 1:
+        return _refuse(f"unknown argument {argv[1]!r}. See python -m train --help")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    if not flags.FLAGS["verbosity"].present:
+        logging.set_verbosity(logging.ERROR)  # the libraries' notes to themselves
+    from train import job  # late: a wrong flag is told without loading TensorFlow
+
+    name = pathlib.Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
+    try:
+        job.run(_CONFIG.value, pathlib.Path(_WORKDIR.value or f"runs/{name}"))
+    except (ValueError, OSError) as error:
+        return _refuse(error)
+    return None
+
+
+def _parse(argv):
+    """Parses flags; what absl and ml_collections raise becomes one line."""
+    try:
+        return flags.FLAGS(argv)
+    except flags.Error as error:
+        sys.exit(_refuse(f"{error} See python -m train --help"))
+    except (OSError, ImportError) as error:
+        sys.exit(_refuse(f"cannot read the config file: {error}. Check --config"))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        sys.exit(_refuse(f"{error} Check the --config flags"))
+
+
+def _refuse(error) -> int:
+    text = " ".join(str(error).split())
+    print(f"train: {text}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    if {"--help", "-h"} & set(sys.argv[1:]):
+        print(__doc__)
+        print(flags.FLAGS.get_help())
+        sys.exit(0)
+    app.run(main, flags_parser=_parse)

@@ -1,0 +1,125 @@
+"""What a run writes while it trains, so that it can be stopped at any moment."""
+
+import json
+import pathlib
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+
+class MetricsLog(keras.callbacks.Callback):
+    """Appends the metrics of each epoch to a file, one JSON object a line.
+
+    A run that continues drops the lines of epochs that it is about to repeat, and a
+    last line cut short by a crash.
+
+    Args:
+      path: of the file.
+      first_epoch: of this run.
+    """
+
+    def __init__(self, path: pathlib.Path, first_epoch: int):
+        super().__init__()
+        self._path = path
+        kept = [row for row in read_metrics(path) if row["epoch"] < first_epoch]
+        path.write_text("".join(json.dumps(row) + "\n" for row in kept))
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Writes one line."""
+        row = {"epoch": epoch, **{k: float(v) for k, v in (logs or {}).items()}}
+        with self._path.open("a") as file:
+            file.write(json.dumps(row) + "\n")
+
+
+def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:
+    """Returns the metrics of all epochs; a line that is no JSON ends the list."""
+    rows: list[dict[str, Any]] = []
+    if not path.exists():
+        return rows
+    for line in path.read_text().splitlines():
+        try:
+            rows.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return rows
+
+
+class Checkpoints(keras.callbacks.Callback):
+    """Saves everything a run needs to continue, and the weights that were best.
+
+    Two kinds of checkpoint, each written whole under a new name before the old one is
+    removed (`tf.train.CheckpointManager`), so that a stop in the middle of a write
+    loses nothing: `last` holds weights, optimizer and the state of this callback after
+    each epoch, `best` the averaged weights of the best validation loss. Training stops
+    when that loss has not improved for `patience` epochs.
+
+    Args:
+      model: compiled `FlowModel` with a built optimizer.
+      directory: of the checkpoints.
+      patience: epochs without improvement.
+    """
+
+    def __init__(self, model: keras.Model, directory: pathlib.Path, patience: int):
+        super().__init__()
+        self._patience = patience
+        self._state = {
+            "epoch": tf.Variable(0, dtype=tf.int64),
+            "best_epoch": tf.Variable(-1, dtype=tf.int64),
+            "best_loss": tf.Variable(float("inf"), dtype=tf.float64),
+        }
+        weights = [v.value for v in model.variables]
+        optimizer = [v.value for v in model.optimizer.variables]
+        last = tf.train.Checkpoint(
+            weights=weights, optimizer=optimizer, state=self._state
+        )
+        best = tf.train.Checkpoint(weights=weights)
+        self._last = tf.train.CheckpointManager(last, str(directory / "last"), 2)
+        self._best = tf.train.CheckpointManager(best, str(directory / "best"), 1)
+
+    @property
+    def next_epoch(self) -> int:
+        """Epoch to continue with; 0 for a new run."""
+        return int(self._state["epoch"].numpy())
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether patience ran out before."""
+        best = int(self._state["best_epoch"].numpy())
+        return best >= 0 and self.next_epoch - 1 - best >= self._patience
+
+    def restore_last(self) -> bool:
+        """Continues where the last whole checkpoint was written, if there is one."""
+        return self._restore(self._last)
+
+    def restore_best(self) -> bool:
+        """Loads the weights of the best validation loss, if there are any."""
+        return self._restore(self._best)
+
+    def _restore(self, manager):
+        path = manager.latest_checkpoint
+        if path is None:
+            return False
+        try:
+            manager.checkpoint.restore(path).assert_consumed()
+        except (AssertionError, ValueError, tf.errors.OpError) as error:
+            raise ValueError(
+                f"{path} does not fit this configuration ({type(error).__name__}). "
+                "Use another --workdir, or the configuration it was written with."
+            ) from None
+        return True
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Saves; the best weights first, as `last` remembers that they are there."""
+        loss = float((logs or {}).get("val_loss", float("inf")))
+        if loss < float(self._state["best_loss"].numpy()):
+            self._save_best(epoch, loss)
+        self._state["epoch"].assign(epoch + 1)
+        self._last.save(checkpoint_number=epoch + 1)
+        if self.is_finished:
+            self.model.stop_training = True
+
+    def _save_best(self, epoch, loss):
+        self._state["best_loss"].assign(loss)
+        self._state["best_epoch"].assign(epoch)
+        self._best.save(checkpoint_number=epoch + 1)

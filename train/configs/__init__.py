@@ -1,0 +1,1 @@
+"""Configurations: Python files with `get_config()`."""

@@ -1,0 +1,58 @@
+"""RealNVP on scikit-learn's handwritten digits. python -m train
+
+Expect: not yet measured.
+"""
+
+import ml_collections
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """Returns the default configuration of `python -m train`."""
+    config = ml_collections.ConfigDict()
+    config.seed = 0
+
+    config.data = ml_collections.ConfigDict()
+    config.data.name = "digits"  # or a TFDS image set, two_moons, csv, npy
+    config.data.data_dir = ""  # of TFDS; the digits go to <workdir>/data if empty
+    config.data.path = ""  # of a .csv or .npy file
+    config.data.batch_size = 128
+    config.data.context = False  # condition on the class label
+    config.data.num_train = 4000  # events; two_moons only
+    config.data.num_valid = 250  # events; where the source has no validation split
+    config.data.num_test = 0  # events; 0 for the whole test split
+    config.data.seed = 0  # of generated data, and of the order of files
+
+    config.flow = ml_collections.ConfigDict()
+    config.flow.name = "real_nvp"  # a recipe of tfp_flows.flows
+    config.flow.options = ml_collections.ConfigDict()  # arguments of the recipe
+    config.flow.options.num_steps = 4  # couplings a level
+    config.flow.options.filters = 32
+    config.flow.options.num_blocks = 1
+    config.flow.options.dropout = 0.2
+
+    config.optimizer = optimizer(learning_rate=2e-3, weight_decay=1e-2)
+    config.epochs = 300  # at most
+    config.patience = 40  # epochs without a better validation loss
+    config.jit_compile = "auto"  # "auto", "true" or "false": XLA
+
+    config.baselines = ml_collections.ConfigDict()
+    config.baselines.mixture_components = (2, 5, 10, 15)  # chosen on valid
+    config.baselines.nice = True  # train NICE as well
+    config.baselines.nice_options = ml_collections.ConfigDict()
+    config.baselines.nice_options.num_steps = 8
+    config.baselines.nice_options.hidden_units = (256, 256)
+    config.baselines.nice_options.dropout = 0.3
+    config.baselines.nice_epochs = 60
+
+    config.num_draws = 16  # of dequantization noise an event in the report
+    config.export = True
+    return config
+
+
+def optimizer(learning_rate: float, weight_decay: float) -> ml_collections.ConfigDict:
+    """Returns AdamW with a cosine decay over all epochs."""
+    config = ml_collections.ConfigDict()
+    config.learning_rate = learning_rate  # at the start
+    config.weight_decay = weight_decay  # decoupled, a step, relative to the rate
+    config.clipnorm = 50.0  # of each gradient, in nats; 0 for none
+    return config

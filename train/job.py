@@ -1,0 +1,166 @@
+"""The job: load, build, train, evaluate, export."""
+
+import pathlib
+import sys
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+from tfp_flows import FlowModel, flows, serving
+from train import callbacks, evaluation, pictures, pipelines
+
+
+def run(config: Any, workdir: pathlib.Path, say: Callable = print) -> dict:
+    """Runs a job; the same call again continues one that was stopped.
+
+    Args:
+      config: see `train/configs/digits_real_nvp.py`.
+      workdir: where everything is written: `checkpoints/`, `logs/` for TensorBoard,
+        `metrics.jsonl`, PNGs, `report.md`, `report.json`, `model.weights.h5`,
+        `export/1`.
+      say: prints a line.
+
+    Returns:
+      The report: scores of all models on the test split.
+
+    Raises:
+      ValueError: for data, options or checkpoints that do not fit.
+    """
+    keras.utils.set_random_seed(config.seed)
+    workdir.mkdir(parents=True, exist_ok=True)
+    splits = pipelines.load(config.data, workdir)
+    flow = _build(config.flow.name, config.flow.options, splits)
+    history = fit(flow, splits, config, workdir, config.epochs)
+    flow_score = evaluation.score(config.flow.name, flow, splits.test, config.num_draws)
+    report = evaluation.save(
+        [*baselines(splits, config, workdir), flow_score], workdir, say
+    )
+    draw(flow, splits, flow_score.bits, history, workdir, config.seed)
+    if config.export:
+        path = publish(flow, splits, report, config, workdir)
+        say(f"Exported to {path}. Check it: python -m tfp_flows.serving.check {path}")
+    return report
+
+
+def _build(name, options, splits):
+    given = {"context_shape": splits.context_shape} if splits.context_shape else {}
+    return flows.build(
+        name,
+        event_shape=splits.event_shape,
+        num_values=splits.num_values,
+        **given,
+        **options.to_dict(),
+    )
+
+
+def fit(
+    flow: Any, splits: Any, config: Any, workdir: pathlib.Path, epochs: int
+) -> list[dict]:
+    """Trains a flow, from where the last checkpoint in `workdir` left off.
+
+    Args:
+      flow: fresh from its recipe.
+      splits: of the data.
+      config: of the job.
+      workdir: for checkpoints and logs.
+      epochs: at most.
+
+    Returns:
+      The metrics of every epoch; the flow has the best weights on valid.
+    """
+    size = config.data.batch_size
+    model = FlowModel(flow, seed=config.seed)
+    steps = epochs * -(-len(splits.train) // size)
+    model.compile(_optimizer(config.optimizer, steps), jit_compile=_jit(config))
+    model.optimizer.build(model.trainable_variables)
+    checkpoints = callbacks.Checkpoints(model, workdir / "checkpoints", config.patience)
+    checkpoints.restore_last()
+    first, log = checkpoints.next_epoch, workdir / "metrics.jsonl"
+    if first < epochs and not checkpoints.is_finished:
+        model.fit(
+            splits.train.dataset(size, seed=config.seed + first),
+            validation_data=splits.valid.dataset(size),
+            initial_epoch=first,
+            epochs=epochs,
+            # A progress bar for people, a line an epoch for log files.
+            verbose=1 if sys.stdout.isatty() else 2,
+            shuffle=False,  # the data set shuffles itself
+            callbacks=[
+                callbacks.MetricsLog(log, first),
+                keras.callbacks.TensorBoard(workdir / "logs"),
+                checkpoints,
+            ],
+        )
+    checkpoints.restore_best()
+    model.save_weights(workdir / "model.weights.h5")
+    return callbacks.read_metrics(log)
+
+
+def _optimizer(config, steps):
+    return keras.optimizers.AdamW(
+        keras.optimizers.schedules.CosineDecay(config.learning_rate, steps),
+        weight_decay=config.weight_decay,
+        clipnorm=config.clipnorm or None,
+    )
+
+
+def _jit(config):
+    choices = {"auto": "auto", "true": True, "false": False}
+    if config.jit_compile not in choices:
+        raise ValueError(
+            f"config.jit_compile must be one of {sorted(choices)}, got "
+            f"{config.jit_compile!r}."
+        )
+    return choices[config.jit_compile]
+
+
+def baselines(splits: Any, config: Any, workdir: pathlib.Path) -> list:
+    """Returns the test scores of the Gaussian, the best mixture and NICE."""
+    scores = evaluation.gaussian_scores(
+        splits, config.baselines.mixture_components, config.num_draws
+    )
+    if config.baselines.nice:
+        nice = _build("nice", config.baselines.nice_options, splits)
+        place = workdir / "nice"
+        place.mkdir(exist_ok=True)
+        fit(nice, splits, config, place, config.baselines.nice_epochs)
+        scores.append(evaluation.score("nice", nice, splits.test, config.num_draws))
+    return scores
+
+
+def draw(
+    flow: Any,
+    splits: Any,
+    bits: np.ndarray,
+    history: list[dict],
+    workdir: pathlib.Path,
+    seed: int,
+) -> None:
+    """Writes the pictures of a run."""
+    pictures.curves(history, workdir / "curves.png")
+    if len(splits.event_shape) != 3:
+        kwargs = (
+            {} if splits.context_shape is None else {"context": splits.test.context}
+        )
+        count = () if kwargs else len(splits.test)
+        drawn = flow.sample(count, seed=(seed, 0), **kwargs).numpy()
+        pictures.points(drawn, splits.test.x, workdir / "samples.png")
+        return
+    pictures.samples_beside_data(flow, splits.test, workdir / "samples.png", seed)
+    pictures.interpolations(flow, splits.test, workdir / "interpolations.png")
+    pictures.extremes(bits, splits.test, workdir / "extremes.png")
+
+
+def publish(
+    flow: Any, splits: Any, report: dict, config: Any, workdir: pathlib.Path
+) -> pathlib.Path:
+    """Exports the flow with its report on the card."""
+    return serving.export(
+        flow,
+        workdir / "export",
+        examples=splits.test.x[:8],
+        conditions=None if splits.context_shape is None else splits.test.context[:8],
+        card={"report": report, "data": {"name": config.data.name}},
+    )

@@ -1,0 +1,146 @@
+"""What a run looks like: samples, interpolations, curves, extreme images."""
+
+import pathlib
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt  # noqa: E402
+import numpy as np  # noqa: E402
+
+
+def grid(
+    images: np.ndarray, path: pathlib.Path, columns: int, titles: Sequence[str] = ()
+) -> None:
+    """Writes images in rows and columns.
+
+    Args:
+      images: `[N, H, W, C]`, values between 0 and their common maximum.
+      path: of the PNG.
+      columns: of the grid.
+      titles: of the first columns' images, optional.
+    """
+    images = np.asarray(images, np.float32) / max(1.0, float(np.max(images)))
+    rows = -(-len(images) // columns)
+    size = (0.7 * columns, (0.95 if titles else 0.7) * rows)
+    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
+    for i, axis in enumerate(axes.flat):
+        axis.axis("off")
+        if i < len(images):
+            image = images[i]
+            axis.imshow(
+                image[..., 0] if image.shape[-1] == 1 else image,
+                cmap="gray_r",
+                vmin=0.0,
+                vmax=1.0,
+            )
+        if i < len(titles):
+            axis.set_title(titles[i], fontsize=6, pad=2)
+    _write(figure, path)
+
+
+def samples_beside_data(flow: Any, part: Any, path: pathlib.Path, seed: int) -> None:
+    """Writes 8 x 8 samples on the left and 8 x 8 test images on the right."""
+    count = 64
+    kwargs = {}
+    if part.context is not None:
+        kwargs["context"] = np.resize(part.context, (count, *part.context.shape[1:]))
+    drawn = flow.sample(() if kwargs else count, seed=(seed, 0), **kwargs).numpy()
+    data = np.resize(part.x, (count, *part.x.shape[1:]))
+    blank = np.zeros_like(data[:8])
+    rows = [
+        np.concatenate([drawn[i : i + 8], blank[:1], data[i : i + 8]])
+        for i in range(0, count, 8)
+    ]
+    grid(np.concatenate(rows), path, columns=17)
+
+
+def interpolations(flow: Any, part: Any, path: pathlib.Path, rows: int = 8) -> None:
+    """Writes walks on the great circle in z from one test image to another.
+
+    Args:
+      flow: to encode and decode with.
+      part: whose images are the ends.
+      path: of the PNG.
+      rows: number of walks, each of 10 images with the ends included.
+    """
+    ends = part.x[: 2 * rows]
+    rows = len(ends) // 2
+    context = None if part.context is None else part.context[: 2 * rows]
+    z = flow.encode(ends[: 2 * rows], context).numpy()
+    start, end = z[:rows], z[rows : 2 * rows]
+    images = []
+    for t in np.linspace(0.0, 1.0, 10):
+        between = _slerp(start, end, t).astype(np.float32)
+        given = None if context is None else context[:rows]
+        images.append(flow.decode(between, given).numpy())
+    grid(np.stack(images, axis=1).reshape(-1, *part.x.shape[1:]), path, columns=10)
+
+
+def _slerp(start, end, t):
+    """Keeps the typical length of a normal vector; a straight line would shrink it."""
+    flat = start.reshape(len(start), -1), end.reshape(len(end), -1)
+    norms = [np.linalg.norm(v, axis=1) for v in flat]
+    cosine = (flat[0] * flat[1]).sum(axis=1) / (norms[0] * norms[1])
+    angle = np.arccos(np.clip(cosine, -0.9999, 0.9999))
+    shape = (-1,) + (1,) * (start.ndim - 1)
+    weights = [np.sin((1 - t) * angle), np.sin(t * angle)]
+    first, second = ((w / np.sin(angle)).reshape(shape) for w in weights)
+    return first * start + second * end
+
+
+def extremes(bits: np.ndarray, part: Any, path: pathlib.Path, count: int = 16) -> None:
+    """Writes the most likely test images in the upper rows, the least likely below.
+
+    Args:
+      bits: bits per dimension of each test image, the titles of the pictures.
+      part: the test images.
+      path: of the PNG.
+      count: images of each kind.
+    """
+    count = min(count, len(bits) // 2)
+    order = np.argsort(bits)
+    chosen = np.concatenate([order[:count], order[-count:]])
+    titles = [f"{bits[i]:.2f}" for i in chosen]
+    grid(part.x[chosen], path, columns=min(8, count), titles=titles)
+
+
+def curves(history: Sequence[Mapping[str, float]], path: pathlib.Path) -> None:
+    """Writes bits per dimension of the training and validation part over the epochs.
+
+    Args:
+      history: a mapping for each epoch with `epoch` and metrics.
+      path: of the PNG.
+    """
+    figure, axis = plt.subplots(figsize=(6, 3.5))
+    for key, label in (("bits_per_dim", "train"), ("val_bits_per_dim", "valid")):
+        points = [(row["epoch"], row[key]) for row in history if key in row]
+        if points:
+            axis.plot(*zip(*points, strict=True), label=label)
+    values = [row["val_bits_per_dim"] for row in history if "val_bits_per_dim" in row]
+    if values:
+        low, high = min(values), np.quantile(values, 0.9)
+        axis.set_ylim(low - 0.5 * (high - low) - 0.1, high + (high - low) + 0.1)
+    axis.set_xlabel("epoch")
+    axis.set_ylabel("bits per dimension")
+    axis.grid(alpha=0.3)
+    axis.legend()
+    _write(figure, path)
+
+
+def points(drawn: np.ndarray, data: np.ndarray, path: pathlib.Path) -> None:
+    """Writes the first two dimensions of samples and data as scatter plots."""
+    figure, axes = plt.subplots(1, 2, figsize=(8, 4), sharex=True, sharey=True)
+    for axis, values, title in zip(
+        axes, (drawn, data), ("samples", "data"), strict=True
+    ):
+        axis.scatter(values[:, 0], values[:, 1 % values.shape[1]], s=3, alpha=0.5)
+        axis.set_title(title)
+    _write(figure, path)
+
+
+def _write(figure, path):
+    figure.savefig(path, dpi=110, bbox_inches="tight")
+    plt.close(figure)

@@ -1,0 +1,95 @@
+"""Image data sets through tensorflow-datasets."""
+
+import pathlib
+from typing import Any
+
+import numpy as np
+import tensorflow_datasets as tfds
+
+from train.pipelines.digits import Digits
+
+
+def load(config: Any, workdir: Any) -> tuple:
+    """Loads an image data set as integers.
+
+    Args:
+      config: see `splits.load`; the digits need no `data_dir`.
+      workdir: where the digits are prepared when `data_dir` is empty.
+
+    Returns:
+      ((x, context) of train, valid and test), number of pixel values.
+
+    Raises:
+      ValueError: if TFDS does not know the data set, it is not prepared in `data_dir`,
+        or it holds no images.
+    """
+    builder = _builder(config, workdir)
+    num_values = 17 if config.name == "digits" else 256
+    train = _arrays(builder, "train", config)
+    test = _arrays(builder, "test", config)
+    if "validation" in builder.info.splits:
+        valid = _arrays(builder, "validation", config)
+    else:  # the last images of the training part
+        cut = len(train[0]) - config.num_valid
+        if cut < 1:
+            raise ValueError(
+                f"{config.name!r} has {len(train[0])} training images, too few for "
+                f"config.data.num_valid={config.num_valid}. Lower it."
+            )
+        train, valid = _cut(train, None, cut), _cut(train, cut, None)
+    if config.num_test:
+        test = _cut(test, None, config.num_test)
+    return (train, valid, test), num_values
+
+
+def _builder(config, workdir):
+    data_dir = config.data_dir or str(pathlib.Path(workdir) / "data")
+    if config.name == "digits":
+        builder = Digits(data_dir=data_dir)
+        tfds.disable_progress_bar()
+        builder.download_and_prepare()
+        return builder
+    try:
+        builder = tfds.builder(config.name, data_dir=data_dir)
+    except (tfds.core.DatasetNotFoundError, ModuleNotFoundError):
+        raise ValueError(
+            f"There is no data set {config.name!r}. Use digits, two_moons, csv, npy, or "
+            "a TFDS image data set such as mnist or cifar10 with config.data.data_dir."
+        ) from None
+    if not builder.is_prepared():
+        raise ValueError(
+            f"{config.name!r} is not prepared in {data_dir!r}. Set config.data.data_dir "
+            "to the directory that holds it, or prepare it there with "
+            f"tfds.load({config.name!r}, data_dir=...)."
+        )
+    if "image" not in builder.info.features:
+        raise ValueError(
+            f"{config.name!r} has no feature 'image', only "
+            f"{sorted(builder.info.features)}. Choose an image data set."
+        )
+    return builder
+
+
+def _arrays(builder, split, config):
+    """Returns images `[N, H, W, C]` and, if wanted, one-hot labels as contexts."""
+    if split not in builder.info.splits:
+        raise ValueError(
+            f"{config.name!r} has no split {split!r}, only "
+            f"{sorted(builder.info.splits)}. Choose a data set with train and test."
+        )
+    # Whole data sets in memory: 60,000 MNIST images are 47 MB.
+    data = builder.as_dataset(split=split, batch_size=-1)
+    images = np.asarray(data["image"])
+    if images.dtype.kind not in "iu" or images.ndim != 4:
+        raise ValueError(
+            f"{config.name!r} has images of dtype {images.dtype} and shape "
+            f"{images.shape[1:]}; wanted are integers of one shape (H, W, C)."
+        )
+    if not config.context:
+        return images, None
+    classes = builder.info.features["label"].num_classes
+    return images, np.eye(classes, dtype=np.float32)[np.asarray(data["label"])]
+
+
+def _cut(part, start, end):
+    return tuple(None if a is None else a[start:end] for a in part)

@@ -1,0 +1,89 @@
+"""The three parts of a data set, in arrays, and how they become batches."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from train.pipelines import images, tables
+
+
+@dataclasses.dataclass(frozen=True)
+class Part:
+    """Events `[N, *event_shape]` and, for a conditional flow, contexts `[N, C]`."""
+
+    x: np.ndarray
+    context: np.ndarray | None = None
+
+    def __len__(self):
+        return len(self.x)
+
+    def dataset(self, batch_size: int, seed: int | None = None) -> tf.data.Dataset:
+        """Returns batches of x, or of (context, x).
+
+        Args:
+          batch_size: examples a batch; the last one may be smaller.
+          seed: of the order, anew in every epoch; as stored if None.
+        """
+        parts = self.x if self.context is None else (self.context, self.x)
+        data = tf.data.Dataset.from_tensor_slices(parts)
+        if seed is not None:
+            data = data.shuffle(len(self.x), seed=seed)
+        return data.batch(batch_size).prefetch(2)
+
+
+@dataclasses.dataclass(frozen=True)
+class Splits:
+    """A data set in three parts.
+
+    Args:
+      train: to fit.
+      valid: to stop and to choose.
+      test: to report.
+      num_values: number of integer values, None for real numbers.
+    """
+
+    train: Part
+    valid: Part
+    test: Part
+    num_values: int | None
+
+    @property
+    def event_shape(self) -> tuple[int, ...]:
+        """Shape of one event."""
+        return self.train.x.shape[1:]
+
+    @property
+    def context_shape(self) -> tuple[int, ...] | None:
+        """Shape of one context, or None."""
+        context = self.train.context
+        return None if context is None else context.shape[1:]
+
+
+def load(config: Any, workdir: Any) -> Splits:
+    """Loads the data that `config.data` names.
+
+    Args:
+      config: `name` ("digits", any TFDS image data set, "two_moons", "csv" or "npy"),
+        `data_dir` or `path`, `num_valid`, `num_test`, `context`, `seed`.
+      workdir: where the digits are prepared when `data_dir` is empty.
+
+    Returns:
+      `Splits` of checked, non-empty parts.
+
+    Raises:
+      ValueError: if the data cannot be found or do not fit.
+    """
+    if config.name in tables.SOURCES:
+        splits = tables.SOURCES[config.name](config)
+    else:
+        splits = images.load(config, workdir)
+    (train, valid, test), num_values = splits
+    for name, (x, _) in (("train", train), ("valid", valid), ("test", test)):
+        if len(x) == 0:
+            raise ValueError(
+                f"The {name} part of {config.name!r} is empty. Give more data, or lower "
+                "config.data.num_valid and config.data.num_test."
+            )
+    return Splits(Part(*train), Part(*valid), Part(*test), num_values)
