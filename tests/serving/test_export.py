@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tests import laws
 from tests.serving.conftest import Runtime, make
 from tfp_flows import flows, serving
 from tfp_flows.distributions import Flow, StandardNormal
@@ -119,6 +120,19 @@ def test_invalid_rows_can_hold_a_finite_sentinel(versions):
     assert np.isfinite(got["x"][0]).all()
 
 
+def test_a_flow_of_two_replicas_and_lower_precision_is_served(tmp_path):
+    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+        flow = flows.real_nvp((4,), 2, (8,), network_dtype="mixed_bfloat16")
+    laws.randomize(flow)
+    directory = serving.export(flow, tmp_path, rtol=1e-2)
+    assert {g.rtol for g in golden.load(directory).values()} == {1e-2}
+    reader = tf.train.load_checkpoint(str(directory / "variables/variables"))
+    shapes = reader.get_variable_to_shape_map()
+    shapes.pop("_CHECKPOINTABLE_OBJECT_GRAPH")
+    stored = sum(int(np.prod(shape)) for shape in shapes.values())
+    assert stored == sum(v.shape.num_elements() for v in flow.raw_variables)
+
+
 def _refuse(flow, base, error, match, **arguments):
     with pytest.raises(error, match=match):
         serving.export(flow, base, **arguments)
@@ -165,6 +179,7 @@ def test_bad_arguments_are_refused_before_any_work(tmp_path):
         ({"version": 0}, "positive integer"),
         ({"version": "2"}, "positive integer"),
         ({"version": True}, "positive integer"),
+        ({"rtol": 1}, "rtol must be between 0 and 1, got 1"),
         ({"card": {"score": float("nan")}}, "card\\['score'\\] must be JSON"),
         ({"card": {"version": 3}}, "card\\['version'\\] is written by the export"),
         ({"card": {"num_parameters": 3}}, "is written by the export itself"),

@@ -1,8 +1,8 @@
 """TensorFlow's C++ runtime through its C API, without TensorFlow's Python.
 
 It loads the libraries of the installed wheel with ctypes and runs a SavedModel as TF
-Serving does: `TF_LoadSessionFromSavedModel`, then `TF_SessionRun` on the tensor names of
-a signature, with XLA compilation disabled. What Python's own loader forgives (wrong
+Serving does: `TF_LoadSessionFromSavedModel`, then `TF_SessionRun` on the tensor names
+of a signature, with XLA compilation disabled. What Python's own loader forgives (wrong
 shapes, variables restored into the wrong place) fails here as on a server.
 
 References:

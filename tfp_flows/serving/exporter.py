@@ -33,6 +33,7 @@ def export(
     examples: Any = None,
     conditions: Any = None,
     nonfinite: str = "nan",
+    rtol: float = golden.RTOL,
     card: Mapping[str, Any] | None = None,
 ) -> pathlib.Path:
     """Publishes a flow as the next version below `base_dir`.
@@ -53,6 +54,9 @@ def export(
         Standard normals if None.
       nonfinite: "nan", or "sentinel" for clients whose JSON has no NaN: the floats of
         an invalid row are then float32's lowest.
+      rtol: how far golden rows may be from the answers here, relative to the largest
+        entry of an output. Raise it for networks of reduced precision, whose rounding
+        changes with the size of the batch (mixed_bfloat16: 1e-2).
       card: JSON-able facts to add to `flow_card.json`, such as test scores and the
         name and hash of the data; "name" is the directory's unless given here.
 
@@ -72,13 +76,15 @@ def export(
     rows = _golden_inputs(flow, endpoints.specs(), examples, conditions)
     base = publishing.check_base(base_dir)
     publishing.check_version(base, version)
+    if not 0.0 < rtol < 1.0:
+        raise ValueError(f"rtol must be between 0 and 1, got {rtol}.")
     facts = cards.facts(flow, endpoints.specs(), nonfinite)
     cards.check(card or {}, facts)
     facts = {**facts, "name": base.resolve().name, **(card or {})}
     with publishing.workspace(base) as directory:
         functions = endpoints.functions()
         _save(flow, functions, directory)
-        golden.save(directory, _answers(functions, rows))
+        golden.save(directory, _answers(functions, rows, rtol))
         _run_gate(directory)
         return publishing.publish(
             directory,
@@ -98,7 +104,7 @@ def _save(flow, functions, directory):
     tf.saved_model.save(root, str(directory), signatures=served)
 
 
-def _answers(functions, rows):
+def _answers(functions, rows, rtol):
     """Returns the golden rows of each signature, the default one included."""
     answers = {}
     for name, inputs in rows.items():
@@ -112,8 +118,8 @@ def _answers(functions, rows):
                 f"The flow's {name} is not finite on any of {_NUM_GOLDEN} typical "
                 "rows. Did its training diverge, or are examples= in another unit?"
             )
-        atol = {key: golden.tolerance(value) for key, value in outputs.items()}
-        answers[name] = golden.Golden(inputs, outputs, atol)
+        atol = {key: golden.tolerance(value, rtol) for key, value in outputs.items()}
+        answers[name] = golden.Golden(inputs, outputs, atol, rtol)
     if "bits_per_dim" in answers:
         # These whole numbers are rounded down: the last bit may decide about one.
         answers["sample"].atol["x"] = 1.0

@@ -28,14 +28,14 @@ class Golden(NamedTuple):
     rtol: float = RTOL
 
 
-def tolerance(output: np.ndarray) -> float:
-    """Returns the absolute tolerance of an output: 1e-5 of its largest entry or of 1.
+def tolerance(output: np.ndarray, rtol: float = RTOL) -> float:
+    """Returns the absolute tolerance of an output: `rtol` of its largest entry or of 1.
 
     A sum is only as exact as its largest term, so small entries beside large ones
     cannot be held to a relative tolerance of their own.
     """
     finite = np.abs(output[np.isfinite(output)]) if output.dtype.kind == "f" else []
-    return RTOL * float(np.max(finite, initial=1.0))
+    return rtol * float(np.max(finite, initial=1.0))
 
 
 def difference(name: str, got: np.ndarray, wanted: np.ndarray, golden: Golden) -> str:

@@ -1,12 +1,12 @@
 """The served functions of a flow: tensors in, a dict of tensors out, row by row.
 
-| signature    | inputs                               | outputs                         |
-|--------------|--------------------------------------|---------------------------------|
-| log_prob     | x f32 [B, *E]                        | log_prob f32 [B]                |
-| encode       | x f32 [B, *E]                        | z f32 [B, *Z], log_det f32 [B]  |
-| decode       | z f32 [B, *Z]                        | x f32 [B, *E], log_det f32 [B]  |
-| sample       | seed i64 [B, 2], temperature f32 [B] | x f32 [B, *E], log_prob f32 [B] |
-| bits_per_dim | x i32 [B, *E], seed i64 [B, 2]       | bits_per_dim, log_prob f32 [B]  |
+| signature    | inputs                               | outputs                    |
+|--------------|--------------------------------------|----------------------------|
+| log_prob     | x f32 [B, *E]                        | log_prob f32 [B]           |
+| encode       | x f32 [B, *E]                        | z f32 [B, *Z], log_det [B] |
+| decode       | z f32 [B, *Z]                        | x f32 [B, *E], log_det [B] |
+| sample       | seed i64 [B, 2], temperature f32 [B] | x, log_prob                |
+| bits_per_dim | x i32 [B, *E], seed i64 [B, 2]       | bits_per_dim [B], log_prob |
 
 `bits_per_dim` is there for integer data only; `serving_default` is `log_prob`.
 
