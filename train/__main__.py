@@ -19,9 +19,9 @@ _DEFAULT = pathlib.Path(__file__).parent / "configs" / "digits_real_nvp.py"
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
-    str(_DEFAULT),
-    "Python file with get_config(). Any field of it can be set on the command line: "
-    "--config.field=value.",
+    None,
+    "Python file with get_config(); RealNVP on digits if not given. Any field of it "
+    "can be set on the command line: --config.field=value.",
     lock_config=True,
 )
 _WORKDIR = flags.DEFINE_string(
@@ -51,14 +51,21 @@ def main(argv: list[str]) -> int | None:
 
 def _parse(argv):
     """Parses flags; what absl and ml_collections raise becomes one line."""
+    for argument in argv:
+        path = argument.partition("=")[2]
+        if argument.startswith("--config=") and not pathlib.Path(path).is_file():
+            sys.exit(_refuse(f"there is no config file {path!r}. Check --config"))
     try:
         return flags.FLAGS(argv)
     except flags.Error as error:
         sys.exit(_refuse(f"{error} See python -m train --help"))
-    except (OSError, ImportError) as error:
+    except (ImportError, SyntaxError) as error:
         sys.exit(_refuse(f"cannot read the config file: {error}. Check --config"))
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
-        sys.exit(_refuse(f"{error} Check the --config flags"))
+    except (AttributeError, KeyError) as error:
+        field = str(error).strip("\"'")
+        sys.exit(_refuse(f"the config has no field {field}. Check the config file"))
+    except (TypeError, ValueError) as error:
+        sys.exit(_refuse(f"{error}. Check the --config flags"))
 
 
 def _refuse(error) -> int:
@@ -72,4 +79,7 @@ if __name__ == "__main__":
         print(__doc__)
         print(flags.FLAGS.get_help())
         sys.exit(0)
+    if not any(a.lstrip("-").split("=")[0] == "config" for a in sys.argv[1:]):
+        # Not as the flag's default: that one is read before errors can be caught.
+        sys.argv.insert(1, f"--config={_DEFAULT}")
     app.run(main, flags_parser=_parse)

@@ -1,6 +1,7 @@
 """The report: flow and baselines on the test split, with standard errors."""
 
 import dataclasses
+import itertools
 import json
 import math
 import pathlib
@@ -85,14 +86,14 @@ def score(name: str, flow: Any, part: Any, num_draws: int) -> Score:
     return Score(name, bits_per_dim(flow, part, num_draws), parameters)
 
 
-def gaussian_scores(splits: Any, components: Sequence[int], num_draws: int) -> list:
+def gaussian_scores(splits: Any, config: Any, num_draws: int) -> list:
     """Fits a Gaussian and mixtures to the training part; the best mixture on valid.
 
     Contexts are not given to these baselines.
 
     Args:
       splits: of the data.
-      components: numbers of components to choose from.
+      config: `mixture_components` and `covariance_floors` to choose from.
       num_draws: of the dequantization noise.
 
     Returns:
@@ -103,18 +104,21 @@ def gaussian_scores(splits: Any, components: Sequence[int], num_draws: int) -> l
     valid = dataclasses.replace(splits.valid, context=None)
     single = flows.gaussian(**shape)
     single.adapt(splits.train.x)
-    mixtures = {}
-    for count in components:
-        # On standardised data: a floor of 1 % keeps small components from collapsing.
+    best = None
+    for count, floor in itertools.product(
+        config.mixture_components, config.covariance_floors
+    ):
         mixture = flows.gaussian_mixture(
-            **shape, num_components=count, covariance_floor=1e-2
+            **shape, num_components=count, covariance_floor=floor
         )
         mixture.adapt(splits.train.x)
-        mixtures[count] = (bits_per_dim(mixture, valid, num_draws).mean(), mixture)
-    best = min(mixtures, key=lambda count: mixtures[count][0])
+        bits = bits_per_dim(mixture, valid, num_draws).mean()
+        if best is None or bits < best[0]:
+            best = bits, count, mixture
+    _, count, mixture = best
     return [
         score("Gaussian", single, plain, num_draws),
-        score(f"mixture of {best} Gaussians", mixtures[best][1], plain, num_draws),
+        score(f"mixture of {count} Gaussians", mixture, plain, num_draws),
     ]
 
 

@@ -28,6 +28,7 @@ def run(config: Any, workdir: pathlib.Path, say: Callable = print) -> dict:
     Raises:
       ValueError: for data, options or checkpoints that do not fit.
     """
+    _check(config)
     keras.utils.set_random_seed(config.seed)
     workdir.mkdir(parents=True, exist_ok=True)
     splits = pipelines.load(config.data, workdir)
@@ -42,6 +43,18 @@ def run(config: Any, workdir: pathlib.Path, say: Callable = print) -> dict:
         path = publish(flow, splits, report, config, workdir)
         say(f"Exported to {path}. Check it: python -m tfp_flows.serving.check {path}")
     return report
+
+
+def _check(config):
+    for name, value in {
+        "epochs": config.epochs,
+        "patience": config.patience,
+        "num_draws": config.num_draws,
+        "data.batch_size": config.data.batch_size,
+        "optimizer.learning_rate": config.optimizer.learning_rate,
+    }.items():
+        if not value > 0:
+            raise ValueError(f"config.{name} must be positive, got {value}.")
 
 
 def _build(name, options, splits):
@@ -72,7 +85,7 @@ def fit(
     """
     size = config.data.batch_size
     model = FlowModel(flow, seed=config.seed)
-    steps = epochs * -(-len(splits.train) // size)
+    steps = epochs * splits.train.steps_per_epoch(size)
     model.compile(_optimizer(config.optimizer, steps), jit_compile=_jit(config))
     model.optimizer.build(model.trainable_variables)
     checkpoints = callbacks.Checkpoints(model, workdir / "checkpoints", config.patience)
@@ -80,8 +93,9 @@ def fit(
     first, log = checkpoints.next_epoch, workdir / "metrics.jsonl"
     if first < epochs and not checkpoints.is_finished:
         model.fit(
-            splits.train.dataset(size, seed=config.seed + first),
-            validation_data=splits.valid.dataset(size),
+            splits.train.shuffled_epochs(size, config.seed, first, epochs),
+            steps_per_epoch=splits.train.steps_per_epoch(size),
+            validation_data=splits.valid.batches(size),
             initial_epoch=first,
             epochs=epochs,
             # A progress bar for people, a line an epoch for log files.
@@ -118,9 +132,7 @@ def _jit(config):
 
 def baselines(splits: Any, config: Any, workdir: pathlib.Path) -> list:
     """Returns the test scores of the Gaussian, the best mixture and NICE."""
-    scores = evaluation.gaussian_scores(
-        splits, config.baselines.mixture_components, config.num_draws
-    )
+    scores = evaluation.gaussian_scores(splits, config.baselines, config.num_draws)
     if config.baselines.nice:
         nice = _build("nice", config.baselines.nice_options, splits)
         place = workdir / "nice"

@@ -53,14 +53,14 @@ def _builder(config, workdir):
         builder = tfds.builder(config.name, data_dir=data_dir)
     except (tfds.core.DatasetNotFoundError, ModuleNotFoundError):
         raise ValueError(
-            f"There is no data set {config.name!r}. Use digits, two_moons, csv, npy, or "
-            "a TFDS image data set such as mnist or cifar10 with config.data.data_dir."
+            f"There is no data set {config.name!r}. Use digits, two_moons, csv, npy, "
+            "or a TFDS image data set such as mnist with config.data.data_dir."
         ) from None
     if not builder.is_prepared():
         raise ValueError(
-            f"{config.name!r} is not prepared in {data_dir!r}. Set config.data.data_dir "
-            "to the directory that holds it, or prepare it there with "
-            f"tfds.load({config.name!r}, data_dir=...)."
+            f"{config.name!r} is not prepared in {data_dir!r}. Set "
+            "config.data.data_dir to the directory that holds it, or prepare it "
+            f"there with tfds.load({config.name!r}, data_dir=...)."
         )
     if "image" not in builder.info.features:
         raise ValueError(

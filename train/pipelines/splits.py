@@ -19,18 +19,48 @@ class Part:
     def __len__(self):
         return len(self.x)
 
-    def dataset(self, batch_size: int, seed: int | None = None) -> tf.data.Dataset:
-        """Returns batches of x, or of (context, x).
+    def batches(self, batch_size: int) -> tf.data.Dataset:
+        """Returns batches of x, or of (context, x), in the order they are stored.
 
         Args:
           batch_size: examples a batch; the last one may be smaller.
-          seed: of the order, anew in every epoch; as stored if None.
         """
-        parts = self.x if self.context is None else (self.context, self.x)
-        data = tf.data.Dataset.from_tensor_slices(parts)
-        if seed is not None:
-            data = data.shuffle(len(self.x), seed=seed)
+        data = tf.data.Dataset.from_tensor_slices(self._parts())
         return data.batch(batch_size).prefetch(2)
+
+    def shuffled_epochs(
+        self, batch_size: int, seed: int, first: int, last: int
+    ) -> tf.data.Dataset:
+        """Returns the batches of the epochs first .. last - 1, one after the other.
+
+        The order in an epoch is a function of the seed and its number, so that a run
+        which continues sees what it would have seen.
+
+        Args:
+          batch_size: examples a batch; the last one of an epoch may be smaller.
+          seed: of the order.
+          first: epoch to begin with.
+          last: epoch to end before.
+        """
+        parts, count = self._parts(), len(self.x)
+
+        def one_epoch(epoch):
+            order = tf.random.experimental.stateless_shuffle(
+                tf.range(count), seed=tf.stack([tf.cast(seed, tf.int64), epoch])
+            )
+            rows = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
+            return rows.map(
+                lambda row: tf.nest.map_structure(lambda a: tf.gather(a, row), parts)
+            )
+
+        return tf.data.Dataset.range(first, last).flat_map(one_epoch).prefetch(2)
+
+    def steps_per_epoch(self, batch_size: int) -> int:
+        """Number of batches of one epoch."""
+        return -(-len(self.x) // batch_size)
+
+    def _parts(self):
+        return self.x if self.context is None else (self.context, self.x)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -83,7 +113,7 @@ def load(config: Any, workdir: Any) -> Splits:
     for name, (x, _) in (("train", train), ("valid", valid), ("test", test)):
         if len(x) == 0:
             raise ValueError(
-                f"The {name} part of {config.name!r} is empty. Give more data, or lower "
-                "config.data.num_valid and config.data.num_test."
+                f"The {name} part of {config.name!r} is empty. Give more data, or "
+                "lower config.data.num_valid and config.data.num_test."
             )
     return Splits(Part(*train), Part(*valid), Part(*test), num_values)

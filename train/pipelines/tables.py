@@ -87,8 +87,8 @@ def _three_parts(x, context, num_valid, num_test):
     cut, end = len(x) - num_valid - num_test, len(x) - num_test
     if cut < 1:
         raise ValueError(
-            f"{len(x)} events are too few for {num_valid} to validate and {num_test} to "
-            "test. Lower config.data.num_valid and config.data.num_test."
+            f"{len(x)} events are too few for {num_valid} to validate and {num_test} "
+            "to test. Lower config.data.num_valid and config.data.num_test."
         )
     return tuple(
         (x[a:b], None if context is None else context[a:b])

@@ -1,0 +1,310 @@
+"""The job end to end on a tiny configuration: artefacts, resuming, mistakes."""
+
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import time
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfp_flows import FlowModel, flows
+from train import callbacks, evaluation, job, pictures, pipelines
+from train.configs import digits_real_nvp, two_moons
+
+ROOT = pathlib.Path(__file__).parents[2]
+TINY = {
+    "epochs": 3,
+    "num_draws": 2,
+    "baselines.nice_epochs": 1,
+    "baselines.mixture_components": (2,),
+    "baselines.covariance_floors": (0.1,),
+    "baselines.nice_options.hidden_units": (16,),
+    "flow.options.num_steps": 2,
+    "flow.options.filters": 8,
+}
+
+
+def tiny(config, **fields):
+    config.update_from_flattened_dict({**TINY, **fields})
+    return config
+
+
+@pytest.fixture(scope="module")
+def digits_run(tmp_path_factory):
+    workdir = tmp_path_factory.mktemp("digits")
+    lines = []
+    config = tiny(digits_real_nvp.get_config())
+    report = job.run(config, workdir, say=lines.append)
+    return workdir, report, lines, config
+
+
+@pytest.mark.slow
+def test_a_run_leaves_everything_it_promises(digits_run):
+    workdir, report, lines, _ = digits_run
+    for name in ("samples", "interpolations", "extremes", "curves"):
+        assert (workdir / f"{name}.png").stat().st_size > 5000
+    assert (workdir / "export" / "1" / "saved_model.pb").is_file()
+    assert list((workdir / "logs").rglob("events.*"))
+    assert (workdir / "model.weights.h5").is_file()
+    rows = callbacks.read_metrics(workdir / "metrics.jsonl")
+    assert [row["epoch"] for row in rows] == [0, 1, 2]
+    assert {"nll", "bits_per_dim", "val_bits_per_dim"} <= set(rows[0])
+    assert report == json.loads((workdir / "report.json").read_text())
+    names = [score["name"] for score in report["scores"]]
+    assert names == ["Gaussian", "mixture of 2 Gaussians", "nice", "real_nvp"]
+    assert (workdir / "report.md").read_text() in lines
+    assert rows[-1]["bits_per_dim"] < rows[0]["bits_per_dim"]
+
+
+@pytest.mark.slow
+def test_the_reported_the_restored_and_the_served_number_agree(digits_run):
+    workdir, _, _, config = digits_run
+    splits = pipelines.load(config.data, workdir)
+    flow = flows.build(
+        "real_nvp",
+        event_shape=(8, 8, 1),
+        num_values=17,
+        **config.flow.options.to_dict(),
+    )
+    FlowModel(flow).load_weights(workdir / "model.weights.h5")
+    x = splits.test.x[:8].astype(np.float32) + 0.5
+    served = tf.saved_model.load(str(workdir / "export" / "1"))
+    served = served.signatures["log_prob"](x=tf.constant(x))["log_prob"]
+    np.testing.assert_allclose(served, flow.flow.log_prob(x), rtol=1e-5)
+    card = json.loads(
+        (workdir / "export" / "1" / "assets.extra" / "flow_card.json").read_text()
+    )
+    assert card["report"]["num_test_events"] == 250
+
+
+@pytest.mark.slow
+def test_a_finished_run_is_not_trained_again(digits_run):
+    workdir, report, _, config = digits_run
+    before = (workdir / "metrics.jsonl").read_text()
+    again = job.run(config, workdir, say=lambda line: None)
+    assert (workdir / "metrics.jsonl").read_text() == before
+    for one, two in zip(report["scores"], again["scores"], strict=True):
+        np.testing.assert_allclose(one["bits_per_dim"], two["bits_per_dim"], rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_a_conditional_vector_job_runs(tmp_path):
+    config = tiny(
+        two_moons.get_config(),
+        **{"flow.options.hidden_units": (16,), "data.num_train": 500},
+    )
+    report = job.run(config.copy_and_resolve_references(), tmp_path, lambda line: None)
+    assert (tmp_path / "samples.png").stat().st_size > 5000
+    assert (tmp_path / "export" / "1" / "saved_model.pb").is_file()
+    assert len(report["scores"]) == 4
+
+
+def vector_config(epochs):
+    return tiny(
+        two_moons.get_config(),
+        **{
+            "epochs": epochs,
+            "flow.options.hidden_units": (16,),
+            "data.num_train": 500,
+        },
+    )
+
+
+def last_weights(workdir):
+    path = tf.train.latest_checkpoint(str(workdir / "checkpoints" / "last"))
+    reader = tf.train.load_checkpoint(path)
+    return {
+        name: reader.get_tensor(name)
+        for name in reader.get_variable_to_shape_map()
+        if name.startswith(("weights", "optimizer"))
+    }
+
+
+def fit_until(workdir, epochs, stop_after):
+    """Trains towards `epochs`, as one process that ends after `stop_after` of them."""
+    config = vector_config(epochs)
+    splits = pipelines.load(config.data, None)
+    keras.utils.set_random_seed(0)
+    flow = job._build("real_nvp", config.flow.options, splits)
+    workdir.mkdir(exist_ok=True)
+    save = callbacks.Checkpoints.on_epoch_end
+
+    def save_and_stop(self, number, logs=None):
+        save(self, number, logs)
+        self.model.stop_training = number + 1 >= stop_after
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(callbacks.Checkpoints, "on_epoch_end", save_and_stop)
+        job.fit(flow, splits, config, workdir, epochs)
+
+
+def assert_same_state(one, two):
+    """Weights and optimizer of the last checkpoints of two work directories."""
+    first, second = last_weights(one), last_weights(two)
+    assert first.keys() == second.keys()
+    assert len(first) > 50
+    for name, value in first.items():
+        np.testing.assert_allclose(second[name], value, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.slow
+def test_stopping_between_epochs_changes_nothing(tmp_path):
+    fit_until(tmp_path / "whole", 6, stop_after=6)
+    fit_until(tmp_path / "parts", 6, stop_after=2)
+    fit_until(tmp_path / "parts", 6, stop_after=6)
+    assert_same_state(tmp_path / "whole", tmp_path / "parts")
+
+
+@pytest.mark.slow
+def test_a_run_killed_at_any_moment_continues_as_if_it_had_not_been(tmp_path):
+    killed = tmp_path / "killed"
+    script = (
+        "import pathlib, sys; from tests.train.test_job import fit_until;"
+        "fit_until(pathlib.Path(sys.argv[1]), 4000, 4000)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", script, str(killed)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.time() + 180
+    while len(callbacks.read_metrics(killed / "metrics.jsonl")) < 5:
+        assert process.poll() is None, "the run ended before it was killed"
+        assert time.time() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    stop = len(callbacks.read_metrics(killed / "metrics.jsonl")) + 2
+    fit_until(killed, 4000, stop)
+    fit_until(tmp_path / "whole", 4000, stop)
+    rows = callbacks.read_metrics(killed / "metrics.jsonl")
+    assert [row["epoch"] for row in rows] == list(range(stop))
+    assert_same_state(killed, tmp_path / "whole")
+
+
+def test_a_checkpoint_of_another_configuration_is_refused(tmp_path):
+    def checkpoints(hidden):
+        model = FlowModel(flows.real_nvp((2,), 2, (hidden,)))
+        model.compile("adam")
+        model.optimizer.build(model.trainable_variables)
+        return callbacks.Checkpoints(model, tmp_path, 3)
+
+    first = checkpoints(8)
+    first.on_epoch_end(0, {"val_loss": 1.0})
+    assert checkpoints(8).restore_last()
+    with pytest.raises(ValueError, match="Use another --workdir"):
+        checkpoints(9).restore_last()
+
+
+def test_a_log_cut_short_loses_its_last_line_only(tmp_path):
+    path = tmp_path / "metrics.jsonl"
+    path.write_text('{"epoch": 0, "nll": 1.0}\n{"epoch": 1, "nll": 0.9}\n{"epo')
+    assert [row["epoch"] for row in callbacks.read_metrics(path)] == [0, 1]
+    log = callbacks.MetricsLog(path, first_epoch=1)
+    log.on_epoch_end(1, {"nll": 0.8})
+    assert callbacks.read_metrics(path) == [
+        {"epoch": 0, "nll": 1.0},
+        {"epoch": 1, "nll": 0.8},
+    ]
+
+
+def test_scores_have_the_standard_errors_of_the_book():
+    one = evaluation.Score("one", np.array([1.0, 2.0, 3.0]), 5)
+    two = evaluation.Score("two", np.array([1.5, 2.5, 3.5]), 1234)
+    assert one.mean == 2.0
+    np.testing.assert_allclose(one.standard_error, 1 / np.sqrt(3))
+    np.testing.assert_allclose(two.minus(one), (0.5, 0.0))
+    text = evaluation.table([one, two, two])
+    assert "| two | 2.500 | 0.577 | 1,234 |" in text
+
+
+def test_bits_average_the_bound_over_seeded_draws():
+    flow = flows.gaussian((2,), num_values=4)
+    part = pipelines.splits.Part(np.array([[0, 1], [2, 3], [1, 1]]))
+    one = evaluation.bits_per_dim(flow, part, 3, batch_size=2)
+    np.testing.assert_array_equal(one, evaluation.bits_per_dim(flow, part, 3, 2))
+    draws = [
+        np.concatenate(
+            [
+                flow.bits_per_dim(part.x[s : s + 2], seed=tf.constant([i, s]))
+                for s in (0, 2)
+            ]
+        )
+        for i in range(3)
+    ]
+    np.testing.assert_allclose(one, np.mean(draws, axis=0), rtol=1e-5)
+
+
+def test_interpolation_begins_and_ends_at_the_images(tmp_path):
+    start, end = np.random.default_rng(0).normal(size=(2, 3, 4, 4, 1))
+    np.testing.assert_allclose(pictures._slerp(start, end, 0.0), start, atol=1e-7)
+    np.testing.assert_allclose(pictures._slerp(start, end, 1.0), end, atol=1e-7)
+    middle = pictures._slerp(start, end, 0.5)
+    assert np.linalg.norm(middle) > 0.9 * min(map(np.linalg.norm, (start, end)))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"epochs": 0}, "config.epochs must be positive"),
+        ({"data.batch_size": 0}, "config.data.batch_size must be positive"),
+        ({"jit_compile": "maybe"}, "config.jit_compile must be one of"),
+        ({"flow.name": "glov"}, "Unknown flow 'glov'"),
+        ({"flow.options.num_steps": 0}, "num_steps >= 1"),
+    ],
+)
+def test_wrong_fields_are_refused(tmp_path, fields, message):
+    with pytest.raises(ValueError, match=message):
+        job.run(tiny(digits_real_nvp.get_config(), **fields), tmp_path, print)
+
+
+@pytest.mark.parametrize(
+    ("argument", "message"),
+    [
+        ("--nope", "Unknown command line flag 'nope'"),
+        ("--config=missing.py", "there is no config file 'missing.py'"),
+        ("--config.nope=1", "no field nope"),
+        ("--config.epochs=many", "invalid literal"),
+        ("stray", "unknown argument 'stray'"),
+    ],
+)
+def test_a_wrong_command_line_is_one_line_and_not_exit_code_zero(argument, message):
+    done = subprocess.run(
+        [sys.executable, "-m", "train", argument],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("train: ")
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_missing_data_are_one_line_at_the_command_line(tmp_path):
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "train",
+            f"--workdir={tmp_path}",
+            "--config.data.name=csv",
+            "--config.data.path=/none.csv",
+        ],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "TF_CPP_MIN_LOG_LEVEL": "3"},
+    )
+    assert done.returncode == 2
+    assert "train: There is no file '/none.csv'." in done.stderr
+    assert "Traceback" not in done.stderr

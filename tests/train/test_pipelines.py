@@ -1,0 +1,142 @@
+"""Data of the job: real builders, fixed splits, refusals that help."""
+
+import pathlib
+
+import numpy as np
+import pytest
+import tensorflow_datasets as tfds
+
+from train import pipelines
+from train.configs import digits_real_nvp, two_moons
+from train.pipelines.digits import Digits
+
+SHARED = pathlib.Path(__file__).parents[2] / ".." / "shared" / "tensorflow_datasets"
+
+
+@pytest.fixture(scope="module")
+def workdir(tmp_path_factory):
+    return tmp_path_factory.mktemp("work")
+
+
+def config(**fields):
+    made = digits_real_nvp.get_config().data
+    made.update(fields)
+    return made
+
+
+def test_the_digits_are_a_prepared_tfds_data_set(workdir):
+    splits = pipelines.load(config(), workdir)
+    builder = Digits(data_dir=str(workdir / "data"))
+    assert isinstance(builder, tfds.core.DatasetBuilder)
+    assert builder.is_prepared()
+    assert [len(p) for p in (splits.train, splits.valid, splits.test)] == [
+        1297,
+        250,
+        250,
+    ]
+    assert splits.event_shape == (8, 8, 1)
+    assert splits.num_values == 17
+
+
+def test_every_digit_is_in_exactly_one_part(workdir):
+    from sklearn.datasets import load_digits
+
+    splits = pipelines.load(config(), workdir)
+    parts = [p.x.reshape(len(p), 64) for p in (splits.train, splits.valid, splits.test)]
+    ours = np.concatenate(parts)
+    theirs = load_digits().data
+    assert sorted(map(tuple, ours)) == sorted(map(tuple, theirs.astype(ours.dtype)))
+
+
+def test_labels_as_context_are_one_hot(workdir):
+    splits = pipelines.load(config(context=True), workdir)
+    assert splits.context_shape == (10,)
+    np.testing.assert_array_equal(splits.train.context.sum(axis=1), 1.0)
+
+
+def test_the_order_of_an_epoch_is_a_function_of_seed_and_number(workdir):
+    part = pipelines.load(config(), workdir).test
+
+    def epochs(seed, first, last):
+        batches = list(part.shuffled_epochs(100, seed, first, last))
+        assert len(batches) == (last - first) * part.steps_per_epoch(100)
+        return np.concatenate([b.numpy() for b in batches])
+
+    both = epochs(0, 3, 5)
+    np.testing.assert_array_equal(both[250:], epochs(0, 4, 5))
+    assert (both[:250] != both[250:]).any()
+    assert (epochs(0, 4, 5) != epochs(1, 4, 5)).any()
+    assert sorted(both[:250].reshape(250, -1).sum(1)) == sorted(
+        part.x.reshape(250, -1).sum(1)
+    )
+
+
+def test_two_moons_have_their_label_as_context(workdir):
+    splits = pipelines.load(two_moons.get_config().data, workdir)
+    assert splits.event_shape == (2,)
+    assert splits.context_shape == (1,)
+    assert splits.num_values is None
+    context, x = next(iter(splits.train.batches(7)))
+    assert context.shape == (7, 1)
+    assert x.shape == (7, 2)
+
+
+@pytest.mark.parametrize("header", ["", "a,b,c\n"])
+def test_tables_are_read_from_csv_and_npy(tmp_path, header):
+    rows = np.random.default_rng(0).normal(size=(100, 3))
+    text = "\n".join(",".join(map(repr, map(float, row))) for row in rows)
+    (tmp_path / "rows.csv").write_text(header + text + "\n")
+    np.save(tmp_path / "rows.npy", rows)
+    for name in ("csv", "npy"):
+        fields = config(
+            name=name, path=str(tmp_path / f"rows.{name}"), num_valid=10, num_test=20
+        )
+        splits = pipelines.load(fields, tmp_path)
+        assert len(splits.train) == 70
+        every = np.concatenate([p.x for p in (splits.train, splits.valid, splits.test)])
+        np.testing.assert_allclose(np.sort(every, 0), np.sort(rows, 0), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"name": "nosuch"}, "no data set 'nosuch'"),
+        ({"name": "mnist", "data_dir": "/nowhere"}, "not prepared in '/nowhere'"),
+        ({"name": "csv"}, "There is no file ''"),
+        ({"name": "npy", "path": "/none.npy"}, "There is no file '/none.npy'"),
+        ({"name": "two_moons", "num_train": 0}, "too few"),
+        ({"name": "two_moons", "num_valid": 0}, "valid part of 'two_moons' is empty"),
+    ],
+)
+def test_missing_and_empty_data_are_refused(workdir, fields, message):
+    with pytest.raises(ValueError, match=message):
+        pipelines.load(config(**{"num_test": 5, **fields}), workdir)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("rows.csv", "a,b\n1,x\n", "no table of numbers"),
+        ("rows.csv", "1,2\n3\n", "no table of numbers"),
+        ("rows.csv", "1,nan\n3,4\n", "not finite"),
+        ("rows.npy", "no array", "no readable .npy"),
+    ],
+)
+def test_broken_files_are_refused(tmp_path, name, content, message):
+    (tmp_path / name).write_text(content)
+    fields = config(name=name[-3:], path=str(tmp_path / name))
+    with pytest.raises(ValueError, match=message):
+        pipelines.load(fields, tmp_path)
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs the prepared MNIST")
+def test_mnist_comes_through_tfds(tmp_path):
+    fields = config(name="mnist", data_dir=str(SHARED), num_valid=5000, num_test=1000)
+    splits = pipelines.load(fields, tmp_path)
+    assert splits.event_shape == (28, 28, 1)
+    assert splits.num_values == 256
+    assert [len(p) for p in (splits.train, splits.valid, splits.test)] == [
+        55000,
+        5000,
+        1000,
+    ]

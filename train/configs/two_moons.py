@@ -1,0 +1,25 @@
+"""Conditional RealNVP on two moons, given the label.
+
+python -m train --config=train/configs/two_moons.py
+Expect: not yet measured.
+"""
+
+import ml_collections
+
+from train.configs import digits_real_nvp
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """Returns the configuration of two moons given the label."""
+    config = digits_real_nvp.get_config()
+    config.data.name = "two_moons"
+    config.data.context = True
+    config.data.num_valid = 500
+    config.data.num_test = 1000
+    config.data.batch_size = 256
+    config.flow.options = ml_collections.ConfigDict()
+    config.flow.options.num_steps = 8
+    config.flow.options.hidden_units = (64, 64)
+    config.epochs = 60
+    config.baselines.nice_options.hidden_units = (64, 64)
+    return config
