@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors.keras_bijector import KerasBijector, as_shape
+from tfp_flows.bijectors.keras_bijector import KerasBijector, as_shape, optional_shape
 
 tfb = tfp.bijectors
 
@@ -47,8 +47,8 @@ class Chain(KerasBijector):
         bijectors = list(bijectors)
         if not bijectors:
             raise ValueError(f"{name} needs at least one bijector, got none.")
-        shapes = _shapes_between(bijectors, as_shape(event_shape), name)
-        contexts = {context_shape(b) for b in bijectors} - {None}
+        shapes = _shapes_between(bijectors, optional_shape(event_shape), name)
+        contexts = {s for s in map(context_shape, bijectors) if s is not None}
         if len(contexts) > 1:
             raise ValueError(
                 f"{name} needs one context_shape for all its conditional parts, got "

@@ -54,7 +54,7 @@ class Conditioner:
             )
         self._input_shape = tuple(input_shape)
         self._positions = self._input_shape[:-1]
-        self._context_ndims = None if context_shape is None else len(context_shape)
+        self._context_ndims = len(context_shape or ())
         self._takes_list = len(getattr(network, "inputs", None) or ()) == 2
         if context_shape is not None and not self._declares_context(network):
             raise ValueError(

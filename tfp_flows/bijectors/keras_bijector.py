@@ -65,8 +65,9 @@ class KerasBijector(tfp.bijectors.Bijector):
                 f"tfp_flows needs Keras on TensorFlow, got the backend "
                 f"{keras.backend.backend()!r}. Set KERAS_BACKEND=tensorflow first."
             )
-        event_shape, latent_shape = as_shape(event_shape), as_shape(latent_shape)
-        kwargs.setdefault("forward_min_event_ndims", len(latent_shape or event_shape))
+        event_shape = as_shape(event_shape)
+        latent_shape = optional_shape(latent_shape) or event_shape
+        kwargs.setdefault("forward_min_event_ndims", len(latent_shape))
         if not tf.nest.is_nested(kwargs["forward_min_event_ndims"]):
             kwargs.setdefault("inverse_min_event_ndims", len(event_shape))
         super().__init__(
@@ -74,8 +75,8 @@ class KerasBijector(tfp.bijectors.Bijector):
         )
         # tf.Module would turn these into tracked wrappers; they are plain facts.
         self._event_shape = self._no_dependency(event_shape)
-        self._latent_shape = self._no_dependency(latent_shape or event_shape)
-        self._context_shape = self._no_dependency(as_shape(context_shape))
+        self._latent_shape = self._no_dependency(latent_shape)
+        self._context_shape = self._no_dependency(optional_shape(context_shape))
         self._show_layers(dict(layers or {}))
 
     def _show_layers(self, layers):
@@ -255,9 +256,14 @@ class KerasBijector(tfp.bijectors.Bijector):
         return clone
 
 
-def as_shape(shape: Sequence[int] | None) -> tuple[int, ...] | None:
+def as_shape(shape: Sequence[int]) -> tuple[int, ...]:
+    """Returns `shape` as a tuple of Python integers."""
+    return tuple(int(n) for n in shape)
+
+
+def optional_shape(shape: Sequence[int] | None) -> tuple[int, ...] | None:
     """Returns `shape` as a tuple of Python integers, None for None."""
-    return None if shape is None else tuple(int(n) for n in shape)
+    return None if shape is None else as_shape(shape)
 
 
 def unique(items) -> list:

@@ -14,7 +14,7 @@ tfd = tfp.distributions
 # What tfd.TransformedDistribution(...) returns when its parts are not composite
 # tensors. Subclassing the public name would make every flow one, and tf.Module would
 # then look for variables in tensors instead of in the bijector.
-_TransformedDistribution = tfd.TransformedDistribution.__bases__[0]
+_TransformedDistribution: Any = tfd.TransformedDistribution.__bases__[0]
 
 
 class Flow(_TransformedDistribution):
