@@ -1,0 +1,148 @@
+"""What `fit` may be given as data, and how a batch is taken apart."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+def split(flow: Any, data: Any) -> tuple[tf.Tensor, tf.Tensor | None]:
+    """Takes a batch apart into x and its context.
+
+    Args:
+      flow: a distribution with `event_shape`, `dtype` and `context_shape`.
+      data: x `[B, *event_shape]`, or for a conditional flow the pair
+        `(context, x)`: Keras' (inputs, targets).
+
+    Returns:
+      x and context; context is None for an unconditional flow.
+
+    Raises:
+      ValueError: if a context is missing or not wanted, if there are sample weights,
+        or if x has not the flow's event shape.
+    """
+    x, target, weights = keras.utils.unpack_x_y_sample_weight(data)
+    if weights is not None:
+        raise ValueError(
+            "A flow is trained on the mean log-likelihood of all examples and takes no "
+            "sample weights, got a third element in the data. Drop it, or repeat the "
+            "examples that should count more."
+        )
+    if target is None and isinstance(x, (tuple, list)) and len(x) == 2:
+        x, target = x
+    if flow.context_shape is None:
+        return _unconditional(flow, x, target), None
+    if target is None:
+        raise ValueError(
+            f"The flow is conditional on a context of shape {flow.context_shape} and "
+            f"got x alone, of shape {_shape(x)}. Give batches of (context, x), for "
+            "example tf.data.Dataset.from_tensor_slices((context, x)).batch(256)."
+        )
+    return _checked(flow, target), tf.convert_to_tensor(x)
+
+
+def iterate(
+    x: Any, y: Any = None, batch_size: int | None = None
+) -> Callable[[], Iterator[Any]] | None:
+    """Returns a function that starts a new pass over training data, batch by batch.
+
+    Args:
+      x: what `fit` was given: a `tf.data.Dataset`, a `keras.utils.PyDataset`, or
+        arrays.
+      y: targets, when `x` is arrays of contexts.
+      batch_size: of arrays, 32 if None as in `fit`.
+
+    Returns:
+      A function without arguments, or None for data that can be read only once (a
+      generator) or that is distributed already.
+    """
+    if isinstance(x, (tf.data.Dataset, keras.utils.PyDataset)):
+        return lambda: _each(x)
+    if isinstance(x, tf.distribute.DistributedDataset) or (
+        isinstance(x, Iterable) and not hasattr(x, "__getitem__")
+    ):
+        return None
+    arrays = x if y is None else (x, y)
+    return lambda: _slices(arrays, batch_size or 32)
+
+
+def first_examples(
+    flow: Any, passes: Callable[[], Iterator[Any]], num_examples: int
+) -> tuple[tf.Tensor, tf.Tensor | None]:
+    """Returns the first examples of the data, and their contexts.
+
+    Args:
+      flow: as for `split`.
+      passes: as from `iterate`.
+      num_examples: how many; fewer if there are not as many.
+
+    Returns:
+      x `[N, *event_shape]` and context `[N, *context_shape]` or None.
+
+    Raises:
+      ValueError: if there is not one example.
+    """
+    taken, count = [], 0
+    for batch in passes():
+        taken.append(split(flow, batch))
+        count += int(taken[-1][0].shape[0])
+        if count >= num_examples:
+            break
+    if not count:
+        raise ValueError(
+            "The training data are empty. Check the files or arrays they are read "
+            "from, and that drop_remainder=True does not drop the only batch."
+        )
+    x = tf.concat([x for x, _ in taken], axis=0)[:num_examples]
+    if taken[0][1] is None:
+        return x, None
+    return x, tf.concat([context for _, context in taken], axis=0)[:num_examples]
+
+
+def _unconditional(flow, x, target):
+    if target is not None:
+        raise ValueError(
+            "The flow takes no context and got pairs (context, x) of shapes "
+            f"{_shape(x)} and {_shape(target)}. Give batches of x alone (drop the "
+            "labels), or build the flow with context_shape."
+        )
+    return _checked(flow, x)
+
+
+def _checked(flow, x):
+    x = tf.convert_to_tensor(x)
+    event_shape = tf.TensorShape(flow.event_shape)
+    if x.shape.rank is not None and (
+        x.shape.rank != event_shape.rank + 1
+        or not x.shape[1:].is_compatible_with(event_shape)
+    ):
+        raise ValueError(
+            f"The flow wants batches of shape [B, {', '.join(map(str, event_shape))}], "
+            f"got {x.shape}. Batch the dataset, and reshape x or build the flow with "
+            "the data's event_shape."
+        )
+    # A flow on integers takes any numeric type, one on reals takes its own.
+    real = tf.as_dtype(flow.dtype).is_floating
+    return tf.cast(x, flow.dtype) if real else x
+
+
+def _each(batches):
+    """Iterates once; a PyDataset would begin again for ever."""
+    if isinstance(batches, tf.data.Dataset):
+        yield from batches
+    else:
+        yield from (batches[i] for i in range(batches.num_batches))
+
+
+def _slices(arrays, batch_size):
+    size = len(tf.nest.flatten(arrays)[0])
+    for start in range(0, size, batch_size):
+        yield tf.nest.map_structure(
+            lambda a, s=start: np.asarray(a[s : s + batch_size]), arrays
+        )
+
+
+def _shape(value):
+    return getattr(value, "shape", None) or type(value).__name__

@@ -1,0 +1,364 @@
+"""The Keras model that trains a flow by maximum likelihood."""
+
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from tfp_flows import flows
+from tfp_flows.training import (
+    adaptation,
+    batches,
+    callbacks,
+    metrics,
+    noise,
+    replicas,
+    steps,
+)
+from tfp_flows.training.noise import Purpose
+
+
+@keras.saving.register_keras_serializable(package="tfp_flows")
+class FlowModel(keras.Model):
+    """Trains a flow with `fit`: the loss is mean(-log p(x)) + the layers' own losses.
+
+    loss: nll + regularisation;  nll: mean(-log_prob), nats per example
+    bits_per_dim: nll / (D ln 2), D the number of dimensions of an event
+
+    All three are in the logs, the history (with `val_` before, of validation data) and
+    `evaluate(..., return_dict=True)`, as exact means over examples. Under any
+    `tf.distribute` strategy the step is that of the whole batch on one device, also
+    for a last batch that the replicas cannot share evenly. The first `fit` adapts the
+    flow from the first examples of its data. A loss that is not finite stops `fit`
+    with a `NonFiniteLossError`.
+
+    Shapes: data x `[B, *event_shape]`, or (context, x) for a conditional flow, which
+    in `fit(x, y)` is x=context, y=x -> log_prob `[B]`.
+    Cost: what the flow's networks cost; XLA compiles only what a replica computes.
+
+    The noise of a step (dequantisation, dropout) follows from `seed`, the optimizer's
+    step and the replica, so that a run resumed from a `.keras` file or a
+    `BackupAndRestore` continues as if not stopped. It replaces the state of the
+    layers' own seed generators; layers that use Keras' global generator instead draw
+    the same numbers at every step.
+
+    Args:
+      flow: a flow or a dequantized one, built under the same `strategy.scope()`.
+      adapt_examples: how many examples the first `fit` adapts from.
+      seed: of all noise in training and evaluation.
+      **kwargs: of `keras.Model`, such as `name`.
+
+    Raises:
+      ValueError: if the flow has variables that none of its Keras layers owns (they
+        would not be saved), or was built under another strategy.
+
+    Example:
+      >>> model = FlowModel(flows.real_nvp((2,), num_steps=2, hidden_units=(8,)))
+      >>> model.compile(optimizer=keras.optimizers.Adam(1e-3))
+      >>> history = model.fit(tf.random.normal((64, 2)), epochs=2, verbose=0)
+      >>> sorted(history.history)
+      ['bits_per_dim', 'loss', 'nll']
+    """
+
+    def __init__(
+        self, flow: Any, *, adapt_examples: int = 1024, seed: int = 0, **kwargs
+    ):
+        kwargs.setdefault("dtype", _float_dtype(flow))
+        super().__init__(autocast=False, **kwargs)
+        self.flow = flow
+        self.adapt_examples = adapt_examples
+        self.seed = seed
+        self._flow_layers = list(flow.keras_layers)
+        self.built = True
+        _check_ownership(self, flow)
+        self._density = metrics.DensityMetrics(flow.event_shape)
+        self._jit_compile_choice = "auto"
+        self._steps = None
+
+    @property
+    def metrics(self) -> list[keras.metrics.Metric]:
+        """The metrics `loss`, `nll`, `bits_per_dim`, and those of layers, if any."""
+        return [*self._density.as_list(), *super().metrics]
+
+    def call(
+        self, data: Any, training: bool | None = None, seed: tf.Tensor | None = None
+    ) -> tf.Tensor:
+        """Returns the log-likelihood of each example.
+
+        Args:
+          data: x `[B, *event_shape]`, or the pair (context, x).
+          training: read by the flow's networks from Keras' call context.
+          seed: int32 `[2]`, for the noise of a dequantized flow; others ignore it.
+
+        Returns:
+          log_prob `[B]`, nats.
+
+        Raises:
+          ValueError: if a context is missing or not wanted, or for a wrong shape.
+        """
+        x, context = batches.split(self.flow, data)
+        given = {} if context is None else {"context": context}
+        if self.flow.num_values is not None:
+            given["seed"] = seed
+        return self.flow.log_prob(x, **given)
+
+    def compile(
+        self,
+        optimizer: str | keras.optimizers.Optimizer = "adam",
+        loss: None = None,
+        metrics: None = None,
+        *,
+        run_eagerly: bool = False,
+        steps_per_execution: int = 1,
+        jit_compile: bool | str = "auto",
+        **kwargs,
+    ) -> None:
+        """Sets the optimizer and how steps run. There is no loss to choose.
+
+        Args:
+          optimizer: any Keras optimizer, or its name.
+          loss: must be None; the loss is the negative log-likelihood.
+          metrics: must be None; `nll` and `bits_per_dim` are always there.
+          run_eagerly: as in Keras.
+          steps_per_execution: as in Keras.
+          jit_compile: True for XLA, False for a plain graph, "auto" for XLA on
+            vectors and a graph on images, which is the faster one of each on CPU.
+          **kwargs: must be empty.
+
+        Raises:
+          ValueError: if a loss, a metric or another unusable argument is given.
+        """
+        unusable = {"loss": loss, "metrics": metrics, **kwargs}
+        given = sorted(name for name, value in unusable.items() if value is not None)
+        if given:
+            raise ValueError(
+                f"FlowModel.compile got {', '.join(given)}. A flow trains on its own "
+                "negative log-likelihood, and nll and bits_per_dim are always "
+                "measured. Pass optimizer, jit_compile, steps_per_execution and "
+                "run_eagerly only; add penalties as regularizers of the layers."
+            )
+        if jit_compile not in (True, False, None, "auto"):
+            raise ValueError(
+                f'jit_compile must be True, False or "auto", got {jit_compile!r}.'
+            )
+        # Keras would compile the whole step, with the collectives in it.
+        with self.distribute_strategy.scope():
+            super().compile(
+                optimizer=optimizer,
+                run_eagerly=run_eagerly,
+                steps_per_execution=steps_per_execution,
+                jit_compile=False,
+            )
+        self._loss_tracker = None  # `metrics` has its own, in float64
+        self._jit_compile_choice = jit_compile
+        self._steps = steps.ReplicaSteps(self, self._resolved_jit_compile())
+
+    def _resolved_jit_compile(self):
+        on_tpu = isinstance(self.distribute_strategy, tf.distribute.TPUStrategy)
+        if self.run_eagerly or on_tpu:  # a TPU compiles everything by itself
+            return False
+        if self._jit_compile_choice == "auto":
+            return len(self.flow.event_shape) == 1
+        return bool(self._jit_compile_choice)
+
+    def fit(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        epochs: int = 1,
+        verbose: str | int = "auto",
+        callbacks: Any = None,
+        **kwargs,
+    ) -> keras.callbacks.History:
+        """Adapts the flow if that is still to do, then trains it, as Keras does.
+
+        Args:
+          x: a `tf.data.Dataset` of batches of x or (context, x), or an array of x, or
+            of contexts when `y` is given.
+          y: array of x for a conditional flow, when `x` is an array of contexts.
+          batch_size: of arrays; the whole batch over all replicas.
+          epochs: as in Keras.
+          verbose: as in Keras.
+          callbacks: as in Keras.
+          **kwargs: the other arguments of `keras.Model.fit`.
+
+        Returns:
+          Keras' history, with `loss`, `nll`, `bits_per_dim` and their `val_`.
+
+        Raises:
+          NonFiniteLossError: if the loss is NaN or infinite.
+          ValueError: for empty data, a wrong shape, a context missing or not wanted,
+            or data that can be read only once and a flow not adapted yet.
+        """
+        self._assert_compile_called("fit")
+        passes = batches.iterate(x, y, batch_size)
+        if not self.flow.is_adapted:
+            self._adapt(passes, kwargs.get("validation_split") or 0.0, x)
+        return super().fit(
+            x,
+            y,
+            batch_size=batch_size,
+            epochs=epochs,
+            verbose=verbose,
+            callbacks=_with_guard(callbacks, passes),
+            **kwargs,
+        )
+
+    def _adapt(self, passes, validation_split, x):
+        if passes is None:
+            raise ValueError(
+                "The flow is not adapted to data yet, and the training data can be "
+                "read only once or are distributed already. Call "
+                "flow.adapt(x) with some examples before fit, or give fit a "
+                "tf.data.Dataset."
+            )
+        limit = self.adapt_examples
+        if validation_split:  # Keras keeps the last part for validation
+            size = len(tf.nest.flatten(x)[0])
+            limit = min(limit, int(size * (1.0 - validation_split)))
+        first = batches.first_examples(self.flow, passes, limit)
+        adaptation.adapt(self.flow, *first, self.distribute_strategy)
+
+    def train_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """Does one optimizer step on this replica's part of a batch; Keras calls it."""
+        x, context = batches.split(self.flow, data)
+        pair = x if context is None else (context, x)
+        size = tf.shape(x)[0]
+        step = self.optimizer.iterations.value
+        result = self._steps.gradients(
+            pair,
+            1.0 / replicas.total(tf.cast(size, tf.float32)),
+            noise.seed_at(self.seed, Purpose.TRAIN, step),
+            noise.seed_at(self.seed, Purpose.LAYERS, step),
+        )
+        for variable, value in zip(
+            self.non_trainable_weights, result.states, strict=True
+        ):
+            if value is not None:
+                variable.assign(value)
+        if self.trainable_variables:
+            gradients = replicas.clipped(self.optimizer, result.gradients)
+            self.optimizer.apply(gradients, self.trainable_variables)
+        return self._logs(result.nll_sum, result.penalty, size)
+
+    def test_step(self, data: Any) -> dict[str, tf.Tensor]:
+        """Evaluates this replica's part of a batch; Keras calls it."""
+        x, context = batches.split(self.flow, data)
+        pair = x if context is None else (context, x)
+        seed = noise.seed_at(
+            self.seed, Purpose.EVALUATE, self._density.nll.count.value
+        )
+        nll_sum, penalty = self._steps.losses(pair, seed)
+        return self._logs(nll_sum, penalty, tf.shape(x)[0])
+
+    def predict_step(self, data: Any) -> tf.Tensor:
+        """Returns log_prob of each example of a batch `[B]`; Keras calls it."""
+        x, context = batches.split(self.flow, data)
+        pair = x if context is None else (context, x)
+        # No step and no count here: the batch itself tells one noise from another.
+        fingerprint = tf.reduce_sum(tf.cast(x, tf.int64))
+        seed = noise.seed_at(self.seed, Purpose.PREDICT, fingerprint, replica=False)
+        return self._predictor().log_prob(pair, seed)
+
+    def _predictor(self):
+        """Lets `predict` work before `compile`, as it does in Keras."""
+        return self._steps or steps.ReplicaSteps(self, jit_compile=False)
+
+    def _logs(self, nll_sum, penalty, num_examples):
+        logs = self._density.update(nll_sum, penalty, num_examples)
+        if replicas.spans_workers(self.distribute_strategy):
+            # Keras averages over workers along axis 0, which a scalar has not.
+            return {name: tf.reshape(value, [1]) for name, value in logs.items()}
+        return logs
+
+    def _maybe_symbolic_build(self, iterator=None, data_batch=None):
+        """Spares the batch that Keras would read to build a model: this one is."""
+        if self.optimizer is not None and not self.optimizer.built:
+            with self.distribute_strategy.scope():
+                self.optimizer.build(self.trainable_variables)
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns what rebuilds the model: the flow's recipe and own arguments.
+
+        Raises:
+          ValueError: if the flow was not made by a recipe of `tfp_flows.flows`.
+        """
+        recipe = self.flow.recipe
+        if recipe is None:
+            raise ValueError(
+                f"A .keras file needs a flow from a recipe, and {self.flow.name!r} was "
+                "put together by hand. Use save_weights('... .weights.h5') and build "
+                "the flow again before load_weights."
+            )
+        return {
+            "name": self.name,
+            "recipe": {"name": recipe.name, "options": dict(recipe.options)},
+            "adapt_examples": self.adapt_examples,
+            "seed": self.seed,
+        }
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any], custom_objects=None) -> "FlowModel":
+        """Rebuilds the flow by its recipe and the model around it."""
+        config = dict(config)
+        recipe = config.pop("recipe")
+        return cls(flows.build(recipe["name"], **recipe["options"]), **config)
+
+    def get_compile_config(self) -> dict[str, Any]:
+        """Returns the arguments of `compile`, serialized; empty before it."""
+        kept = ("optimizer", "run_eagerly", "steps_per_execution")
+        config = super().get_compile_config()
+        if not config:
+            return {}
+        return {name: config[name] for name in kept} | {
+            "jit_compile": self._jit_compile_choice
+        }
+
+    def compile_from_config(self, config: dict[str, Any]) -> None:
+        """Compiles as the saved model was, with room for the optimizer's state."""
+        self.compile(**keras.saving.deserialize_keras_object(config))
+        with self.distribute_strategy.scope():
+            self.optimizer.build(self.trainable_variables)
+
+
+def _float_dtype(flow):
+    """Dtype of the flow's arithmetic; one on integers has it inside."""
+    dtype = tf.as_dtype(getattr(flow, "flow", flow).dtype)
+    return dtype.name if dtype.is_floating else None
+
+
+def _check_ownership(model, flow):
+    owned = {id(v.value) for v in model.variables}
+    stray = [v.name for v in flow.variables if id(v) not in owned]
+    if stray:
+        raise ValueError(
+            f"The flow has variables that no Keras layer of it owns: {stray}. They "
+            "would be neither trained nor saved. Make them weights of a layer, for "
+            "example of tfp_flows.networks.Parameters."
+        )
+    strategy = model.distribute_strategy
+    foreign = [
+        v.name
+        for v in flow.variables
+        if getattr(v, "distribute_strategy", strategy) is not strategy
+    ]
+    if foreign or (
+        strategy.num_replicas_in_sync > 1
+        and any(not hasattr(v, "distribute_strategy") for v in flow.variables)
+    ):
+        raise ValueError(
+            "The flow and its FlowModel were built under different tf.distribute "
+            "strategies. Build both inside the same `with strategy.scope():`."
+        )
+
+
+def _with_guard(given, passes):
+    guard = callbacks.StopOnNonFiniteLoss(passes)
+    if not isinstance(given, keras.callbacks.CallbackList):
+        return [guard, *tf.nest.flatten(given or [])]
+    guard.set_model(given.model)
+    guard.set_params(given.params)
+    # First, so that no other callback saves or reports a step that went wrong.
+    given.callbacks.insert(0, guard)
+    return given

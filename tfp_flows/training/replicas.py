@@ -1,0 +1,53 @@
+"""Sums over the replicas of a `tf.distribute` strategy."""
+
+import keras
+import tensorflow as tf
+
+
+def spans_workers(strategy: tf.distribute.Strategy) -> bool:
+    """Returns whether some of the strategy's replicas are in other processes."""
+    return (
+        isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
+        and strategy.num_replicas_in_sync > len(strategy.extended.worker_devices)
+    )
+
+
+def total(value: tf.Tensor) -> tf.Tensor:
+    """Returns the sum of a scalar over all replicas; only in a replica's step."""
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return value
+    return context.all_reduce(tf.distribute.ReduceOp.SUM, value)
+
+
+def clipped(
+    optimizer: keras.optimizers.Optimizer, gradients: list[tf.Tensor | None]
+) -> list[tf.Tensor | None]:
+    """Clips the whole batch's gradient where Keras would clip each replica's own.
+
+    Keras clips, then sums over replicas. So the sum is taken and clipped here, and
+    each replica hands on an equal share, which the optimizer's own clipping leaves
+    alone. Without clipping, or with one replica, there is nothing to do.
+
+    Args:
+      optimizer: with `clipnorm`, `global_clipnorm` or `clipvalue`.
+      gradients: this replica's, one for each trainable variable.
+
+    Returns:
+      Gradients whose sum over replicas is clipped as one replica's would be.
+    """
+    context = tf.distribute.get_replica_context()
+    limits = (optimizer.clipnorm, optimizer.global_clipnorm, optimizer.clipvalue)
+    if context is None or context.num_replicas_in_sync == 1 or not any(limits):
+        return gradients
+    present = [g for g in gradients if g is not None]
+    summed = context.all_reduce(tf.distribute.ReduceOp.SUM, present)
+    if optimizer.clipnorm:
+        summed = [tf.clip_by_norm(g, optimizer.clipnorm) for g in summed]
+    elif optimizer.global_clipnorm:
+        summed, _ = tf.clip_by_global_norm(summed, optimizer.global_clipnorm)
+    else:
+        limit = optimizer.clipvalue
+        summed = [tf.clip_by_value(g, -limit, limit) for g in summed]
+    shares = iter([g / context.num_replicas_in_sync for g in summed])
+    return [g if g is None else next(shares) for g in gradients]
