@@ -23,7 +23,10 @@ class MetricsLog(keras.callbacks.Callback):
         super().__init__()
         self._path = path
         kept = [row for row in read_metrics(path) if row["epoch"] < first_epoch]
-        path.write_text("".join(json.dumps(row) + "\n" for row in kept))
+        # Whole under another name first: a stop in the middle of it loses no line.
+        whole = path.with_suffix(".tmp")
+        whole.write_text("".join(json.dumps(row) + "\n" for row in kept))
+        whole.replace(path)
 
     def on_epoch_end(self, epoch, logs=None):
         """Writes one line."""
@@ -51,8 +54,9 @@ class Checkpoints(keras.callbacks.Callback):
     Two kinds of checkpoint, each written whole under a new name before the old one is
     removed (`tf.train.CheckpointManager`), so that a stop in the middle of a write
     loses nothing: `last` holds weights, optimizer and the state of this callback after
-    each epoch, `best` the averaged weights of the best validation loss. Training stops
-    when that loss has not improved for `patience` epochs.
+    each epoch, `best` the weights of the best validation loss, which are the
+    optimizer's averages if it keeps any. Training stops when that loss has not
+    improved for `patience` epochs.
 
     Args:
       model: compiled `FlowModel` with a built optimizer.
@@ -68,7 +72,9 @@ class Checkpoints(keras.callbacks.Callback):
             "best_epoch": tf.Variable(-1, dtype=tf.int64),
             "best_loss": tf.Variable(float("inf"), dtype=tf.float64),
         }
-        weights = [v.value for v in model.variables]
+        # `self.model` is set by `fit` only.
+        self._trained, self._optimizer = model.trainable_variables, model.optimizer
+        self._weights = weights = [v.value for v in model.variables]
         optimizer = [v.value for v in model.optimizer.variables]
         last = tf.train.Checkpoint(
             weights=weights, optimizer=optimizer, state=self._state
@@ -122,4 +128,9 @@ class Checkpoints(keras.callbacks.Callback):
     def _save_best(self, epoch, loss):
         self._state["best_loss"].assign(loss)
         self._state["best_epoch"].assign(epoch)
+        now = [v.numpy() for v in self._weights]
+        # Puts the averages in the weights' place; nothing without `use_ema`.
+        self._optimizer.finalize_variable_values(self._trained)
         self._best.save(checkpoint_number=epoch + 1)
+        for weight, value in zip(self._weights, now, strict=True):
+            weight.assign(value)

@@ -37,8 +37,10 @@ def get_config() -> ml_collections.ConfigDict:
 
     config.baselines = ml_collections.ConfigDict()
     # Both chosen on valid; the floor is a variance, in grey levels squared.
-    config.baselines.mixture_components = (3, 5, 7, 10, 15)
-    config.baselines.covariance_floors = (0.03, 0.1, 0.3)
+    config.baselines.mixture_components = (5, 8, 10)
+    config.baselines.covariance_floors = (0.03, 0.1)
+    config.baselines.fit_draws = 4  # of dequantization noise an event, to fit to
+    config.baselines.max_events = 10000  # training events to fit to
     config.baselines.nice = True  # train NICE as well
     config.baselines.nice_options = ml_collections.ConfigDict()
     config.baselines.nice_options.num_steps = 8
@@ -56,5 +58,6 @@ def optimizer(learning_rate: float, weight_decay: float) -> ml_collections.Confi
     config = ml_collections.ConfigDict()
     config.learning_rate = learning_rate  # at the start
     config.weight_decay = weight_decay  # decoupled, a step, relative to the rate
+    config.ema = 0.0  # momentum of averaged weights, such as 0.995; 0 for none
     config.clipnorm = 50.0  # of each gradient, in nats; 0 for none
     return config

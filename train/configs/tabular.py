@@ -19,4 +19,6 @@ def get_config() -> ml_collections.ConfigDict:
     config.flow.options.hidden_units = (128, 128)
     config.flow.options.dropout = 0.1
     config.epochs = 100
+    # The data are standardised first, so these are shares of their variance.
+    config.baselines.covariance_floors = (1e-6, 1e-3, 1e-2)
     return config
