@@ -106,7 +106,8 @@ def gaussian_scores(splits: Any, config: Any, num_draws: int) -> list:
     events = splits.train.x[: config.max_events]
     if splits.num_values is not None:
         # Every event with several draws of noise: small components overfit to one.
-        events = np.repeat(events, config.fit_draws, axis=0)
+        draws = min(config.fit_draws, max(1, config.max_events // len(events)))
+        events = np.repeat(events, draws, axis=0)
 
     def fitted(count, floor):
         mixture = flows.gaussian_mixture(

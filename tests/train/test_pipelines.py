@@ -120,6 +120,11 @@ def test_missing_and_empty_data_are_refused(workdir, fields, message):
         ("rows.csv", "1,2\n3\n", "no table of numbers"),
         ("rows.csv", "1,nan\n3,4\n", "not finite"),
         ("rows.npy", "no array", "no readable .npy"),
+        ("rows.csv", "", "holds no events"),
+        ("rows.csv", "a,b\n", "holds no events"),
+        ("rows.csv", "1\n2\n3\n", "one number an event"),
+        ("rows.csv", "1,5\n2,5\n4,5\n", r"constant in the columns \[1\]"),
+        ("rows.csv", "1,2\n2,4\n3,6\n0,0\n", "only 1 are linearly independent"),
     ],
 )
 def test_broken_files_are_refused(tmp_path, name, content, message):
@@ -140,3 +145,35 @@ def test_mnist_comes_through_tfds(tmp_path):
         5000,
         1000,
     ]
+
+
+def test_an_image_data_set_must_have_images_of_one_size(monkeypatch, tmp_path):
+    class Ragged(Digits):
+        def _info(self):
+            return self.dataset_info_from_configs(
+                features=tfds.features.FeaturesDict(
+                    {"image": tfds.features.Image(shape=(None, None, 3))}
+                )
+            )
+
+    ragged = Ragged(data_dir=str(tmp_path))
+    monkeypatch.setattr(ragged, "is_prepared", lambda: True)
+    monkeypatch.setattr(tfds, "builder", lambda *args, **kwargs: ragged)
+    with pytest.raises(ValueError, match="uint8 images .H, W, C. of one size"):
+        pipelines.load(config(name="ragged"), tmp_path)
+
+
+def test_labels_must_be_there_to_condition_on(monkeypatch, tmp_path):
+    class Unlabelled(Digits):
+        def _info(self):
+            return self.dataset_info_from_configs(
+                features=tfds.features.FeaturesDict(
+                    {"image": tfds.features.Image(shape=(8, 8, 1))}
+                )
+            )
+
+    unlabelled = Unlabelled(data_dir=str(tmp_path))
+    monkeypatch.setattr(unlabelled, "is_prepared", lambda: True)
+    monkeypatch.setattr(tfds, "builder", lambda *args, **kwargs: unlabelled)
+    with pytest.raises(ValueError, match="no class 'label'"):
+        pipelines.load(config(name="unlabelled", context=True), tmp_path)

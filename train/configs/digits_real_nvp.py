@@ -40,7 +40,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.baselines.mixture_components = (5, 8, 10)
     config.baselines.covariance_floors = (0.03, 0.1)
     config.baselines.fit_draws = 4  # of dequantization noise an event, to fit to
-    config.baselines.max_events = 10000  # training events to fit to
+    config.baselines.max_events = 10000  # training events times draws, to fit to
     config.baselines.nice = True  # train NICE as well
     config.baselines.nice_options = ml_collections.ConfigDict()
     config.baselines.nice_options.num_steps = 8

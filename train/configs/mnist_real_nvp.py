@@ -22,4 +22,6 @@ def get_config() -> ml_collections.ConfigDict:
     config.baselines.nice = False
     # 784 dimensions: a full covariance has 308,000 numbers, so few components.
     config.baselines.mixture_components = (5, 10)
+    config.baselines.covariance_floors = (30.0, 300.0)
+    config.num_draws = 2  # 10,000 test images average the noise as well
     return config

@@ -62,12 +62,28 @@ def _builder(config, workdir):
             "config.data.data_dir to the directory that holds it, or prepare it "
             f"there with tfds.load({config.name!r}, data_dir=...)."
         )
-    if "image" not in builder.info.features:
-        raise ValueError(
-            f"{config.name!r} has no feature 'image', only "
-            f"{sorted(builder.info.features)}. Choose an image data set."
-        )
+    _check_features(builder.info.features, config)
     return builder
+
+
+def _check_features(features, config):
+    if "image" not in features:
+        raise ValueError(
+            f"{config.name!r} has no feature 'image', only {sorted(features)}. Choose "
+            "an image data set."
+        )
+    shape, dtype = features["image"].shape, np.dtype(features["image"].np_dtype)
+    if len(shape) != 3 or None in shape or dtype != np.uint8:
+        raise ValueError(
+            f"{config.name!r} has images of shape {shape} and dtype {dtype}; wanted "
+            "are uint8 images (H, W, C) of one size. Choose another data set."
+        )
+    label = features["label"] if "label" in features else None
+    if config.context and not hasattr(label, "num_classes"):
+        raise ValueError(
+            f"{config.name!r} has no class 'label' to condition on, only "
+            f"{sorted(features)}. Set config.data.context to False."
+        )
 
 
 def _arrays(builder, split, config):
@@ -80,11 +96,6 @@ def _arrays(builder, split, config):
     # Whole data sets in memory: 60,000 MNIST images are 47 MB.
     data = builder.as_dataset(split=split, batch_size=-1)
     images = np.asarray(data["image"])
-    if images.dtype.kind not in "iu" or images.ndim != 4:
-        raise ValueError(
-            f"{config.name!r} has images of dtype {images.dtype} and shape "
-            f"{images.shape[1:]}; wanted are integers of one shape (H, W, C)."
-        )
     if not config.context:
         return images, None
     classes = builder.info.features["label"].num_classes

@@ -1,6 +1,7 @@
 """Rows of real numbers: two moons, .csv and .npy files."""
 
 import pathlib
+import warnings
 from typing import Any
 
 import numpy as np
@@ -48,7 +49,9 @@ def csv(config: Any) -> tuple:
     except ValueError:
         header = 1
     try:
-        x = np.loadtxt(path, delimiter=",", skiprows=header, ndmin=2)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # of no data: refused below
+            x = np.loadtxt(path, delimiter=",", skiprows=header, ndmin=2)
     except ValueError as error:
         raise ValueError(
             f"{path} is no table of numbers: {error}. Keep numeric columns only."
@@ -75,12 +78,38 @@ def _shuffled(x, path, config):
             f"{path} holds an array of shape {x.shape} and dtype {x.dtype}; wanted are "
             "numbers of shape (events, dimensions)."
         )
+    if x.size == 0:
+        raise ValueError(f"{path} holds no events. Give a file with at least one row.")
     if not np.isfinite(x).all():
         raise ValueError(
             f"{path} holds values that are not finite. Drop or fill these rows first."
         )
     x = x[np.random.default_rng(config.seed).permutation(len(x))].astype(np.float32)
+    _check_rank(x.reshape(len(x), -1), path)
     return _three_parts(x, None, config.num_valid, config.num_test), None
+
+
+def _check_rank(rows, path):
+    """Refuses what has no density: it would fail in the baselines, after training."""
+    size = rows.shape[1]
+    if size < 2:
+        raise ValueError(
+            f"{path} holds one number an event; a coupling flow needs two or more. Add "
+            "columns."
+        )
+    scale = rows.std(axis=0)
+    constant = np.flatnonzero(scale == 0).tolist()
+    if constant:
+        raise ValueError(
+            f"{path} is constant in the columns {constant} (from 0). Drop them: they "
+            "have no density."
+        )
+    rank = np.linalg.matrix_rank((rows - rows.mean(axis=0)) / scale)
+    if rank < min(size, len(rows) - 1):
+        raise ValueError(
+            f"{path} has {size} columns of which only {rank} are linearly independent. "
+            "Drop the columns that follow from others."
+        )
 
 
 def _three_parts(x, context, num_valid, num_test):
