@@ -37,7 +37,8 @@ def _send_from_first(strategy, variables):
         def of_replica():
             context = tf.distribute.get_replica_context()
             is_first = tf.equal(context.replica_id_in_sync_group, 0)
-            values = [_summable(v) for v in variables]
+            # One type for all, as a collective wants; float64 holds them exactly.
+            values = [tf.cast(v, tf.float64) for v in variables]
             shares = [tf.where(is_first, v, tf.zeros_like(v)) for v in values]
             return context.all_reduce(tf.distribute.ReduceOp.SUM, shares)
 
@@ -46,9 +47,3 @@ def _send_from_first(strategy, variables):
 
     for variable, value in zip(variables, first_values(), strict=True):
         variable.assign(tf.cast(value, variable.dtype))
-
-
-def _summable(variable):
-    """Collectives add floating numbers; flags and counters fit into float64."""
-    value = tf.convert_to_tensor(variable)
-    return value if value.dtype.is_floating else tf.cast(value, tf.float64)

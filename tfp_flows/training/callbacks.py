@@ -71,10 +71,15 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
             for v in self.model.weights
             if v.dtype.startswith("float") and not np.isfinite(v.numpy()).all()
         ]
-        if broken:
-            return None, f"The weights {broken} are not finite: a gradient was not."
+        because = (
+            f" The weights {broken} are not finite: a gradient was not."
+            if broken
+            else ""
+        )
         if self._passes is None:
-            return None, "The data cannot be read again to look for the bijector."
+            return None, (
+                f"The data cannot be read again to look for the bijector.{because}"
+            )
         limit = self.params.get("steps") or batch + 1
         with tf.distribute.get_strategy().scope():
             found = first_non_finite(flow, self._passes, limit)
@@ -82,9 +87,9 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
             return None, (
                 "No example of the training data has a non-finite log_prob with the "
                 "current weights in inference mode, so noise of the step, such as "
-                "dropout, took part in it."
+                f"dropout, took part in it.{because}"
             )
-        return found
+        return found[0], found[1] + because
 
 
 def first_non_finite(
@@ -98,8 +103,8 @@ def first_non_finite(
       num_batches: how many batches to look at, for data without end.
 
     Returns:
-      The name of the first bijector whose output is not finite (None when the data
-      themselves are not) and a sentence that says so, or None if all is finite.
+      The name of the first bijector whose output is not finite and a sentence that
+      says so, or None if all is finite.
     """
     log_prob = tf.function(flow.log_prob, reduce_retracing=True)
     for index, data in zip(range(num_batches), passes(), strict=False):
@@ -114,18 +119,19 @@ def first_non_finite(
 
 
 def _blame(flow, x, given, where):
+    because = ""
     if not all(_is_finite(value) for value in (x, *given.values())):
-        return None, f"The data are not finite: {where} (counted from 0)."
+        because = " The data themselves are not finite there."
     for name, value, log_det in flow.trace(x, **given):
         if not (_is_finite(value) and _is_finite(log_det)):
             return name, (
                 f"The first output that is not finite is of {name!r}, for {where} "
-                "(counted from 0)."
+                f"(counted from 0).{because}"
             )
-    return None, f"The log_prob of {where} is not finite, but each bijector's output is."
+    return None, (
+        f"The log_prob of {where} is not finite, but each bijector's output is."
+    )
 
 
 def _is_finite(value):
-    return all(
-        np.isfinite(np.asarray(part)).all() for part in tf.nest.flatten(value)
-    )
+    return all(np.isfinite(np.asarray(part)).all() for part in tf.nest.flatten(value))

@@ -72,8 +72,8 @@ class FlowModel(keras.Model):
         self.built = True
         _check_ownership(self, flow)
         self._density = metrics.DensityMetrics(flow.event_shape)
-        self._jit_compile_choice = "auto"
-        self._steps = None
+        self._jit_compile_choice: bool | str | None = "auto"
+        self._steps: steps.ReplicaSteps = steps.ReplicaSteps(self, jit_compile=False)
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -246,9 +246,7 @@ class FlowModel(keras.Model):
         """Evaluates this replica's part of a batch; Keras calls it."""
         x, context = batches.split(self.flow, data)
         pair = x if context is None else (context, x)
-        seed = noise.seed_at(
-            self.seed, Purpose.EVALUATE, self._density.nll.count.value
-        )
+        seed = noise.seed_at(self.seed, Purpose.EVALUATE, self._density.nll.count.value)
         nll_sum, penalty = self._steps.losses(pair, seed)
         return self._logs(nll_sum, penalty, tf.shape(x)[0])
 
@@ -259,11 +257,7 @@ class FlowModel(keras.Model):
         # No step and no count here: the batch itself tells one noise from another.
         fingerprint = tf.reduce_sum(tf.cast(x, tf.int64))
         seed = noise.seed_at(self.seed, Purpose.PREDICT, fingerprint, replica=False)
-        return self._predictor().log_prob(pair, seed)
-
-    def _predictor(self):
-        """Lets `predict` work before `compile`, as it does in Keras."""
-        return self._steps or steps.ReplicaSteps(self, jit_compile=False)
+        return self._steps.log_prob(pair, seed)
 
     def _logs(self, nll_sum, penalty, num_examples):
         logs = self._density.update(nll_sum, penalty, num_examples)

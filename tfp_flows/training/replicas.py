@@ -6,10 +6,9 @@ import tensorflow as tf
 
 def spans_workers(strategy: tf.distribute.Strategy) -> bool:
     """Returns whether some of the strategy's replicas are in other processes."""
-    return (
-        isinstance(strategy, tf.distribute.MultiWorkerMirroredStrategy)
-        and strategy.num_replicas_in_sync > len(strategy.extended.worker_devices)
-    )
+    return isinstance(
+        strategy, tf.distribute.MultiWorkerMirroredStrategy
+    ) and strategy.num_replicas_in_sync > len(strategy.extended.worker_devices)
 
 
 def total(value: tf.Tensor) -> tf.Tensor:

@@ -45,10 +45,11 @@ class ReplicaSteps:
         self._seed_states = [v for v in model.variables if id(v) not in weights]
         self._jit_compile = jit_compile
         if jit_compile:
-            compiled = {"jit_compile": True, "reduce_retracing": True}
-            self.gradients = tf.function(self.gradients, **compiled)
-            self.losses = tf.function(self.losses, **compiled)
-            self.log_prob = tf.function(self.log_prob, **compiled)
+            for name in ("gradients", "losses", "log_prob"):
+                compiled = tf.function(
+                    getattr(self, name), jit_compile=True, reduce_retracing=True
+                )
+                setattr(self, name, compiled)
 
     def gradients(
         self, data: Any, weight: tf.Tensor, seed: tf.Tensor, layer_seed: tf.Tensor

@@ -1,0 +1,146 @@
+"""The same numbers on one device, two replicas and two workers."""
+
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfp_flows import FlowModel, flows
+
+ROOT = pathlib.Path(__file__).parents[2]
+STEPS, BATCH = 20, 18  # 18 examples do not share evenly with a last batch of 7
+modes = pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "XLA"])
+
+
+def data():
+    rng = np.random.default_rng(0)
+    rows = rng.normal(size=(STEPS * BATCH - 11, 4)) * 2 + 1
+    return tf.data.Dataset.from_tensor_slices(rows.astype(np.float32)).batch(BATCH)
+
+
+def trained(strategy, jit_compile, **optimizer):
+    """Weights after 20 steps from the same start, as NumPy arrays."""
+    keras.utils.set_random_seed(1)
+    with strategy.scope():
+        flow = flows.real_nvp((4,), 2, (8,), activation="tanh")
+        model = FlowModel(flow, adapt_examples=50)
+        model.compile(
+            keras.optimizers.SGD(3e-2, momentum=0.9, **optimizer),
+            jit_compile=jit_compile,
+        )
+    history = model.fit(data(), epochs=1, verbose=0, shuffle=False).history
+    return [v.numpy() for v in model.variables], history, model
+
+
+def mirrored():
+    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
+
+
+def assert_same(one, two):
+    for v, w in zip(one, two, strict=True):
+        np.testing.assert_allclose(v, w, atol=1e-5, rtol=1e-5)
+
+
+@modes
+@pytest.mark.parametrize("clip", [{}, {"clipnorm": 0.5}], ids=["plain", "clipped"])
+def test_two_replicas_train_as_one_device(jit_compile, clip):
+    one, one_history, _ = trained(tf.distribute.get_strategy(), jit_compile, **clip)
+    two, two_history, model = trained(mirrored(), jit_compile, **clip)
+    assert model.distribute_strategy.num_replicas_in_sync == 2
+    assert_same(one, two)
+    for name, values in one_history.items():
+        np.testing.assert_allclose(values, two_history[name], rtol=1e-5)
+
+
+def test_adapting_gives_every_replica_the_same_values():
+    _, _, model = trained(mirrored(), False)
+    assert model.flow.is_adapted
+    for variable in model.flow.variables:
+        first, second = (v.numpy() for v in variable.values)
+        np.testing.assert_array_equal(first, second)
+
+
+def test_evaluating_on_two_replicas_is_exact_with_an_uneven_batch():
+    _, _, model = trained(mirrored(), False)
+    x = np.concatenate(list(data().as_numpy_iterator()))[:31]
+    uneven = tf.data.Dataset.from_tensor_slices(x).batch(16)
+    scores = model.evaluate(uneven, verbose=0, return_dict=True)
+    expected = -model.flow.log_prob(x).numpy().mean()
+    np.testing.assert_allclose(scores["nll"], expected, rtol=1e-5)
+
+
+def test_a_flow_of_another_strategy_is_refused():
+    flow = flows.real_nvp((4,), 2, (8,))
+    with mirrored().scope(), pytest.raises(ValueError, match="scope"):
+        FlowModel(flow)
+
+
+_WORKER = """
+import os, sys
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+import tensorflow as tf
+strategy = tf.distribute.MultiWorkerMirroredStrategy()
+import numpy as np
+from tests.training.test_strategies import trained
+weights, history, model = trained(strategy, sys.argv[2] == "XLA")
+assert model.distribute_strategy.num_replicas_in_sync == 2
+np.savez(sys.argv[1], *weights, nll=np.array(history["nll"]))
+"""
+
+
+def _free_ports(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for s in sockets:
+        s.bind(("127.0.0.1", 0))
+    ports = [s.getsockname()[1] for s in sockets]
+    for s in sockets:
+        s.close()
+    return ports
+
+
+@pytest.mark.slow
+@modes
+def test_two_workers_train_as_one_device(tmp_path, jit_compile):
+    workers = [f"127.0.0.1:{port}" for port in _free_ports(2)]
+    processes = []
+    for index in range(2):
+        cluster = {
+            "cluster": {"worker": workers},
+            "task": {"type": "worker", "index": index},
+        }
+        processes.append(
+            subprocess.Popen(
+                [
+                    sys.executable,
+                    "-c",
+                    _WORKER,
+                    str(tmp_path / f"{index}.npz"),
+                    "XLA" if jit_compile else "graph",
+                ],
+                cwd=ROOT,
+                env={
+                    **os.environ,
+                    "PYTHONPATH": str(ROOT),
+                    "TF_CONFIG": json.dumps(cluster),
+                },
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+        )
+    outputs = [p.communicate(timeout=300)[0] for p in processes]
+    for process, output in zip(processes, outputs, strict=True):
+        assert process.returncode == 0, output[-3000:]
+    one, history, _ = trained(tf.distribute.get_strategy(), jit_compile)
+    for index in range(2):
+        with np.load(tmp_path / f"{index}.npz") as worker:
+            weights = [worker[f"arr_{i}"] for i in range(len(worker.files) - 1)]
+            assert_same(one, weights)
+            np.testing.assert_allclose(worker["nll"], history["nll"], rtol=1e-4)
