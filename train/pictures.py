@@ -12,7 +12,11 @@ import numpy as np  # noqa: E402
 
 
 def grid(
-    images: np.ndarray, path: pathlib.Path, columns: int, titles: Sequence[str] = ()
+    images: np.ndarray,
+    path: pathlib.Path,
+    columns: int,
+    titles: Sequence[str] = (),
+    heading: str = "",
 ) -> None:
     """Writes images in rows and columns.
 
@@ -20,7 +24,8 @@ def grid(
       images: `[N, H, W, C]`, values between 0 and their common maximum.
       path: of the PNG.
       columns: of the grid.
-      titles: of the first columns' images, optional.
+      titles: of the first images, optional.
+      heading: of the whole picture, optional.
     """
     images = np.asarray(images, np.float32) / max(1.0, float(np.max(images)))
     rows = -(-len(images) // columns)
@@ -38,6 +43,8 @@ def grid(
             )
         if i < len(titles):
             axis.set_title(titles[i], fontsize=6, pad=2)
+    if heading:
+        figure.suptitle(heading, fontsize=8, y=0.9, va="bottom")
     _write(figure, path)
 
 
@@ -54,7 +61,8 @@ def samples_beside_data(flow: Any, part: Any, path: pathlib.Path, seed: int) -> 
         np.concatenate([drawn[i : i + 8], blank[:1], data[i : i + 8]])
         for i in range(0, count, 8)
     ]
-    grid(np.concatenate(rows), path, columns=17)
+    heading = "samples of the flow (left) and test images (right)"
+    grid(np.concatenate(rows), path, columns=17, heading=heading)
 
 
 def interpolations(flow: Any, part: Any, path: pathlib.Path, rows: int = 8) -> None:
@@ -76,7 +84,9 @@ def interpolations(flow: Any, part: Any, path: pathlib.Path, rows: int = 8) -> N
         between = _slerp(start, end, t).astype(np.float32)
         given = None if context is None else context[:rows]
         images.append(flow.decode(between, given).numpy())
-    grid(np.stack(images, axis=1).reshape(-1, *part.x.shape[1:]), path, columns=10)
+    way = np.stack(images, axis=1).reshape(-1, *part.x.shape[1:])
+    heading = "test images (left and right) and the way between their z"
+    grid(way, path, columns=10, heading=heading)
 
 
 def _slerp(start, end, t):
@@ -104,7 +114,8 @@ def extremes(bits: np.ndarray, part: Any, path: pathlib.Path, count: int = 16) -
     order = np.argsort(bits)
     chosen = np.concatenate([order[:count], order[-count:]])
     titles = [f"{bits[i]:.2f}" for i in chosen]
-    grid(part.x[chosen], path, columns=min(8, count), titles=titles)
+    heading = "most likely (above) and least likely test images, bits/dim"
+    grid(part.x[chosen], path, min(8, count), titles, heading)
 
 
 def curves(history: Sequence[Mapping[str, float]], path: pathlib.Path) -> None:
