@@ -87,7 +87,6 @@ def fit(
     model = FlowModel(flow, seed=config.seed)
     steps = epochs * splits.train.steps_per_epoch(size)
     model.compile(_optimizer(config.optimizer, steps), jit_compile=_jit(config))
-    model.optimizer.build(model.trainable_variables)
     checkpoints = callbacks.Checkpoints(model, workdir / "checkpoints", config.patience)
     checkpoints.restore_last()
     first, log = checkpoints.next_epoch, workdir / "metrics.jsonl"

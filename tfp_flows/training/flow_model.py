@@ -149,6 +149,9 @@ class FlowModel(keras.Model):
                 steps_per_execution=steps_per_execution,
                 jit_compile=False,
             )
+            # All weights exist, so its state can be loaded from a file at once.
+            if self.optimizer is not None and self.trainable_variables:
+                self.optimizer.build(self.trainable_variables)
         self._loss_tracker = None  # `metrics` has its own, in float64
         self._jit_compile_choice = jit_compile
         self._steps = steps.ReplicaSteps(self, self._resolved_jit_compile())
@@ -268,9 +271,6 @@ class FlowModel(keras.Model):
 
     def _maybe_symbolic_build(self, iterator=None, data_batch=None):
         """Spares the batch that Keras would read to build a model: this one is."""
-        if self.optimizer is not None and not self.optimizer.built:
-            with self.distribute_strategy.scope():
-                self.optimizer.build(self.trainable_variables)
 
     def get_config(self) -> dict[str, Any]:
         """Returns what rebuilds the model: the flow's recipe and own arguments.
@@ -312,8 +312,6 @@ class FlowModel(keras.Model):
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles as the saved model was, with room for the optimizer's state."""
         self.compile(**keras.saving.deserialize_keras_object(config))
-        with self.distribute_strategy.scope():
-            self.optimizer.build(self.trainable_variables)
 
 
 def _float_dtype(flow):

@@ -71,8 +71,10 @@ class ReplicaSteps:
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
         mapping = noise.layer_states(self._seed_states, layer_seed)
         with (
-            keras.StatelessScope(mapping, collect_losses=True) as scope,
             tf.GradientTape() as tape,
+            keras.StatelessScope(
+                mapping + self._regularized(), collect_losses=True
+            ) as scope,
         ):
             nll_sum, penalty = self._sums(data, seed, training=True)
             loss = nll_sum * tf.cast(weight, nll_sum.dtype) + penalty / replicas
@@ -89,12 +91,20 @@ class ReplicaSteps:
 
     def losses(self, data: Any, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the sum of nll over the replica's examples, and the penalty."""
-        with keras.StatelessScope(collect_losses=True):
+        with keras.StatelessScope(self._regularized(), collect_losses=True):
             return self._sums(data, seed, training=False)
 
     def log_prob(self, data: Any, seed: tf.Tensor) -> tf.Tensor:
         """Returns log_prob of each example `[B]`, nats."""
         return self._model(data, training=False, seed=seed)
+
+    def _regularized(self):
+        """What Keras asks the scope for: the values that penalties are made of."""
+        return [
+            (v, tf.convert_to_tensor(v.value))
+            for v in self._model.trainable_variables
+            if v.regularizer is not None
+        ]
 
     def _sums(self, data, seed, training):
         nll_sum = -tf.reduce_sum(self._model(data, training=training, seed=seed))
