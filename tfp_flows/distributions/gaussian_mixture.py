@@ -188,7 +188,8 @@ def _expectation_maximisation(rows, num_components, floor, rng):
 def _nearest(rows, centres, rounds=10):
     """A few rounds of k-means: responsibilities that EM can begin with."""
     for _ in range(rounds):
-        distance = ((rows[:, None] - centres) ** 2).sum(axis=-1)
+        # |row - centre|^2 up to |row|^2, without an array of N x K x D.
+        distance = (centres**2).sum(axis=1) - 2.0 * rows @ centres.T
         member = np.eye(len(centres))[distance.argmin(axis=1)]
         count = member.sum(axis=0)[:, None]
         centres = np.where(count > 0, member.T @ rows / np.maximum(count, 1), centres)
