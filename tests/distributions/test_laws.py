@@ -68,6 +68,14 @@ def test_sampling_is_a_function_of_the_seed_eager_and_traced(case):
 
 
 @each(cases.FLOWS)
+def test_an_integer_seed_always_draws_the_same(case):
+    flow, _, kwargs = case.build("float32")
+    one, two, other = (flow.sample(3, seed=s, **kwargs) for s in (1, 1, 2**40 + 1))
+    np.testing.assert_array_equal(one, two)
+    assert not np.allclose(one, other)
+
+
+@each(cases.FLOWS)
 def test_what_xla_samples_has_the_log_prob_that_eager_gives(case):
     # TensorFlow's generators give other numbers under XLA, from the same seed.
     flow, _, kwargs = case.build()

@@ -6,6 +6,8 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.distributions.bases import stateless_seed
+
 tfd = tfp.distributions
 
 
@@ -91,6 +93,7 @@ class Augmented(tfd.Distribution):
         return tf.reduce_logsumexp(log_weight, axis=0) - math.log(num_samples)
 
     def _log_prob(self, x, seed=None):
+        seed = stateless_seed(seed)
         rank = x.shape.rank - self.event_shape.rank
         if getattr(self._auxiliary, "context_shape", None) is None:
             u, log_q = self._auxiliary.experimental_sample_and_log_prob(

@@ -181,5 +181,25 @@ class StandardLogistic(Base):
         return tf.fill(self._shape, self.dtype.as_numpy_dtype(math.pi**2 / 3))
 
 
+def stateless_seed(seed: Any) -> Any:
+    """Makes a Python integer a seed that always gives the same numbers.
+
+    TFP takes an integer for a stateful seed: the second call with it draws anew.
+
+    Args:
+      seed: Python integer, or whatever else TFP takes for a seed.
+
+    Returns:
+      A pair of integers for an integer, anything else unchanged.
+
+    Example:
+      >>> stateless_seed(7)
+      (0, 7)
+    """
+    if not isinstance(seed, int):
+        return seed
+    return (seed >> 31) & 0x7FFFFFFF, seed & 0x7FFFFFFF
+
+
 def _logit(u):
     return tf.math.log(u) - tf.math.log1p(-u)

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.distributions.bases import stateless_seed
 from tfp_flows.distributions.flow import Flow, gathered, keras_layers, raw_variables
 from tfp_flows.distributions.given import Given
 
@@ -115,9 +116,7 @@ class Dequantized(tfd.Distribution):
           `[*batch, *event_shape]` of the flow's dtype.
         """
         x = tf.cast(x, self._flow.dtype)
-        if isinstance(seed, int):
-            seed = (0, seed)
-        seed = tfp.random.sanitize_seed(seed, salt="dequantized")
+        seed = tfp.random.sanitize_seed(stateless_seed(seed), salt="dequantized")
         # Philox by name: the default algorithm is 20 times slower under XLA on a CPU.
         return x + tf.random.stateless_uniform(
             tf.shape(x), seed, dtype=x.dtype, alg="philox"

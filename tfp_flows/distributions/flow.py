@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.distributions.bases import StandardNormal
+from tfp_flows.distributions.bases import StandardNormal, stateless_seed
 from tfp_flows.distributions.given import Given
 
 tfd = tfp.distributions
@@ -26,10 +26,10 @@ class Flow(_TransformedDistribution):
     log_prob `[*broadcast(batch, batch')]`. One network call of each network for a
     `log_prob`, and for a `sample` with the `log_prob` of what it drew.
 
-    `sample` keeps what TFP's cache needs to do so. As long as you hold a sample, TFP
-    answers `log_prob(sample)` from the cache, also after the weights have changed; ask
-    with `tf.identity(sample)` to have it computed anew. `encode` and `decode` always
-    compute.
+    `sample` draws the same whenever it is called with the same seed, a Python integer
+    or a `[2]` integer tensor. As long as you hold a sample, TFP answers
+    `log_prob(sample)` from its cache, also after the weights have changed; ask with
+    `tf.identity(sample)` to have it computed anew. `encode` and `decode` always compute.
 
     Args:
       bijector: maps z to x; our `Chain`, or any TFP bijector.
@@ -220,7 +220,8 @@ class Flow(_TransformedDistribution):
             context_batch = tf.shape(context)[: -len(self.context_shape) or None]
             shape = tf.concat([shape, context_batch], axis=0)
         static = tf.get_static_value(shape)
-        z = self.distribution.sample(shape if static is None else static, seed=seed)
+        shape = shape if static is None else static
+        z = self.distribution.sample(shape, seed=stateless_seed(seed))
         if isinstance(temperature, (int, float)) and temperature == 1:
             return z
         temperature = tf.cast(temperature, z.dtype)
