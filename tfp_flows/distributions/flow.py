@@ -29,7 +29,7 @@ class Flow(_TransformedDistribution):
     `sample` draws the same whenever it is called with the same seed, a Python integer
     or a `[2]` integer tensor. As long as you hold a sample, TFP answers
     `log_prob(sample)` from its cache, also after the weights have changed; ask with
-    `tf.identity(sample)` to have it computed anew. `encode` and `decode` always compute.
+    `tf.identity(sample)` to have it computed anew. `encode` and `decode` always do.
 
     Args:
       bijector: maps z to x; our `Chain`, or any TFP bijector.
