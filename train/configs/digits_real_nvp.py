@@ -31,7 +31,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.flow.options.dropout = 0.2
 
     config.optimizer = optimizer(learning_rate=2e-3, weight_decay=1e-2)
-    config.epochs = 270  # at most
+    config.epochs = 220  # at most
     config.patience = 40  # epochs without a better validation loss
     config.jit_compile = "auto"  # "auto", "true" or "false": XLA
 
@@ -44,9 +44,9 @@ def get_config() -> ml_collections.ConfigDict:
     config.baselines.nice = True  # train NICE as well
     config.baselines.nice_options = ml_collections.ConfigDict()
     config.baselines.nice_options.num_steps = 8
-    config.baselines.nice_options.hidden_units = (256, 256)
-    config.baselines.nice_options.dropout = 0.3
-    config.baselines.nice_epochs = 60
+    config.baselines.nice_options.hidden_units = (128, 128)
+    config.baselines.nice_options.dropout = 0.1
+    config.baselines.nice_epochs = 120
 
     config.num_draws = 16  # of dequantization noise an event in the report
     config.export = True
