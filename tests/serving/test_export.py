@@ -133,7 +133,7 @@ def test_a_flow_of_two_replicas_and_lower_precision_is_served(tmp_path):
     assert stored == sum(v.shape.num_elements() for v in flow.raw_variables)
 
 
-def _refuse(flow, base, error, match, **arguments):
+def _assert_refused(flow, base, error, match, **arguments):
     with pytest.raises(error, match=match):
         serving.export(flow, base, **arguments)
     assert not base.is_dir() or os.listdir(base) == []
@@ -150,12 +150,12 @@ BAD = {
 @pytest.mark.parametrize("reason", BAD)
 def test_a_model_that_may_not_be_served_gets_no_number(tmp_path, reason):
     match = f"Nothing was published: .*{reason}"
-    _refuse(doubtful(BAD[reason]), tmp_path / "base", serving.CheckError, match)
+    _assert_refused(doubtful(BAD[reason]), tmp_path / "base", serving.CheckError, match)
 
 
 def test_a_flow_that_gives_nan_gets_no_number(tmp_path):
     flow = doubtful(lambda x: x * np.nan)
-    _refuse(flow, tmp_path / "base", ValueError, "not finite on any of 8")
+    _assert_refused(flow, tmp_path / "base", ValueError, "not finite on any of 8")
 
 
 def test_an_interrupted_export_leaves_nothing(tmp_path, monkeypatch):
@@ -185,7 +185,7 @@ def test_bad_arguments_are_refused_before_any_work(tmp_path):
         ({"card": {"num_parameters": 3}}, "is written by the export itself"),
         ({"card": {"model": flow}}, "card\\['model'\\] must be JSON"),
     ]:
-        _refuse(flow, base, ValueError, match, **arguments)
+        _assert_refused(flow, base, ValueError, match, **arguments)
     with pytest.raises(ValueError, match="needs a Flow .* got Normal without"):
         serving.export(tfp.distributions.Normal(0.0, 1.0), base)
     with pytest.raises(ValueError, match="needs events of one known shape"):

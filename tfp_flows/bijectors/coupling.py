@@ -121,10 +121,10 @@ class Coupling(KerasBijector):
         return tf.reduce_sum(log_det, axis=list(range(batch_rank, value.shape.rank)))
 
     def _transform(self, active, *params):
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} writes no _transform.")
 
     def _invert(self, active, *params):
-        raise NotImplementedError
+        raise NotImplementedError(f"{type(self).__name__} writes no _invert.")
 
 
 class AdditiveCoupling(Coupling):

@@ -1,7 +1,9 @@
 """NICE: additive couplings and one final scale."""
 
+import functools
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import tensorflow_probability as tfp
@@ -75,22 +77,17 @@ def nice(
     shape = checked_shape(event_shape, "nice")
     if base not in _BASES:
         raise ValueError(f"nice has no base {base!r}. Choose from {sorted(_BASES)}.")
-    policy = network_policy(dtype, network_dtype)
-    network = network or (
-        lambda: MLP(hidden_units, activation, dropout=dropout, dtype=policy)
-    )
+    if network is None:
+        policy = network_policy(dtype, network_dtype)
+        network = functools.partial(
+            MLP, hidden_units, activation, dropout=dropout, dtype=policy
+        )
     size = math.prod(shape)
     flatten = tfb.Reshape(event_shape_out=shape, event_shape_in=(size,))
+    options: dict[str, Any] = {"context_shape": context_shape, "dtype": dtype}
     steps = [
-        AdditiveCoupling(
-            (size,),
-            network(),
-            masks.alternating((size,), flip=bool(i % 2)),
-            context_shape=context_shape,
-            dtype=dtype,
-            name=f"coupling_{i}",
-        )
-        for i in range(num_steps)
+        AdditiveCoupling((size,), network(), mask, **options, name=f"coupling_{i}")
+        for i, mask in enumerate(_alternating_masks(size, num_steps))
     ]
     chain = Chain(
         [
@@ -104,3 +101,7 @@ def nice(
         name="nice",
     )
     return finished(Flow(chain, _BASES[base](shape, dtype), name="nice"), num_values)
+
+
+def _alternating_masks(size, count):
+    return [masks.alternating((size,), flip=bool(i % 2)) for i in range(count)]

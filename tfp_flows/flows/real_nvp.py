@@ -1,5 +1,6 @@
 """RealNVP: affine couplings, for vectors and for images."""
 
+import functools
 from collections.abc import Callable, Sequence
 
 import keras
@@ -88,39 +89,44 @@ def real_nvp(
             f"real_nvp needs event_shape (D,) or (H, W, C) and num_steps >= 1, got "
             f"{shape} and {num_steps}. Flatten other events."
         )
-    policy = network_policy(dtype, network_dtype)
-    if network is None and len(shape) == 1:
-        network = lambda: MLP(  # noqa: E731
-            hidden_units, activation, residual, dropout, dtype=policy
-        )
-    elif network is None:
-        network = lambda: ConvResNet(  # noqa: E731
-            filters, num_blocks, activation, dropout, dtype=policy
-        )
-
-    def steps(shape, count, mask):
-        """Couplings with the mask and its opposite in turn, and act norms."""
-        parts = []
-        for i in range(count):
-            coupling = AffineCoupling(
-                shape,
-                network(),
-                mask(shape, flip=bool(i % 2)),
-                scale_bound=scale_bound,
-                context_shape=context_shape,
-                dtype=dtype,
-                name=f"{mask.__name__}_coupling_{i}",
+    if network is None:
+        policy = network_policy(dtype, network_dtype)
+        if len(shape) == 1:
+            network = functools.partial(
+                MLP, hidden_units, activation, residual, dropout, dtype=policy
             )
-            norm = ActNorm(shape, dtype=dtype, name=f"act_norm_{i}")
-            parts += [coupling, norm] if act_norm else [coupling]
-        return parts
-
+        else:
+            network = functools.partial(
+                ConvResNet, filters, num_blocks, activation, dropout, dtype=policy
+            )
+    steps = functools.partial(
+        _steps,
+        network=network,
+        act_norm=act_norm,
+        scale_bound=scale_bound,
+        context_shape=context_shape,
+        dtype=dtype,
+    )
     if len(shape) == 1:
         body = steps(shape, num_steps, masks.half)
     else:
         body = _image_steps(shape, num_steps, num_levels, steps)
     chain = Chain([*pixel_map(shape, num_values, alpha, dtype), *body], name="real_nvp")
     return finished(Flow(chain, name="real_nvp"), num_values)
+
+
+def _steps(shape, count, mask, *, network, act_norm, dtype, **options):
+    """Couplings with the mask and its opposite in turn, and act norms."""
+    parts = []
+    for i in range(count):
+        name = f"{mask.__name__}_coupling_{i}"
+        pattern = mask(shape, flip=bool(i % 2))
+        parts.append(
+            AffineCoupling(shape, network(), pattern, dtype=dtype, name=name, **options)
+        )
+        if act_norm:
+            parts.append(ActNorm(shape, dtype=dtype, name=f"act_norm_{i}"))
+    return parts
 
 
 def _image_steps(shape, num_steps, num_levels, steps):

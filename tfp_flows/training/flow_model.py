@@ -12,6 +12,7 @@ from tfp_flows.training import (
     callbacks,
     metrics,
     noise,
+    ownership,
     replicas,
     steps,
 )
@@ -70,7 +71,7 @@ class FlowModel(keras.Model):
         self.seed = seed
         self._flow_layers = list(flow.keras_layers)
         self.built = True
-        _check_ownership(self, flow)
+        ownership.check(self, flow)
         self._density = metrics.DensityMetrics(flow.event_shape)
         self._jit_compile_choice: bool | str | None = "auto"
         self._steps: steps.ReplicaSteps = steps.ReplicaSteps(self, jit_compile=False)
@@ -318,31 +319,6 @@ def _float_dtype(flow):
     """Dtype of the flow's arithmetic; one on integers has it inside."""
     dtype = tf.as_dtype(getattr(flow, "flow", flow).dtype)
     return dtype.name if dtype.is_floating else None
-
-
-def _check_ownership(model, flow):
-    owned = {id(v.value) for v in model.variables}
-    stray = [v.name for v in flow.variables if id(v) not in owned]
-    if stray:
-        raise ValueError(
-            f"The flow has variables that no Keras layer of it owns: {stray}. They "
-            "would be neither trained nor saved. Make them weights of a layer, for "
-            "example of tfp_flows.networks.Parameters."
-        )
-    strategy = model.distribute_strategy
-    foreign = [
-        v.name
-        for v in flow.variables
-        if getattr(v, "distribute_strategy", strategy) is not strategy
-    ]
-    if foreign or (
-        strategy.num_replicas_in_sync > 1
-        and any(not hasattr(v, "distribute_strategy") for v in flow.variables)
-    ):
-        raise ValueError(
-            "The flow and its FlowModel were built under different tf.distribute "
-            "strategies. Build both inside the same `with strategy.scope():`."
-        )
 
 
 def _with_guard(given, passes):

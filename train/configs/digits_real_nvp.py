@@ -35,21 +35,26 @@ def get_config() -> ml_collections.ConfigDict:
     config.patience = 40  # epochs without a better validation loss
     config.jit_compile = "auto"  # "auto", "true" or "false": XLA
 
-    config.baselines = ml_collections.ConfigDict()
-    # Both chosen on valid; the floor is a variance, in grey levels squared.
-    config.baselines.mixture_components = (5, 8, 10)
-    config.baselines.covariance_floors = (0.03, 0.1)
-    config.baselines.fit_draws = 4  # of dequantization noise an event, to fit to
-    config.baselines.max_events = 10000  # training events times draws, to fit to
-    config.baselines.nice = True  # train NICE as well
-    config.baselines.nice_options = ml_collections.ConfigDict()
-    config.baselines.nice_options.num_steps = 8
-    config.baselines.nice_options.hidden_units = (128, 128)
-    config.baselines.nice_options.dropout = 0.1
-    config.baselines.nice_epochs = 120
-
+    config.baselines = baselines()
     config.num_draws = 16  # of dequantization noise an event in the report
     config.export = True
+    return config
+
+
+def baselines() -> ml_collections.ConfigDict:
+    """Returns what the flow is compared with."""
+    config = ml_collections.ConfigDict()
+    # Both chosen on valid; the floor is a variance, in grey levels squared.
+    config.mixture_components = (5, 8, 10)
+    config.covariance_floors = (0.03, 0.1)
+    config.fit_draws = 4  # of dequantization noise an event, to fit to
+    config.max_events = 10000  # training events times draws, to fit to
+    config.nice = True  # train NICE as well
+    config.nice_options = ml_collections.ConfigDict()
+    config.nice_options.num_steps = 8
+    config.nice_options.hidden_units = (128, 128)
+    config.nice_options.dropout = 0.1
+    config.nice_epochs = 120
     return config
 
 
