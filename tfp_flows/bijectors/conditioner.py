@@ -1,8 +1,9 @@
 """How a bijector asks a Keras network for parameters."""
 
+import functools
 import inspect
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -32,6 +33,8 @@ class Conditioner:
       context_shape: shape of one context, or None.
       dtype: of the events.
       owner: name of the bijector, for messages.
+      head: builder of the last layer from its number of units, such as
+        `networks.ZeroConv`; a dense layer of zeros if None.
 
     Raises:
       ValueError: if the network is not a Keras layer, its features have another shape,
@@ -46,6 +49,7 @@ class Conditioner:
         context_shape: Sequence[int] | None,
         dtype: Any,
         owner: str,
+        head: Callable[[int], keras.Layer] | None = None,
     ):
         if not isinstance(network, keras.Layer):
             raise ValueError(
@@ -65,9 +69,7 @@ class Conditioner:
         features = self._feature_shape(network, context_shape, dtype, owner)
         whole = len(features) == 1
         units = num_params * (math.prod(self._positions) if whole else 1)
-        head = keras.layers.Dense(
-            units, kernel_initializer="zeros", dtype=tf.as_dtype(dtype).name
-        )
+        head = (head or functools.partial(_zero_dense, dtype))(units)
         head.build((None, *features))
         self._num_params = num_params
         self._reshape = whole and bool(self._positions)
@@ -118,6 +120,12 @@ class Conditioner:
         return tf.reshape(
             params, tf.concat([batch, [*self._positions, self._num_params]], axis=0)
         )
+
+
+def _zero_dense(dtype, units):
+    return keras.layers.Dense(
+        units, kernel_initializer="zeros", dtype=tf.as_dtype(dtype).name
+    )
 
 
 def _one_batch_axis(x, event_ndims):

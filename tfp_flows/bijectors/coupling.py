@@ -1,6 +1,6 @@
 """Coupling layers: one part of an event is transformed given the other part."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
@@ -9,10 +9,11 @@ import tensorflow as tf
 
 from tfp_flows.bijectors.conditioner import Conditioner
 from tfp_flows.bijectors.keras_bijector import KerasBijector, as_shape
+from tfp_flows.bijectors.scalar_map import Affine, ScalarMap, Shift
 
 
 class Coupling(KerasBijector):
-    """Transforms the active units given the passive ones; base of the two below.
+    """Transforms the active units given the passive ones; the couplings' base.
 
     forward:  y[passive] = x[passive];  y[active] = f(x[active]; params)
     inverse:  x[passive] = y[passive];  x[active] = f^-1(y[active]; params)
@@ -22,10 +23,6 @@ class Coupling(KerasBijector):
     carried out by slices, and the network sees the passive ones only. For any other
     mask the network sees the whole event with the active units set to zero.
 
-    A subclass names its number of parameters a unit and writes `_transform(active,
-    params)` and `_invert(active, params)`, both returning the value and log|df/dx|
-    of each unit, that of the forward direction (or None when it is zero everywhere).
-
     Shapes: x, y `[*batch, *event_shape]` -> log_det `[*batch]`. Cost: one network
     call a direction. The identity at initialisation, since the head is zero.
 
@@ -33,28 +30,32 @@ class Coupling(KerasBijector):
       event_shape: shape of one event, of any rank.
       network: Keras layer or model, see `Conditioner` for what it is given.
       mask: bool array that broadcasts to `event_shape`; True marks passive units.
+      scalar_map: f, what happens to each active unit.
       context_shape: shape of one context, or None.
+      head: last layer, as in `Conditioner`.
       dtype: of the events.
       name: of the bijector.
+      parameters: a subclass's constructor's arguments, for `copy`.
 
     Raises:
       ValueError: if the mask does not fit or has no active or no passive unit, or the
         network does not fit.
     """
 
-    _params_per_unit: int
-
     def __init__(
         self,
         event_shape: Sequence[int],
         network: keras.Layer,
         mask: np.ndarray,
+        scalar_map: ScalarMap,
         *,
         context_shape: Sequence[int] | None = None,
+        head: Callable[[int], keras.Layer] | None = None,
         dtype: Any = tf.float32,
-        name: str,
-        parameters: dict,
+        name: str = "coupling",
+        parameters: dict | None = None,
     ):
+        parameters = dict(locals()) if parameters is None else parameters
         event_shape = as_shape(event_shape)
         mask = _checked_mask(mask, event_shape, name)
         split = _contiguous_split(mask)
@@ -67,10 +68,11 @@ class Coupling(KerasBijector):
         conditioner = Conditioner(
             network,
             passive_shape,
-            num_active * self._params_per_unit,
+            num_active * scalar_map.num_params,
             context_shape,
             dtype,
             name,
+            head,
         )
         super().__init__(
             event_shape,
@@ -83,18 +85,19 @@ class Coupling(KerasBijector):
         self._mask = self._no_dependency(mask)
         self._split_at = self._no_dependency(split)
         self._conditioner = conditioner
+        self._scalar_map = scalar_map
 
     def _forward_and_log_det(self, x, context=None):
-        return self._walk(self._transform, 1.0, x, context)
+        return self._walk(self._scalar_map.forward, 1.0, x, context)
 
     def _inverse_and_log_det(self, y, context=None):
-        return self._walk(self._invert, -1.0, y, context)
+        return self._walk(self._scalar_map.inverse, -1.0, y, context)
 
     def _walk(self, function, sign, value, context):
         """The same in both directions: split, condition, transform, join, sum."""
         passive, active = self._split(value)
         raw = self._conditioner(self._layers, passive, context)
-        params = tf.split(raw, self._params_per_unit, axis=-1)  # halves: no strides
+        params = tf.split(raw, self._scalar_map.num_params, -1)  # halves: no strides
         active, log_det = function(active, *params)
         # The sign after the sum: one operation less on every unit.
         return self._join(passive, active), sign * self._sum(log_det, value)
@@ -120,12 +123,6 @@ class Coupling(KerasBijector):
             log_det = tf.where(tf.constant(self._mask), tf.zeros_like(log_det), log_det)
         return tf.reduce_sum(log_det, axis=list(range(batch_rank, value.shape.rank)))
 
-    def _transform(self, active, *params):
-        raise NotImplementedError(f"{type(self).__name__} writes no _transform.")
-
-    def _invert(self, active, *params):
-        raise NotImplementedError(f"{type(self).__name__} writes no _invert.")
-
 
 class AdditiveCoupling(Coupling):
     """NICE's coupling: the active units are shifted (Dinh et al., 2015) [1].
@@ -147,8 +144,6 @@ class AdditiveCoupling(Coupling):
           ICLR workshop 2015. arXiv:1410.8516
     """
 
-    _params_per_unit = 1
-
     def __init__(
         self,
         event_shape: Sequence[int],
@@ -156,6 +151,7 @@ class AdditiveCoupling(Coupling):
         mask: np.ndarray,
         *,
         context_shape: Sequence[int] | None = None,
+        head: Callable[[int], keras.Layer] | None = None,
         dtype: Any = tf.float32,
         name: str = "additive_coupling",
     ):
@@ -163,17 +159,13 @@ class AdditiveCoupling(Coupling):
             event_shape,
             network,
             mask,
+            Shift(),
             context_shape=context_shape,
+            head=head,
             dtype=dtype,
             name=name,
             parameters=dict(locals()),
         )
-
-    def _transform(self, active, shift):
-        return active + shift, None
-
-    def _invert(self, active, shift):
-        return active - shift, None
 
 
 class AffineCoupling(Coupling):
@@ -182,10 +174,6 @@ class AffineCoupling(Coupling):
     forward:  y[active] = (x[active] + shift) * exp(log_scale)
     inverse:  x[active] = y[active] * exp(-log_scale) - shift
     log_scale = scale_bound * tanh(raw);  log_det = sum of log_scale
-
-    The shift is on the latent side of the scale, so its gradient does not explode
-    with the scale. |log_scale| <= scale_bound, so no layer can overflow, however far
-    its input lies.
 
     Shapes, cost and errors: see `Coupling`.
 
@@ -197,6 +185,7 @@ class AffineCoupling(Coupling):
         up to e^2 = 7.4 times: two layers on the same units already cover a factor of
         50, and 32 of them stay within e^64, far inside float32's e^88.
       context_shape: shape of one context, or None.
+      head: last layer, as in `Conditioner`.
       dtype: of the events.
       name: of the bijector.
 
@@ -211,8 +200,6 @@ class AffineCoupling(Coupling):
           arXiv:1605.08803
     """
 
-    _params_per_unit = 2
-
     def __init__(
         self,
         event_shape: Sequence[int],
@@ -221,32 +208,21 @@ class AffineCoupling(Coupling):
         *,
         scale_bound: float = 2.0,
         context_shape: Sequence[int] | None = None,
+        head: Callable[[int], keras.Layer] | None = None,
         dtype: Any = tf.float32,
         name: str = "affine_coupling",
     ):
-        if not scale_bound > 0:
-            raise ValueError(
-                f"{name} needs scale_bound > 0, got {scale_bound}. For a coupling "
-                "without scale use AdditiveCoupling."
-            )
         super().__init__(
             event_shape,
             network,
             mask,
+            Affine(scale_bound),
             context_shape=context_shape,
+            head=head,
             dtype=dtype,
             name=name,
             parameters=dict(locals()),
         )
-        self._scale_bound = float(scale_bound)
-
-    def _transform(self, active, shift, raw):
-        log_scale = self._scale_bound * tf.tanh(raw)
-        return (active + shift) * tf.exp(log_scale), log_scale
-
-    def _invert(self, active, shift, raw):
-        log_scale = self._scale_bound * tf.tanh(raw)
-        return active / tf.exp(log_scale) - shift, log_scale
 
 
 def _checked_mask(mask, event_shape, name):
