@@ -5,9 +5,12 @@ from tfp_flows.bijectors.affine import DiagonalScale, TriangularAffine
 from tfp_flows.bijectors.chain import Chain
 from tfp_flows.bijectors.conditioner import Conditioner
 from tfp_flows.bijectors.coupling import AdditiveCoupling, AffineCoupling, Coupling
+from tfp_flows.bijectors.invertible_linear import InvertibleConv1x1, InvertibleLinear
 from tfp_flows.bijectors.keras_bijector import KerasBijector
 from tfp_flows.bijectors.multiscale import Multiscale
+from tfp_flows.bijectors.pixel_histogram import PixelHistogram
 from tfp_flows.bijectors.pixels import PixelLogit
+from tfp_flows.bijectors.repeat import Repeat
 from tfp_flows.bijectors.reversible_block import ReversibleBlock
 from tfp_flows.bijectors.squeeze import Squeeze
 
@@ -19,9 +22,13 @@ __all__ = [
     "Conditioner",
     "Coupling",
     "DiagonalScale",
+    "InvertibleConv1x1",
+    "InvertibleLinear",
     "KerasBijector",
     "Multiscale",
+    "PixelHistogram",
     "PixelLogit",
+    "Repeat",
     "ReversibleBlock",
     "Squeeze",
     "Standardize",

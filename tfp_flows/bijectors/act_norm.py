@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors.keras_bijector import KerasBijector, as_shape
+from tfp_flows.bijectors.position_affine import AffineMap, PositionAffine
 from tfp_flows.networks.parameters import Parameters
 
 
@@ -83,7 +84,7 @@ class _Normalizer(KerasBijector):
         return x, -self._copies * tf.reduce_sum(log_scale)
 
 
-class ActNorm(_Normalizer):
+class ActNorm(_Normalizer, PositionAffine):
     """A learned scale and shift for each channel, initialised from data (Glow) [1].
 
     forward:  y = x * exp(log_scale) + shift;  inverse:  x = (y - shift) exp(-log_scale)
@@ -121,6 +122,18 @@ class ActNorm(_Normalizer):
         parameters = dict(locals())
         shape = as_shape(event_shape)
         super().__init__(shape, shape[-1:], dtype, name, parameters)
+
+    def _forward_map(self):
+        weights = self._layers["weights"]
+        log_scale = tf.convert_to_tensor(weights["log_scale"])
+        shift = tf.convert_to_tensor(weights["shift"])
+        return AffineMap(tf.exp(log_scale), shift, tf.reduce_sum(log_scale))
+
+    def _inverse_map(self):
+        weights = self._layers["weights"]
+        log_scale = tf.convert_to_tensor(weights["log_scale"])
+        scale = tf.exp(-log_scale)
+        return AffineMap(scale, -weights["shift"] * scale, -tf.reduce_sum(log_scale))
 
 
 class Standardize(_Normalizer):

@@ -1,11 +1,14 @@
 """Composition that carries the log-det and the context along."""
 
+import functools
+import operator
 from collections.abc import Iterator, Sequence
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.keras_bijector import KerasBijector, as_shape, optional_shape
+from tfp_flows.bijectors.links import Link, context_shape, links
 
 tfb = tfp.bijectors
 
@@ -67,6 +70,7 @@ class Chain(KerasBijector):
         self._bijectors = bijectors
         # Event ranks before and after each part; TFP's parts must be told.
         self._ndims = self._no_dependency([pair or len(s) for s in shapes])
+        self._links = self._no_dependency(links(bijectors, self._ndims))
 
     @property
     def bijectors(self) -> tuple[tfb.Bijector, ...]:
@@ -106,50 +110,27 @@ class Chain(KerasBijector):
         return self._call(self._steps, y, len(self._event_shape), **kwargs)
 
     def _steps(self, y, context=None):
-        for part, ndims in zip(self._bijectors, self._ndims, strict=False):
-            kwargs = self._kwargs_for(part, context)
-            y, log_det = _inverse_step(part, y, ndims, kwargs)
+        for i, part in enumerate(self._bijectors):
+            y, log_det = Link(part, self._ndims[i : i + 2]).inverse(y, context)
             yield part.name, y, log_det
 
     def _forward_and_log_det(self, x, context=None):
-        total = None
-        for part, ndims in zip(self._bijectors[::-1], self._ndims[::-1], strict=False):
-            kwargs = self._kwargs_for(part, context)
-            x, log_det = _forward_step(part, x, ndims, kwargs)
-            total = log_det if total is None else total + log_det
-        return x, total
+        return self._walk([link.forward for link in self._links[::-1]], x, context)
 
     def _inverse_and_log_det(self, y, context=None):
-        x, total = y, None
-        for _, x, log_det in self._steps(y, context):  # noqa: B007
-            total = log_det if total is None else total + log_det
-        return x, total
+        return self._walk([link.inverse for link in self._links], y, context)
+
+    def _walk(self, functions, value, context):
+        log_dets = []
+        for function in functions:
+            value, log_det = function(value, context)
+            log_dets.append(log_det)
+        return value, functools.reduce(operator.add, log_dets)
 
     def _kwargs_for(self, part, context):
         if context is None or context_shape(part) is None:
             return {}
         return {"context": context}
-
-
-def context_shape(bijector: tfb.Bijector) -> tuple[int, ...] | None:
-    """Returns the context shape of a bijector, looking through `tfb.Invert`."""
-    if isinstance(bijector, tfb.Invert):
-        return context_shape(bijector.bijector)
-    return getattr(bijector, "context_shape", None)
-
-
-def _forward_step(part, x, ndims, kwargs):
-    if isinstance(part, KerasBijector):
-        return part._forward_and_log_det(x, **kwargs)
-    y = part.forward(x, **kwargs)
-    return y, part.forward_log_det_jacobian(x, ndims, **kwargs)
-
-
-def _inverse_step(part, y, ndims, kwargs):
-    if isinstance(part, KerasBijector):
-        return part._inverse_and_log_det(y, **kwargs)
-    x = part.inverse(y, **kwargs)
-    return x, part.inverse_log_det_jacobian(y, ndims, **kwargs)
 
 
 def _shapes_between(bijectors, event_shape, name):

@@ -32,10 +32,15 @@ class Multiscale(KerasBijector):
       event_shape: `(height, width, channels)`.
       fine: for each level the steps before its squeeze, where checkerboard couplings
         belong; none if None.
+      priors: for each level but the last a bijector on that level's events that gives
+        the finished half given the other one, such as an `AffineCoupling` with the
+        mask `masks.half(shape, flip=True)`, so that the base stays a standard normal;
+        none if None.
       name: of the bijector.
 
     Raises:
-      ValueError: if there is no level, or sides are not multiples of 2^levels.
+      ValueError: if there is no level, sides are not multiples of 2^levels, or there
+        are not as many priors as levels but one.
 
     Example:
       >>> from tfp_flows.bijectors import ActNorm
@@ -56,9 +61,13 @@ class Multiscale(KerasBijector):
         levels: Sequence[Sequence[tfb.Bijector]],
         event_shape: Sequence[int],
         fine: Sequence[Sequence[tfb.Bijector]] | None = None,
+        priors: Sequence[tfb.Bijector] | None = None,
         name: str = "multiscale",
     ):
         parameters = dict(locals())
+        if priors is not None:
+            pairs = zip(levels, [[prior] for prior in priors] + [[]], strict=True)
+            levels = [[*steps, *prior] for steps, prior in pairs]
         shapes = self.level_shapes(event_shape, len(levels))
         before = [tuple(event_shape), *(_kept(shape) for shape in shapes[:-1])]
         dtype = next(b.dtype for b in levels[0])

@@ -2,6 +2,7 @@
 
 from tfp_flows.flows.gaussian import gaussian
 from tfp_flows.flows.gaussian_mixture import gaussian_mixture
+from tfp_flows.flows.glow import glow
 from tfp_flows.flows.nice import nice
 from tfp_flows.flows.real_nvp import real_nvp
 from tfp_flows.flows.recipe import Recipe, build
@@ -12,6 +13,7 @@ __all__ = [
     "build",
     "gaussian",
     "gaussian_mixture",
+    "glow",
     "nice",
     "real_nvp",
     "reversible",

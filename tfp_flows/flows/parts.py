@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors import KerasBijector, PixelLogit
+from tfp_flows.bijectors import KerasBijector, PixelHistogram, PixelLogit
 from tfp_flows.distributions import Dequantized, Flow
 
 tfd = tfp.distributions
@@ -46,11 +46,16 @@ def network_policy(dtype: Any, network_dtype: str | None) -> keras.DTypePolicy:
     return keras.dtype_policies.get(tf.as_dtype(dtype).name)
 
 
-def pixel_map(event_shape, num_values, alpha, dtype) -> list[KerasBijector]:
+def pixel_map(
+    event_shape, num_values, alpha, dtype, histogram: bool = False
+) -> list[KerasBijector]:
     """Returns the bijectors from pixels to the real line; none if continuous."""
     if num_values is None:
         return []
-    return [PixelLogit(event_shape, num_values, alpha=alpha, dtype=dtype)]
+    logit = PixelLogit(event_shape, num_values, alpha=alpha, dtype=dtype)
+    if not histogram:
+        return [logit]
+    return [PixelHistogram(event_shape, num_values, dtype=dtype), logit]
 
 
 def finished(flow: Flow, num_values: int | None) -> tfd.Distribution:

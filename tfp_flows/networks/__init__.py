@@ -2,7 +2,16 @@
 
 from tfp_flows.networks import masks
 from tfp_flows.networks.conv_net import ConvResNet
+from tfp_flows.networks.glow_net import GlowNet, ZeroConv, zero_conv
 from tfp_flows.networks.mlp import MLP
 from tfp_flows.networks.parameters import Parameters
 
-__all__ = ["MLP", "ConvResNet", "Parameters", "masks"]
+__all__ = [
+    "MLP",
+    "ConvResNet",
+    "GlowNet",
+    "Parameters",
+    "ZeroConv",
+    "masks",
+    "zero_conv",
+]

@@ -34,6 +34,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.optimizer = optimizer(learning_rate=2e-3, weight_decay=1e-2)
     config.epochs = 220  # at most
     config.patience = 40  # epochs without a better validation loss
+    config.adapt_examples = 1024  # for act norms, before the first step
     config.jit_compile = "auto"  # "auto", "true" or "false": XLA
 
     config.baselines = baselines()

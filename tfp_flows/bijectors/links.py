@@ -1,0 +1,105 @@
+"""The links of a chain: single bijectors, and neighbours that are applied as one."""
+
+import functools
+from collections.abc import Sequence
+
+import tensorflow_probability as tfp
+
+from tfp_flows.bijectors import position_affine
+from tfp_flows.bijectors.keras_bijector import KerasBijector
+from tfp_flows.bijectors.position_affine import AffineMap, PositionAffine
+
+tfb = tfp.bijectors
+
+
+class Link:
+    """One bijector of a chain; both directions give value and log-det together.
+
+    Args:
+      bijector: a `KerasBijector`, or one of TFP's.
+      ndims: its event rank on the data and on the latent side.
+    """
+
+    def __init__(self, bijector: tfb.Bijector, ndims: tuple):
+        self.bijectors = (bijector,)
+        self.bijector = bijector
+        self._inverse_ndims, self._forward_ndims = ndims
+
+    def forward(self, x, context=None):
+        """Returns y and its log-det."""
+        part, kwargs = self.bijector, self.context(context)
+        if isinstance(part, KerasBijector):
+            return part._forward_and_log_det(x, **kwargs)
+        y = part.forward(x, **kwargs)
+        return y, part.forward_log_det_jacobian(x, self._forward_ndims, **kwargs)
+
+    def inverse(self, y, context=None):
+        """Returns x and its log-det."""
+        part, kwargs = self.bijector, self.context(context)
+        if isinstance(part, KerasBijector):
+            return part._inverse_and_log_det(y, **kwargs)
+        x = part.inverse(y, **kwargs)
+        return x, part.inverse_log_det_jacobian(y, self._inverse_ndims, **kwargs)
+
+    def context(self, context):
+        """Returns the keyword arguments that pass the context on, if it is wanted."""
+        if context is None or context_shape(self.bijector) is None:
+            return {}
+        return {"context": context}
+
+
+class FusedLink:
+    """Neighbouring affine maps of the last axis, multiplied before they are applied.
+
+    Args:
+      bijectors: the data side first.
+    """
+
+    def __init__(self, bijectors: Sequence[PositionAffine]):
+        self.bijectors = tuple(bijectors)
+        self._event_shape = bijectors[0].event_shape
+
+    def forward(self, x, context=None):
+        """Returns y and its log-det."""
+        maps = [b._forward_map() for b in reversed(self.bijectors)]
+        return self._apply(maps, x)
+
+    def inverse(self, y, context=None):
+        """Returns x and its log-det."""
+        return self._apply([b._inverse_map() for b in self.bijectors], y)
+
+    def _apply(self, maps, value):
+        fused = functools.reduce(AffineMap.then, maps)
+        return position_affine.apply(fused, value, self._event_shape)
+
+
+def links(bijectors: Sequence[tfb.Bijector], ndims: Sequence) -> list:
+    """Groups the parts of a chain.
+
+    Args:
+      bijectors: the data side first.
+      ndims: event rank before each part and after the last one.
+
+    Returns:
+      `Link`s and `FusedLink`s, the data side first.
+    """
+    result, run = [], []
+    for i, part in enumerate(bijectors):
+        if isinstance(part, PositionAffine):
+            run.append(part)
+            continue
+        result += _flushed(run)
+        run = []
+        result.append(Link(part, (ndims[i], ndims[i + 1])))
+    return result + _flushed(run)
+
+
+def context_shape(bijector: tfb.Bijector) -> tuple[int, ...] | None:
+    """Returns the context shape of a bijector, looking through `tfb.Invert`."""
+    if isinstance(bijector, tfb.Invert):
+        return context_shape(bijector.bijector)
+    return getattr(bijector, "context_shape", None)
+
+
+def _flushed(run):
+    return [FusedLink(run)] if run else []

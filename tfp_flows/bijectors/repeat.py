@@ -1,0 +1,176 @@
+"""Equal steps one after the other, traced once, with stacked weights."""
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.bijectors.keras_bijector import KerasBijector, unique
+from tfp_flows.bijectors.links import Link
+from tfp_flows.networks.stack import Stack
+from tfp_flows.networks.training_mode import TrainingMode
+
+_RANDOM = ("seed", "name")  # arguments in which equal steps may differ
+
+
+class Repeat(KerasBijector):
+    """`count` steps of one kind: `Chain([step(0), step(1), ...])`, but cheap to build.
+
+    The weights of all steps are kept in one array for each of the step's weights, and
+    one traced function serves them all. So the time to the first training step, the
+    graph's memory and the optimizer's overhead hardly grow with `count`.
+
+    Shapes: those of a step, which maps events to events of the same shape.
+
+    Args:
+      step: builds step i, the data side first; all of one kind, different in nothing
+        but their initial weights.
+      count: number of steps, at least one.
+      name: of the bijector.
+
+    Raises:
+      ValueError: if `count` < 1, the steps differ, or a step changes the event shape.
+
+    Example:
+      >>> from tfp_flows.bijectors import ActNorm
+      >>> repeat = Repeat(lambda i: ActNorm((3,)), count=4)
+      >>> [tuple(v.shape) for v in repeat.trainable_variables]
+      [(4, 3), (4, 3)]
+    """
+
+    def __init__(
+        self,
+        step: Callable[[int], KerasBijector],
+        count: int,
+        name: str = "repeat",
+    ):
+        parameters = dict(locals())
+        if count < 1:
+            raise ValueError(f"{name} needs count >= 1, got {count}.")
+        steps = [step(i) for i in range(count)]
+        template = steps[0]
+        if template.event_shape != template.latent_shape:
+            raise ValueError(
+                f"{name} needs steps that keep the event shape, got one from "
+                f"{template.event_shape} to {template.latent_shape}."
+            )
+        for other in steps[1:]:
+            _check_same_kind(template, other, name)
+        stack = Stack([_variables(s) for s in steps], name=f"{name}_weights")
+        super().__init__(
+            template.event_shape,
+            context_shape=template.context_shape,
+            layers={"stack": stack},
+            dtype=template.dtype,
+            parameters=parameters,
+            name=name,
+        )
+        # A link is no tf.Module, so the walk does not find the template's weights.
+        ndims = len(template.event_shape)
+        self._template = Link(template, (ndims, ndims))
+        self._mode = TrainingMode()
+        self._step = self._no_dependency(
+            tf.function(self._traced_step, autograph=False)
+        )
+
+    @property
+    def is_adapted(self) -> bool:
+        """Whether every step is."""
+        stack = self._layers["stack"]
+        for values in stack.members():
+            with stack.as_member(values):
+                if not self._template.bijector.is_adapted:
+                    return False
+        return True
+
+    def adapt(self, y: tf.Tensor, context: tf.Tensor | None = None) -> None:
+        """Adapts step after step, each on the data as the steps before it give them.
+
+        Args:
+          y: `[N, *event_shape]`.
+          context: `[N, *context_shape]` for conditional steps.
+        """
+        stack, updates = self._layers["stack"], []
+        for values in stack.members():
+            with stack.as_member(values) as scope:
+                link = self._template
+                link.bijector.adapt(y, **link.context(context))
+                y, _ = link.inverse(y, context)
+            updates.append(stack.current(scope))
+        stack.assign(updates)
+
+    def _forward_and_log_det(self, x, context=None):
+        return self._walk("forward", x, context)
+
+    def _inverse_and_log_det(self, y, context=None):
+        return self._walk("inverse", y, context)
+
+    def _walk(self, direction, value, context):
+        stack, training = self._layers["stack"], self._mode.current()
+        members = list(enumerate(stack.members()))
+        total, updates = None, {}
+        for k, weights in members if direction == "inverse" else members[::-1]:
+            value, log_det, updates[k] = self._step(
+                value, context, weights, direction, training
+            )
+            total = log_det if total is None else total + log_det
+        stack.assign([updates[k] for k in range(stack.count)])
+        return value, total
+
+    def _traced_step(self, value, context, weights, direction, training):
+        stack = self._layers["stack"]
+        with stack.as_member(weights) as scope:
+            function = getattr(self._template, direction)
+            value, log_det = self._mode.run(
+                lambda: function(value, context), training
+            )
+        updates = [
+            None if new is old else new
+            for new, old in zip(stack.current(scope), weights, strict=True)
+        ]
+        return value, log_det, updates
+
+
+def _variables(step):
+    layers = [
+        layer for part in (step, *step.submodules) for layer in _layers_of(part)
+    ]
+    return unique(v for layer in layers for v in layer.variables)
+
+
+def _layers_of(part):
+    return getattr(part, "keras_layers", ())
+
+
+def _check_same_kind(first, other, name):
+    """Refuses steps that differ in more than the weights, which would go unnoticed."""
+    if type(first) is not type(other):
+        raise ValueError(
+            f"{name} needs steps of one kind, got {type(first).__name__} and "
+            f"{type(other).__name__}."
+        )
+    for key, value in first.parameters.items():
+        if key in _RANDOM:
+            continue
+        if not _same(value, other.parameters[key], name):
+            raise ValueError(
+                f"{name} needs steps that differ in nothing but their weights, got "
+                f"{first.name!r} and {other.name!r} with another {key}. Put steps that "
+                "take turns into one Chain and repeat that."
+            )
+
+
+def _same(one, other, name):
+    if isinstance(one, tf.Module):
+        _check_same_kind(one, other, name)
+        return True
+    if isinstance(one, (list, tuple)) and not isinstance(one, str):
+        return len(one) == len(other) and all(
+            _same(a, b, name) for a, b in zip(one, other, strict=True)
+        )
+    if isinstance(one, keras.Layer):
+        return type(one) is type(other)  # the shapes of the weights are checked too
+    if callable(one):
+        return type(one) is type(other)
+    return bool(np.array_equal(one, other))

@@ -1,0 +1,139 @@
+"""Glow: act norm, invertible 1x1 convolutions and couplings at several scales."""
+
+import functools
+from collections.abc import Callable, Sequence
+
+import keras
+import tensorflow_probability as tfp
+
+from tfp_flows.bijectors import (
+    ActNorm,
+    AdditiveCoupling,
+    AffineCoupling,
+    Chain,
+    InvertibleConv1x1,
+    Multiscale,
+    Repeat,
+)
+from tfp_flows.distributions import Flow
+from tfp_flows.flows.parts import checked_shape, finished, network_policy, pixel_map
+from tfp_flows.flows.recipe import recipe
+from tfp_flows.networks import GlowNet, masks, zero_conv
+
+tfd = tfp.distributions
+
+_COUPLINGS = {"affine": AffineCoupling, "additive": AdditiveCoupling}
+
+
+@recipe
+def glow(
+    event_shape: Sequence[int],
+    num_levels: int = 3,
+    num_steps: int = 8,
+    filters: int = 128,
+    *,
+    num_values: int | None = None,
+    context_shape: Sequence[int] | None = None,
+    coupling: str = "affine",
+    linear: str = "lu",
+    learned_prior: bool = True,
+    histogram: bool = False,
+    alpha: float = 0.05,
+    seed: int = 0,
+    network: Callable[[], keras.Layer] | None = None,
+    dtype: str = "float32",
+    network_dtype: str | None = None,
+) -> tfd.Distribution:
+    """Builds Glow for images [1].
+
+    At each level: a squeeze, `num_steps` times act norm, invertible 1x1 convolution
+    and coupling, then half of the channels are factored out under a normal prior whose
+    mean and scale are learned from the other half; see `Multiscale` for the place of
+    the latent variables.
+
+    Args:
+      event_shape: `(H, W, C)`, H and W multiples of 2^num_levels.
+      num_levels: number of scales.
+      num_steps: steps of each level.
+      filters: channels of each coupling's network.
+      num_values: number of integer values for discrete data; None for continuous.
+      context_shape: `(K,)` for a conditional flow, such as class labels.
+      coupling: "affine" or "additive".
+      linear: parametrisation of the 1x1 convolutions, see `InvertibleLinear`.
+      learned_prior: whether means and scales of the latent variables are learned,
+        given the deeper levels.
+      histogram: whether the pixels' histograms are equalised first, which suits images
+        with many equal pixels; see `PixelHistogram`.
+      alpha: margin of the pixels' logit, see `PixelLogit`.
+      seed: of the 1x1 convolutions' initial rotations.
+      network: builder of a Keras layer for each step, instead of `GlowNet`.
+      dtype: of the events and weights.
+      network_dtype: Keras dtype policy of the networks, see `parts.network_policy`.
+
+    Returns:
+      `Flow`, or `Dequantized` if `num_values` is given.
+
+    Raises:
+      ValueError: for a bad shape, number or name.
+
+    Example:
+      >>> flow = glow((8, 8, 1), num_levels=2, num_steps=1, filters=8, num_values=17)
+      >>> flow.sample(2, seed=1).shape
+      TensorShape([2, 8, 8, 1])
+
+    References:
+      [1] Kingma, Dhariwal. Glow: Generative flow with invertible 1x1 convolutions.
+          NeurIPS 2018. arXiv:1807.03039
+    """
+    shape = checked_shape(event_shape, "glow")
+    if coupling not in _COUPLINGS or num_steps < 1:
+        raise ValueError(
+            f"glow needs a coupling among {sorted(_COUPLINGS)} and num_steps >= 1, got "
+            f"{coupling!r} and {num_steps}."
+        )
+    shapes = Multiscale.level_shapes(shape, num_levels)
+    policy = network_policy(dtype, network_dtype)
+    network = network or functools.partial(GlowNet, filters, dtype=policy)
+    options = {"head": zero_conv(dtype), "dtype": dtype}
+    couple = functools.partial(_COUPLINGS[coupling], context_shape=context_shape)
+    levels = [
+        _steps(s, num_steps, linear, seed + i * num_steps, network, couple, options)
+        for i, s in enumerate(shapes)
+    ]
+    priors = None
+    if learned_prior:
+        levels[-1].append(ActNorm(shapes[-1], dtype=dtype, name="top_prior"))
+        priors = [_prior(s, options) for s in shapes[:-1]]
+    body = Multiscale(levels, shape, priors=priors)
+    pixels = pixel_map(shape, num_values, alpha, dtype, histogram)
+    chain = Chain([*pixels, body], name="glow")
+    return finished(Flow(chain, name="glow"), num_values)
+
+
+def _steps(shape, count, linear, seed, network, couple, options):
+    """Act norm, 1x1 convolution and coupling, `count` times."""
+    dtype, mask = options["dtype"], masks.half(shape)
+
+    def step(i):
+        return Chain(
+            [
+                ActNorm(shape, dtype=dtype),
+                InvertibleConv1x1(shape, linear, seed=seed + i, dtype=dtype),
+                couple(shape, network(), mask, **options),
+            ],
+            name="glow_step",
+        )
+
+    return [Repeat(step, count, name="glow_steps")]
+
+
+def _prior(shape, options):
+    """Shifts and scales the finished half given the other one."""
+    # No hidden layer: the head sees the other half itself.
+    return AffineCoupling(
+        shape,
+        keras.layers.Identity(dtype=options["dtype"]),
+        masks.half(shape, flip=True),
+        **options,
+        name="prior",
+    )

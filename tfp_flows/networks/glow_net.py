@@ -1,0 +1,174 @@
+"""Glow's conditioner: 3x3, 1x1, 3x3 convolutions with act norm between them."""
+
+from collections.abc import Callable
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+class GlowNet(keras.layers.Layer):
+    """The first two convolutions of Glow's conditioner; the last one is the head [1].
+
+    h <- relu(act_norm(conv3x3(x) + dense(context)))
+    features <- relu(act_norm(conv1x1(h)))
+
+    Act norm here is a learned scale and bias for each channel. It is folded into the
+    convolution's kernel, so it costs nothing on the image. `adapt` sets it from data.
+
+    Shapes: x `[B, H, W, C]`, context `[B, K]` -> features `[B, H, W, filters]`.
+
+    Args:
+      filters: channels of both hidden layers.
+      **kwargs: of `keras.layers.Layer`, such as `dtype` and `name`.
+
+    Raises:
+      ValueError: if `filters` is not positive.
+
+    Example:
+      >>> GlowNet(filters=8)(keras.ops.zeros((5, 4, 4, 2))).shape
+      TensorShape([5, 4, 4, 8])
+
+    References:
+      [1] Kingma, Dhariwal. Glow: Generative flow with invertible 1x1 convolutions.
+          NeurIPS 2018. arXiv:1807.03039
+    """
+
+    def __init__(self, filters: int = 128, **kwargs):
+        super().__init__(**kwargs)
+        if filters < 1:
+            raise ValueError(f"GlowNet needs filters >= 1, got {filters}.")
+        self.filters = filters
+        self._context_kernel = None
+
+    def build(self, x_shape, context_shape=None):
+        """Makes the weights; a context adds a dense layer."""
+        self._conv = self._kernel("conv", (3, 3, x_shape[-1], self.filters))
+        self._mix = self._kernel("mix", (self.filters, self.filters))
+        self._norms = [self._norm("conv"), self._norm("mix")]
+        self._adapted = self.add_weight(
+            shape=(), dtype="bool", initializer="zeros", trainable=False, name="adapted"
+        )
+        if context_shape is not None:
+            shape = (context_shape[-1], self.filters)
+            self._context_kernel = self._kernel("context", shape)
+
+    def _kernel(self, name, shape):
+        return self.add_weight(
+            shape=shape, initializer="he_normal", name=f"{name}_kernel"
+        )
+
+    def _norm(self, name):
+        shape = (self.filters,)
+        log_scale = self.add_weight(shape=shape, initializer="zeros", name=f"{name}_ls")
+        bias = self.add_weight(shape=shape, initializer="zeros", name=f"{name}_bias")
+        return log_scale, bias
+
+    @property
+    def is_adapted(self) -> bool:
+        """Whether `adapt` was called, now or before the weights were saved."""
+        return bool(self._adapted.value.numpy())
+
+    def adapt(self, x: tf.Tensor, context: tf.Tensor | None = None) -> None:
+        """Sets both act norms so that this batch has mean 0 and variance 1 after them.
+
+        Args:
+          x: `[N, H, W, C]`.
+          context: `[N, K]` for a conditional network.
+        """
+        x = tf.cast(x, self.compute_dtype)
+        for i in range(2):
+            self._set_norm(i, self._act_norms(x, context)[i])
+        self._adapted.assign(True)
+
+    def _set_norm(self, i, before):
+        """Standardises what act norm i gives now; its weights compose."""
+        log_scale, bias = (v.value for v in self._norms[i])
+        mean, variance = tf.nn.moments(tf.cast(before, tf.float64), [0, 1, 2])
+        factor = np.where(variance > 1e-12, variance, 1.0) ** -0.5
+        self._norms[i][0].assign(tf.cast(log_scale, tf.float64) + np.log(factor))
+        self._norms[i][1].assign((tf.cast(bias, tf.float64) - mean) * factor)
+
+    def call(self, x, context=None):
+        """Returns features `[B, H, W, filters]`."""
+        return tf.nn.relu(self._act_norms(x, context)[-1])
+
+    def _act_norms(self, x, context):
+        """What both act norms give, before the rectifier."""
+        log_scale, bias = self._norms[0]
+        scale = tf.exp(tf.convert_to_tensor(log_scale))
+        first = tf.nn.conv2d(x, self._conv * scale, 1, "SAME")
+        first = tf.nn.bias_add(first, bias)
+        if self._context_kernel is not None:
+            context = tf.cast(context, first.dtype)
+            shift = tf.matmul(context, self._context_kernel * scale)
+            first += shift[:, None, None, :]
+        log_scale, bias = self._norms[1]
+        # A 1x1 convolution as a matrix product: up to twice as fast on small images.
+        rows = tf.reshape(tf.nn.relu(first), [-1, self.filters])
+        second = tf.matmul(rows, self._mix * tf.exp(tf.convert_to_tensor(log_scale)))
+        second = tf.reshape(tf.nn.bias_add(second, bias), tf.shape(first))
+        return first, second
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return super().get_config() | {"filters": self.filters}
+
+
+class ZeroConv(keras.layers.Layer):
+    """A convolution that begins at zero, with a learned scale of each channel [1].
+
+    y = (conv(x) + bias) * exp(3 log_scale)
+
+    The factor 3 makes the scale learn faster than the kernel; it is the paper's.
+
+    Shapes: x `[B, H, W, C]` -> y `[B, H, W, units]`.
+
+    Args:
+      units: channels of the result.
+      kernel_size: height and width of the kernel.
+      **kwargs: of `keras.layers.Layer`, such as `dtype` and `name`.
+
+    Example:
+      >>> float(tf.reduce_sum(ZeroConv(8)(keras.ops.ones((5, 4, 4, 2)))))
+      0.0
+
+    References:
+      [1] Kingma, Dhariwal. Glow: Generative flow with invertible 1x1 convolutions.
+          NeurIPS 2018. arXiv:1807.03039
+    """
+
+    def __init__(self, units: int, kernel_size: int = 3, **kwargs):
+        super().__init__(**kwargs)
+        self.units = units
+        self.kernel_size = kernel_size
+
+    def build(self, x_shape):
+        """Makes the weights."""
+        size = (self.kernel_size, self.kernel_size, x_shape[-1], self.units)
+        self._kernel = self.add_weight(shape=size, initializer="zeros", name="kernel")
+        self._bias = self.add_weight(
+            shape=(self.units,), initializer="zeros", name="bias"
+        )
+        self._log_scale = self.add_weight(
+            shape=(self.units,), initializer="zeros", name="log_scale"
+        )
+
+    def call(self, x):
+        """Returns `[B, H, W, units]`."""
+        # On the kernel and not on the image, where it would cost more.
+        scale = tf.exp(3.0 * tf.convert_to_tensor(self._log_scale))
+        y = tf.nn.conv2d(x, self._kernel * scale, 1, "SAME")
+        return tf.nn.bias_add(y, self._bias * scale)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return super().get_config() | {
+            "units": self.units,
+            "kernel_size": self.kernel_size,
+        }
+
+
+def zero_conv(dtype: str, kernel_size: int = 3) -> Callable[[int], ZeroConv]:
+    """Returns a builder of heads for `Conditioner`."""
+    return lambda units: ZeroConv(units, kernel_size, dtype=dtype)

@@ -1,0 +1,155 @@
+"""The weights of equal networks, one array for all of them."""
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+
+class Stack(keras.layers.Layer):
+    """Holds the variables of `count` equal layers, stacked along a first axis.
+
+    An optimizer then updates a few large arrays instead of many small ones, and a
+    graph reads each once. One of the layers, the template, is run with the weights of
+    any of them: see `as_member`.
+
+    A random layer's seed is not stacked: there is one generator for all members, and
+    each member draws from its own branch of it.
+
+    Args:
+      members: for each layer its variables, in the same order and of equal shapes; the
+        first member's layer is the template.
+      name: of the layer.
+
+    Raises:
+      ValueError: if the members' variables differ in shape or dtype, or have
+        constraints.
+
+    Example:
+      >>> layers = [keras.layers.Dense(2) for _ in range(3)]
+      >>> for layer in layers:
+      ...     layer.build((None, 4))
+      >>> stack = Stack([layer.variables for layer in layers])
+      >>> [tuple(v.shape) for v in stack.weights]
+      [(3, 4, 2), (3, 2)]
+      >>> with stack.as_member(stack.members()[1]):
+      ...     layers[0](tf.ones([5, 4])).shape
+      TensorShape([5, 2])
+    """
+
+    def __init__(
+        self, members: Sequence[Sequence[keras.Variable]], name: str | None = None
+    ):
+        super().__init__(name=name)
+        self.count = len(members)
+        self._template = _Hidden(tuple(members[0]))
+        _check_alike(members, self.name)
+        self._generators = {}
+        self._arrays = {}
+        for i, variable in enumerate(self.template):
+            if _is_seed(variable):
+                generator = keras.random.SeedGenerator()
+                setattr(self, f"seed_generator_{i}", generator)  # tracked by Keras
+                self._generators[i] = generator
+            else:
+                self._arrays[i] = self._add(variable, [m[i] for m in members])
+        self.built = True
+
+    def _add(self, variable, copies):
+        values = np.stack([keras.ops.convert_to_numpy(copy) for copy in copies])
+        return self.add_weight(
+            shape=values.shape,
+            initializer=lambda shape, dtype: keras.ops.cast(values, dtype),
+            dtype=variable.dtype,
+            trainable=variable.trainable,
+            regularizer=variable.regularizer,
+            autocast=False,
+            name=variable.path.replace("/", "_"),
+        )
+
+    @property
+    def template(self) -> tuple[keras.Variable, ...]:
+        """The first member's own variables, which `as_member` gives other values."""
+        return self._template.variables
+
+    def members(self) -> list[list[tf.Tensor]]:
+        """Returns the present value of each variable of each member."""
+        columns = []
+        for i in range(len(self.template)):
+            if i in self._generators:
+                state = tf.convert_to_tensor(self._generators[i].state.value)
+                branch = tf.constant([1_000_003, 0], state.dtype)
+                columns.append(
+                    [state + branch * tf.cast(k, state.dtype) for k in range(self.count)]
+                )
+            else:
+                columns.append(tf.unstack(self._arrays[i].value, num=self.count))
+        return [list(member) for member in zip(*columns, strict=True)]
+
+    @contextmanager
+    def as_member(self, values: Sequence[tf.Tensor]) -> Iterator[keras.StatelessScope]:
+        """Runs the template with the given values in place of its own.
+
+        Args:
+          values: one for each of the template's variables.
+
+        Yields:
+          The scope, which knows the values that the template has assigned.
+
+        Raises:
+          ValueError: if the template adds losses, which would be lost.
+        """
+        pairs = list(zip(self.template, values, strict=True))
+        with keras.StatelessScope(pairs, collect_losses=True) as scope:
+            yield scope
+        if scope.losses:
+            raise ValueError(
+                f"A layer of {self.name!r} adds a loss of its activations, which "
+                "stacked layers cannot pass on. Use regularizers of weights."
+            )
+
+    def current(self, scope: keras.StatelessScope) -> list[tf.Tensor]:
+        """Returns the template's values as they are in a scope, with assignments."""
+        return [scope.get_current_value(v) for v in self.template]
+
+    def assign(self, members: Sequence[Sequence[tf.Tensor | None]]) -> None:
+        """Takes over what the members' layers assigned.
+
+        Args:
+          members: for each member the new value of each variable, or None.
+        """
+        for i, column in enumerate(zip(*members, strict=True)):
+            if all(value is None for value in column):
+                continue
+            if i in self._generators:
+                self._generators[i].next()
+            else:
+                self._arrays[i].assign(tf.stack(column))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Hidden:
+    """Keeps variables out of the sight of Keras, which tracks those in any list."""
+
+    variables: tuple[keras.Variable, ...]
+
+
+def _is_seed(variable):
+    return variable.name == "seed_generator_state"
+
+
+def _check_alike(members, name):
+    kinds = [[(tuple(v.shape), v.dtype, v.trainable) for v in m] for m in members]
+    if any(kind != kinds[0] for kind in kinds):
+        raise ValueError(
+            f"{name} needs layers with equal variables, got the shapes and dtypes "
+            f"{kinds[0]} and {next(k for k in kinds if k != kinds[0])}."
+        )
+    if any(getattr(v, "constraint", None) is not None for v in members[0]):
+        raise ValueError(
+            f"{name} cannot keep constraints of stacked variables. Build the network "
+            "without kernel_constraint and bias_constraint."
+        )
