@@ -114,16 +114,24 @@ class Chain(KerasBijector):
             y, log_det = Link(part, self._ndims[i : i + 2]).inverse(y, context)
             yield part.name, y, log_det
 
+    def in_order(self, direction: str) -> list:
+        """Returns the links as a pass goes through them.
+
+        Args:
+          direction: "forward" or "inverse".
+        """
+        return self._links if direction == "inverse" else self._links[::-1]
+
     def _forward_and_log_det(self, x, context=None):
-        return self._walk([link.forward for link in self._links[::-1]], x, context)
+        return self._walk("forward", x, context)
 
     def _inverse_and_log_det(self, y, context=None):
-        return self._walk([link.inverse for link in self._links], y, context)
+        return self._walk("inverse", y, context)
 
-    def _walk(self, functions, value, context):
+    def _walk(self, direction, value, context):
         log_dets = []
-        for function in functions:
-            value, log_det = function(value, context)
+        for link in self.in_order(direction):
+            value, log_det = getattr(link, direction)(value, context)
             log_dets.append(log_det)
         return value, functools.reduce(operator.add, log_dets)
 

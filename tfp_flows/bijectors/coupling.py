@@ -118,6 +118,27 @@ class Coupling(KerasBijector):
         # The sign after the sum: one operation less on every unit.
         return self._join(passive, active), sign * self._sum(log_det, value)
 
+    def _rebuild(self, direction, out, tape, context=None):
+        """Finds the input again with one network call: its input is in the output.
+
+        See `links.Link.rebuild` for arguments and results.
+        """
+        passive, active = map(tf.identity, self._split(out))
+        tape.watch(passive)
+        raw = self._conditioner(self._layers, passive, context)
+        params = tf.split(raw, self._scalar_map.num_params, -1)
+        there, back, sign = self._scalar_map.forward, self._scalar_map.inverse, 1.0
+        if direction == "inverse":
+            there, back, sign = back, there, -1.0
+        with tape.stop_recording():
+            active = back(active, *params)[0]
+        tape.watch(active)
+        again, log_det = there(active, *params)
+        log_det = sign * self._sum(log_det, out)
+        pieces = [passive, active]
+        join = lambda parts: self._join(*parts)  # noqa: E731
+        return pieces, join, self._join(passive, again), log_det
+
     def _split(self, value):
         if self._split_at is None:
             return value * tf.constant(self._mask, value.dtype), value

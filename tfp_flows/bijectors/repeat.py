@@ -6,8 +6,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.bijectors.chain import Chain
 from tfp_flows.bijectors.keras_bijector import KerasBijector, unique
 from tfp_flows.bijectors.links import Link
+from tfp_flows.bijectors.reversible import Gradients, check_memory, step_gradient
 from tfp_flows.networks.stack import Stack
 from tfp_flows.networks.training_mode import TrainingMode
 
@@ -27,6 +29,8 @@ class Repeat(KerasBijector):
       step: builds step i, the data side first; all of one kind, different in nothing
         but their initial weights.
       count: number of steps, at least one.
+      memory: "activations" keeps what the backward pass needs; "constant" recomputes
+        it from the outputs, see `reversible`.
       name: of the bijector.
 
     Raises:
@@ -43,9 +47,11 @@ class Repeat(KerasBijector):
         self,
         step: Callable[[int], KerasBijector],
         count: int,
+        memory: str = "activations",
         name: str = "repeat",
     ):
         parameters = dict(locals())
+        check_memory(memory, name)
         if count < 1:
             raise ValueError(f"{name} needs count >= 1, got {count}.")
         steps = [step(i) for i in range(count)]
@@ -70,9 +76,9 @@ class Repeat(KerasBijector):
         ndims = len(template.event_shape)
         self._template = Link(template, (ndims, ndims))
         self._mode = TrainingMode()
-        self._step = self._no_dependency(
-            tf.function(self._traced_step, autograph=False)
-        )
+        self._memory = memory
+        self._step = tf.function(self._traced_step, autograph=False)
+        self._step_back = tf.function(self._traced_step_back, autograph=False)
 
     @property
     def is_adapted(self) -> bool:
@@ -107,29 +113,118 @@ class Repeat(KerasBijector):
         return self._walk("inverse", y, context)
 
     def _walk(self, direction, value, context):
-        stack, training = self._layers["stack"], self._mode.current()
-        members = list(enumerate(stack.members()))
-        total, updates = None, {}
-        for k, weights in members if direction == "inverse" else members[::-1]:
+        if self._memory == "activations":
+            value, log_det, updates = self._run(direction, value, context)
+        else:
+            value, log_det, updates = self._run_recomputed(direction, value, context)
+        self._layers["stack"].assign(updates)
+        return value, log_det
+
+    def _run(self, direction, value, context, members=None):
+        """Returns value, log-det, and for each step what its layers assigned."""
+        training, total, updates = self._mode.current(), None, {}
+        members = members or self._layers["stack"].members()
+        for k in self._in_order(direction):
             value, log_det, updates[k] = self._step(
-                value, context, weights, direction, training
+                value, context, members[k], direction, training
             )
             total = log_det if total is None else total + log_det
-        stack.assign([updates[k] for k in range(stack.count)])
-        return value, total
+        return value, total, [updates[k] for k in range(len(members))]
+
+    def _run_recomputed(self, direction, value, context):
+        """The same as one operation, whose gradient goes back from the output."""
+        stack, training = self._layers["stack"], self._mode.current()
+        contexts, entry, updates = [], stack.members(), []
+        contexts = [] if context is None else [context]
+
+        @tf.custom_gradient
+        def operation(x, *tensors):
+            given = tensors[0] if contexts else None
+            members = stack.members_with(entry, tensors[len(contexts) :])
+            out, log_det, new = self._run(direction, x, given, members)
+            updates.append(new)
+
+            def gradient(of_out, of_log_det, *_):
+                found = self._back(
+                    direction, out, of_out, of_log_det, given, members, training
+                )
+                of_contexts = [found.of_context] * len(contexts)
+                return [found.of_value, *of_contexts, *found.of_weights]
+
+            return (out, log_det, *_flat(new)), gradient
+
+        out, log_det, *flat = operation(value, *contexts, *stack.trained())
+        return out, log_det, _packed(updates[-1], flat)
+
+    def _back(self, direction, out, of_out, of_log_det, context, members, training):
+        """Returns the gradients of the whole run, those of weights stacked again."""
+        stack, of_weights = self._layers["stack"], {}
+        found = Gradients(out, of_out, None, [])
+        for k in self._in_order(direction)[::-1]:
+            found = self._step_back(
+                found._replace(of_weights=[]),
+                of_log_det,
+                context,
+                members[k],
+                direction,
+                training,
+            )
+            of_weights[k] = found.of_weights
+        columns = zip(*(of_weights[k] for k in range(stack.count)), strict=True)
+        return found._replace(of_weights=[_stacked(column) for column in columns])
+
+    def _in_order(self, direction):
+        numbers = range(self._layers["stack"].count)
+        return numbers if direction == "inverse" else numbers[::-1]
 
     def _traced_step(self, value, context, weights, direction, training):
         stack = self._layers["stack"]
         with stack.as_member(weights) as scope:
             function = getattr(self._template, direction)
-            value, log_det = self._mode.run(
-                lambda: function(value, context), training
-            )
+            value, log_det = self._mode.run(lambda: function(value, context), training)
         updates = [
             None if new is old else new
             for new, old in zip(stack.current(scope), weights, strict=True)
         ]
         return value, log_det, updates
+
+    def _traced_step_back(
+        self, after, of_log_det, context, weights, direction, training
+    ):
+        """Goes back through the links of one step."""
+        stack, template = self._layers["stack"], self._template
+        trained = [weights[i] for i in stack.trained_indices]
+        links = [template]
+        if isinstance(template.bijector, Chain):
+            links = template.bijector.in_order(direction)
+        found = after._replace(of_weights=[None] * len(trained))
+        with stack.as_member(weights):
+            for link in links[::-1]:
+                found = self._mode.run(
+                    lambda: step_gradient(  # noqa: B023
+                        link, direction, found, of_log_det, context, trained
+                    ),
+                    training,
+                )
+        return found
+
+
+def _flat(updates):
+    return [new for member in updates for new in member if new is not None]
+
+
+def _packed(updates, flat):
+    remaining = iter(flat)
+    return [
+        [None if new is None else next(remaining) for new in member]
+        for member in updates
+    ]
+
+
+def _stacked(column):
+    if all(gradient is None for gradient in column):
+        return None
+    return tf.stack(column)
 
 
 def _variables(step):

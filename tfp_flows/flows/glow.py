@@ -39,6 +39,7 @@ def glow(
     learned_prior: bool = True,
     histogram: bool = False,
     alpha: float = 0.05,
+    memory: str = "activations",
     seed: int = 0,
     network: Callable[[], keras.Layer] | None = None,
     dtype: str = "float32",
@@ -65,6 +66,7 @@ def glow(
       histogram: whether the pixels' histograms are equalised first, which suits images
         with many equal pixels; see `PixelHistogram`.
       alpha: margin of the pixels' logit, see `PixelLogit`.
+      memory: of the backward pass, "activations" or "constant"; see `Repeat`.
       seed: of the 1x1 convolutions' initial rotations.
       network: builder of a Keras layer for each step, instead of `GlowNet`.
       dtype: of the events and weights.
@@ -97,7 +99,7 @@ def glow(
     options = {"head": zero_conv(dtype), "dtype": dtype}
     couple = functools.partial(_COUPLINGS[coupling], context_shape=context_shape)
     levels = [
-        _steps(s, num_steps, linear, seed + i * num_steps, network, couple, options)
+        _steps(s, num_steps, linear, seed + i, network, couple, options, memory)
         for i, s in enumerate(shapes)
     ]
     priors = None
@@ -110,7 +112,7 @@ def glow(
     return finished(Flow(chain, name="glow"), num_values)
 
 
-def _steps(shape, count, linear, seed, network, couple, options):
+def _steps(shape, count, linear, seed, network, couple, options, memory):
     """Act norm, 1x1 convolution and coupling, `count` times."""
     dtype, mask = options["dtype"], masks.half(shape)
 
@@ -118,13 +120,13 @@ def _steps(shape, count, linear, seed, network, couple, options):
         return Chain(
             [
                 ActNorm(shape, dtype=dtype),
-                InvertibleConv1x1(shape, linear, seed=seed + i, dtype=dtype),
+                InvertibleConv1x1(shape, linear, seed=seed + 1000 * i, dtype=dtype),
                 couple(shape, network(), mask, **options),
             ],
             name="glow_step",
         )
 
-    return [Repeat(step, count, name="glow_steps")]
+    return [Repeat(step, count, memory, name="glow_steps")]
 
 
 def _prior(shape, options):

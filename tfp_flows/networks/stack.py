@@ -89,6 +89,30 @@ class Stack(keras.layers.Layer):
                 columns.append(tf.unstack(self._arrays[i].value, num=self.count))
         return [list(member) for member in zip(*columns, strict=True)]
 
+    @property
+    def trained_indices(self) -> list[int]:
+        """Which of the template's variables are trained."""
+        return [i for i, array in self._arrays.items() if array.trainable]
+
+    def trained(self) -> list[tf.Tensor]:
+        """Returns the present value of each trained array, `[count, ...]`."""
+        return [tf.convert_to_tensor(self._arrays[i].value) for i in self.trained_indices]
+
+    def members_with(
+        self, members: Sequence[Sequence[tf.Tensor]], trained: Sequence[tf.Tensor]
+    ) -> list[list[tf.Tensor]]:
+        """Returns `members()` with other values of the trained arrays.
+
+        Args:
+          members: what `members` returned.
+          trained: one `[count, ...]` for each trained array.
+        """
+        result = [list(member) for member in members]
+        for i, array in zip(self.trained_indices, trained, strict=True):
+            for k, value in enumerate(tf.unstack(array, num=self.count)):
+                result[k][i] = value
+        return result
+
     @contextmanager
     def as_member(self, values: Sequence[tf.Tensor]) -> Iterator[keras.StatelessScope]:
         """Runs the template with the given values in place of its own.
