@@ -6,8 +6,13 @@ from tfp_flows.bijectors.chain import Chain
 from tfp_flows.bijectors.conditioner import Conditioner
 from tfp_flows.bijectors.coupling import AdditiveCoupling, AffineCoupling, Coupling
 from tfp_flows.bijectors.keras_bijector import KerasBijector
+from tfp_flows.bijectors.mixture_logistic import (
+    MixtureLogistic,
+    MixtureLogisticCoupling,
+)
 from tfp_flows.bijectors.multiscale import Multiscale
 from tfp_flows.bijectors.pixels import PixelLogit
+from tfp_flows.bijectors.rational_quadratic import RationalQuadratic, SplineCoupling
 from tfp_flows.bijectors.reversible_block import ReversibleBlock
 from tfp_flows.bijectors.squeeze import Squeeze
 
@@ -20,9 +25,13 @@ __all__ = [
     "Coupling",
     "DiagonalScale",
     "KerasBijector",
+    "MixtureLogistic",
+    "MixtureLogisticCoupling",
     "Multiscale",
     "PixelLogit",
+    "RationalQuadratic",
     "ReversibleBlock",
+    "SplineCoupling",
     "Squeeze",
     "Standardize",
     "TriangularAffine",
