@@ -107,17 +107,23 @@ def _logit_cdf(y, log_weights, means, log_scales):
     log_below = tf.math.log_sigmoid(u)
     log_above = log_below - u  # log sigmoid(-u), without a second softplus
     below, above = log_weights + log_below, log_weights + log_above
-    log_cdf = tf.reduce_logsumexp(below, axis=0)
-    log_survival = tf.reduce_logsumexp(above, axis=0)
+    log_cdf, from_below = _log_sum(below)
+    log_survival, from_above = _log_sum(above)
     z = log_cdf - log_survival
     # log p - log F - log(1 - F). Far out log p and one of the others are both of the
     # size of u, so their difference is taken before the sum, component by component.
     upper = z > 0
-    ratio = tf.where(
-        upper, above - log_survival + log_below, below - log_cdf + log_above
-    )
+    ratio = tf.where(upper, from_above + log_below, from_below + log_above)
     log_slope = tf.reduce_logsumexp(ratio - log_scales, axis=0)
     return z, log_slope - tf.where(upper, log_cdf, log_survival)
+
+
+def _log_sum(terms):
+    """Returns log sum_k exp(terms_k) and the logs of the terms' shares in the sum."""
+    top = tf.stop_gradient(tf.reduce_max(terms, axis=0))
+    below_top = terms - top
+    rest = tf.math.log(tf.reduce_sum(tf.exp(below_top), axis=0))
+    return top + rest, below_top - rest
 
 
 def _quantile(z, *mixture):
