@@ -213,7 +213,10 @@ class RationalQuadratic(ScalarMap):
 
 
 def _exps(params):
-    """Exponentials of all, computed as one tensor: one loop for XLA."""
+    """Exponentials of all, computed as one tensor: one loop for XLA.
+
+    The written gradient does not see the clip, so what lies beyond it can come back.
+    """
     raw = tf.clip_by_value(tf.concat(params, -1), -_LARGEST_RAW, _LARGEST_RAW)
     return tf.split(tf.exp(raw), len(params), -1)
 
