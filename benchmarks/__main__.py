@@ -10,7 +10,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_flows
-from benchmarks import real_nvp, timing
+from benchmarks import real_nvp, spline, timing
+
+_WORKLOADS = {"real_nvp": real_nvp, "spline": spline}
 
 
 def main() -> None:
@@ -18,17 +20,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
     parser.add_argument("--repetitions", type=int, default=9)
     parser.add_argument("--out", type=pathlib.Path, default="runs/benchmarks.json")
+    parser.add_argument("--only", choices=_WORKLOADS, help="one workload, not all")
     arguments = parser.parse_args()
-    results = {"machine": _machine(), "real_nvp": {}}
-    for jit_compile in (False, True):
-        mode = "XLA" if jit_compile else "graph"
-        for work, calls in real_nvp.candidates(jit_compile).items():
-            times = timing.milliseconds(calls, arguments.repetitions)
-            results["real_nvp"][f"{work}, {mode}"] = times
-            _print(f"RealNVP-64 {work}, {mode}", times)
+    results: dict = {"machine": _machine()}
+    for name in [arguments.only] if arguments.only else _WORKLOADS:
+        results[name] = _timed(_WORKLOADS[name], arguments.repetitions)
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(json.dumps(results, indent=2) + "\n")
     print(f"Written to {arguments.out}.")
+
+
+def _timed(workload, repetitions):
+    results = {}
+    for jit_compile in (False, True):
+        mode = "XLA" if jit_compile else "graph"
+        for work, calls in workload.candidates(jit_compile).items():
+            times = timing.milliseconds(calls, repetitions)
+            results[f"{work}, {mode}"] = times
+            _print(f"{workload.TITLE} {work}, {mode}", times)
+    return results
 
 
 def _machine():

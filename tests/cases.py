@@ -66,6 +66,18 @@ def _additive(shape, mask, network, **kwargs):
     )
 
 
+def _spline(shape, mask, network, **kwargs):
+    return lambda dtype: b.SplineCoupling(
+        shape, network(dtype), mask, num_bins=5, bound=3.0, dtype=dtype, **kwargs
+    )
+
+
+def _mixture(shape, mask, network, **kwargs):
+    return lambda dtype: b.MixtureLogisticCoupling(
+        shape, network(dtype), mask, num_components=3, dtype=dtype, **kwargs
+    )
+
+
 _ODD = np.array([True, False, False, True, False])
 _VECTOR, _IMAGE = (5,), (4, 4, 2)
 
@@ -98,6 +110,18 @@ BIJECTORS = {
     "affine channels": Case(_affine(_IMAGE, masks.half(_IMAGE), _conv), _IMAGE),
     "affine image context": Case(
         _affine(_IMAGE, masks.half(_IMAGE), _conv, context_shape=(3,)), _IMAGE, (3,)
+    ),
+    "spline half": Case(_spline(_VECTOR, masks.half(_VECTOR), _mlp), _VECTOR),
+    "spline checkerboard": Case(
+        _spline(_IMAGE, masks.checkerboard(_IMAGE), _conv), _IMAGE
+    ),
+    "spline context": Case(
+        _spline(_VECTOR, _ODD, _mlp, context_shape=(2,)), _VECTOR, (2,)
+    ),
+    "mixture half": Case(_mixture(_VECTOR, masks.half(_VECTOR), _mlp), _VECTOR),
+    "mixture channels": Case(_mixture(_IMAGE, masks.half(_IMAGE), _conv), _IMAGE),
+    "mixture context": Case(
+        _mixture(_VECTOR, _ODD, _mlp, context_shape=(2,)), _VECTOR, (2,)
     ),
     "act norm": Case(lambda d: b.ActNorm(_VECTOR, dtype=d), _VECTOR),
     "act norm image": Case(lambda d: b.ActNorm(_IMAGE, dtype=d), _IMAGE),
@@ -171,6 +195,7 @@ def _adapted(bijector):
 
 
 _SMALL = {"hidden_units": (16,), "activation": "tanh"}
+_SMALL_CONV = {"filters": 8, "num_blocks": 1, "activation": "tanh"}
 
 FLOWS = {
     "gaussian": Case(lambda d: flows.gaussian((3,), dtype=d), (3,)),
@@ -212,5 +237,26 @@ FLOWS = {
         ),
         (4, 4, 1),
         (2,),
+    ),
+    "neural spline": Case(
+        lambda d: flows.neural_spline((4,), 2, 5, **_SMALL, dtype=d), (4,)
+    ),
+    "neural spline context": Case(
+        lambda d: flows.neural_spline((4,), 2, **_SMALL, context_shape=(2,), dtype=d),
+        (4,),
+        (2,),
+    ),
+    "neural spline image": Case(
+        lambda d: flows.neural_spline((4, 4, 1), 2, 5, **_SMALL_CONV, dtype=d),
+        (4, 4, 1),
+    ),
+    "flow++": Case(lambda d: flows.flow_pp((4,), 2, 3, **_SMALL, dtype=d), (4,)),
+    "flow++ context": Case(
+        lambda d: flows.flow_pp((4,), 2, 3, **_SMALL, context_shape=(2,), dtype=d),
+        (4,),
+        (2,),
+    ),
+    "flow++ image": Case(
+        lambda d: flows.flow_pp((4, 4, 1), 2, 3, **_SMALL_CONV, dtype=d), (4, 4, 1)
     ),
 }

@@ -84,9 +84,7 @@ def fit(
       The metrics of every epoch; the flow has the best weights on valid.
     """
     size = config.data.batch_size
-    model = FlowModel(
-        flow, seed=config.seed, adapt_examples=config.adapt_examples
-    )
+    model = FlowModel(flow, seed=config.seed, adapt_examples=config.adapt_examples)
     steps = epochs * splits.train.steps_per_epoch(size)
     model.compile(_optimizer(config.optimizer, steps), jit_compile=_jit(config))
     checkpoints = callbacks.Checkpoints(model, workdir / "checkpoints", config.patience)

@@ -159,7 +159,7 @@ def test_given_is_the_conditional_distribution(case):
 def test_missing_context_names_the_bijector(case):
     flow, x, _ = case.build()
     for call in (flow.log_prob, flow.encode, flow.decode, flow.trace):
-        with pytest.raises(ValueError, match="'real_nvp|coupling"):
+        with pytest.raises(ValueError, match=f"'{flow.name}'|coupling"):
             call(x)
 
 

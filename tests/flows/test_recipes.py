@@ -19,6 +19,8 @@ from tfp_flows.networks import MLP
         lambda: flows.real_nvp(tf.TensorShape([4]), np.int64(2), (8,), dropout=0.1),
         lambda: flows.real_nvp((4, 4, 1), 2, num_values=17, filters=4),
         lambda: flows.reversible((3,), 2, (8,)),
+        lambda: flows.neural_spline((4,), 2, 4, (8,), bound=3.0),
+        lambda: flows.flow_pp((4, 4, 1), 2, 3, num_values=17, filters=4),
     ],
 )
 def test_a_flow_is_built_again_from_its_recipe(make):
@@ -43,6 +45,9 @@ def test_a_flow_with_a_network_of_the_users_has_no_recipe():
         (lambda: flows.real_nvp(64), "positive sizes"),
         (lambda: flows.real_nvp((4, 4)), "Flatten"),
         (lambda: flows.real_nvp((4,), 0), "num_steps"),
+        (lambda: flows.neural_spline((4, 4)), "neural_spline needs .* Flatten"),
+        (lambda: flows.neural_spline((4,), num_bins=1), "num_bins >= 2"),
+        (lambda: flows.flow_pp((4,), num_components=0), "num_components >= 1"),
         (lambda: flows.real_nvp((6, 6, 1), num_levels=2), "multiples of 4"),
         (lambda: flows.real_nvp((1,), 2), "at least 2 units"),
         (lambda: flows.nice((4,), base="cauchy"), "no base 'cauchy'"),
@@ -60,6 +65,14 @@ def test_nice_has_constant_volume_and_real_nvp_has_not():
         laws.randomize(flow)
         _, log_det = flow.encode_and_log_det(tf.random.normal([10, 4]))
         assert (np.std(log_det) < 1e-5) == constant
+
+
+def test_data_of_any_scale_come_to_lie_where_splines_act():
+    flow = flows.neural_spline((4,), 2, hidden_units=(8,))
+    x = tf.random.normal([200, 4], mean=1e3, stddev=50.0)
+    flow.adapt(x)
+    first = next(value for name, value, _ in flow.trace(x) if "act_norm_data" in name)
+    np.testing.assert_allclose(tf.math.reduce_std(first, 0), 1.0, atol=1e-3)
 
 
 def test_every_unit_of_a_vector_is_reached_by_two_steps():

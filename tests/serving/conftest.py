@@ -26,6 +26,10 @@ RECIPES = {
     "conditional discrete": lambda: flows.real_nvp(
         (4,), **_SMALL, num_values=17, context_shape=(3,)
     ),
+    "neural spline": lambda: flows.neural_spline((4,), **_SMALL, num_bins=4),
+    "flow++ image": lambda: flows.flow_pp(
+        (4, 4, 1), 2, 3, num_values=17, filters=4, num_blocks=1
+    ),
     "nice logistic": lambda: flows.nice((4,), **_SMALL, base="logistic"),
     "gaussian": lambda: flows.gaussian((3,)),
     "gaussian mixture": lambda: flows.gaussian_mixture((3,), 2, num_values=17),

@@ -7,9 +7,14 @@ from tfp_flows.bijectors.conditioner import Conditioner
 from tfp_flows.bijectors.coupling import AdditiveCoupling, AffineCoupling, Coupling
 from tfp_flows.bijectors.invertible_linear import InvertibleConv1x1, InvertibleLinear
 from tfp_flows.bijectors.keras_bijector import KerasBijector
+from tfp_flows.bijectors.mixture_logistic import (
+    MixtureLogistic,
+    MixtureLogisticCoupling,
+)
 from tfp_flows.bijectors.multiscale import Multiscale
 from tfp_flows.bijectors.pixel_histogram import PixelHistogram
 from tfp_flows.bijectors.pixels import PixelLogit
+from tfp_flows.bijectors.rational_quadratic import RationalQuadratic, SplineCoupling
 from tfp_flows.bijectors.repeat import Repeat
 from tfp_flows.bijectors.reversible_block import ReversibleBlock
 from tfp_flows.bijectors.squeeze import Squeeze
@@ -25,11 +30,15 @@ __all__ = [
     "InvertibleConv1x1",
     "InvertibleLinear",
     "KerasBijector",
+    "MixtureLogistic",
+    "MixtureLogisticCoupling",
     "Multiscale",
     "PixelHistogram",
     "PixelLogit",
     "Repeat",
+    "RationalQuadratic",
     "ReversibleBlock",
+    "SplineCoupling",
     "Squeeze",
     "Standardize",
     "TriangularAffine",

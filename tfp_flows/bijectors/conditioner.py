@@ -1,6 +1,5 @@
 """How a bijector asks a Keras network for parameters."""
 
-import functools
 import inspect
 import math
 from collections.abc import Callable, Sequence
@@ -69,11 +68,11 @@ class Conditioner:
         features = self._feature_shape(network, context_shape, dtype, owner)
         whole = len(features) == 1
         units = num_params * (math.prod(self._positions) if whole else 1)
-        head = (head or functools.partial(_zero_dense, dtype))(units)
-        head.build((None, *features))
+        last = head(units) if head else _zero_dense(dtype, units)
+        last.build((None, *features))
         self._num_params = num_params
         self._reshape = whole and bool(self._positions)
-        self.layers = {"network": network, "head": head}
+        self.layers = {"network": network, "head": last}
 
     def _declares_context(self, network):
         return (

@@ -208,9 +208,7 @@ class _Householder:
             gram.dtype.as_numpy_dtype
         )
         factor = upper + tf.linalg.diag(0.5 * tf.linalg.diag_part(gram))
-        solved = tf.linalg.triangular_solve(
-            factor, tf.transpose(vectors), lower=False
-        )
+        solved = tf.linalg.triangular_solve(factor, tf.transpose(vectors), lower=False)
         identity = tf.eye(size, dtype=vectors.dtype)
         return identity - tf.matmul(vectors, solved), tf.zeros([], vectors.dtype)
 
@@ -219,7 +217,7 @@ class _Householder:
         return tf.transpose(matrix), log_det
 
 
-_MATRICES = {"lu": _LU, "plain": _Plain, "householder": _Householder}
+_MATRICES: dict[str, Any] = {"lu": _LU, "plain": _Plain, "householder": _Householder}
 
 
 def _initial_matrix(size, initial, rng):

@@ -1,5 +1,6 @@
 """Equal steps one after the other, traced once, with stacked weights."""
 
+import functools
 from collections.abc import Callable
 
 import keras
@@ -200,12 +201,10 @@ class Repeat(KerasBijector):
         found = after._replace(of_weights=[None] * len(trained))
         with stack.as_member(weights):
             for link in links[::-1]:
-                found = self._mode.run(
-                    lambda: step_gradient(  # noqa: B023
-                        link, direction, found, of_log_det, context, trained
-                    ),
-                    training,
+                function = functools.partial(
+                    step_gradient, link, direction, found, of_log_det, context, trained
                 )
+                found = self._mode.run(function, training)
         return found
 
 
@@ -228,9 +227,7 @@ def _stacked(column):
 
 
 def _variables(step):
-    layers = [
-        layer for part in (step, *step.submodules) for layer in _layers_of(part)
-    ]
+    layers = [layer for part in (step, *step.submodules) for layer in _layers_of(part)]
     return unique(v for layer in layers for v in layer.variables)
 
 

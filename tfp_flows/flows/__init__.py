@@ -1,8 +1,10 @@
 """Recipes: one function a family, each returns a `tfd.Distribution`."""
 
+from tfp_flows.flows.flow_pp import flow_pp
 from tfp_flows.flows.gaussian import gaussian
 from tfp_flows.flows.gaussian_mixture import gaussian_mixture
 from tfp_flows.flows.glow import glow
+from tfp_flows.flows.neural_spline import neural_spline
 from tfp_flows.flows.nice import nice
 from tfp_flows.flows.real_nvp import real_nvp
 from tfp_flows.flows.recipe import Recipe, build
@@ -11,9 +13,11 @@ from tfp_flows.flows.reversible import reversible
 __all__ = [
     "Recipe",
     "build",
+    "flow_pp",
     "gaussian",
     "gaussian_mixture",
     "glow",
+    "neural_spline",
     "nice",
     "real_nvp",
     "reversible",

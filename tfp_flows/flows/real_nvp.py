@@ -6,16 +6,9 @@ from collections.abc import Callable, Sequence
 import keras
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors import ActNorm, AffineCoupling, Chain, Multiscale
-from tfp_flows.distributions import Flow
-from tfp_flows.flows.parts import (
-    checked_shape,
-    finished,
-    network_policy,
-    pixel_map,
-)
+from tfp_flows.bijectors import AffineCoupling
+from tfp_flows.flows.couplings import coupling_flow
 from tfp_flows.flows.recipe import recipe
-from tfp_flows.networks import MLP, ConvResNet, masks
 
 tfd = tfp.distributions
 
@@ -83,61 +76,24 @@ def real_nvp(
       [1] Dinh, Sohl-Dickstein, Bengio. Density estimation using Real NVP. ICLR 2017.
           arXiv:1605.08803
     """
-    shape = checked_shape(event_shape, "real_nvp")
-    if len(shape) not in (1, 3) or num_steps < 1:
-        raise ValueError(
-            f"real_nvp needs event_shape (D,) or (H, W, C) and num_steps >= 1, got "
-            f"{shape} and {num_steps}. Flatten other events."
-        )
-    if network is None:
-        policy = network_policy(dtype, network_dtype)
-        if len(shape) == 1:
-            network = functools.partial(
-                MLP, hidden_units, activation, residual, dropout, dtype=policy
-            )
-        else:
-            network = functools.partial(
-                ConvResNet, filters, num_blocks, activation, dropout, dtype=policy
-            )
-    steps = functools.partial(
-        _steps,
-        network=network,
+    return coupling_flow(
+        "real_nvp",
+        event_shape,
+        num_steps,
+        functools.partial(
+            AffineCoupling, scale_bound=scale_bound, context_shape=context_shape
+        ),
+        num_values=num_values,
+        num_levels=num_levels,
         act_norm=act_norm,
-        scale_bound=scale_bound,
-        context_shape=context_shape,
+        alpha=alpha,
+        network=network,
         dtype=dtype,
+        hidden_units=hidden_units,
+        filters=filters,
+        num_blocks=num_blocks,
+        activation=activation,
+        residual=residual,
+        dropout=dropout,
+        network_dtype=network_dtype,
     )
-    if len(shape) == 1:
-        body = steps(shape, num_steps, masks.half)
-    else:
-        body = _image_steps(shape, num_steps, num_levels, steps)
-    chain = Chain([*pixel_map(shape, num_values, alpha, dtype), *body], name="real_nvp")
-    return finished(Flow(chain, name="real_nvp"), num_values)
-
-
-def _steps(shape, count, mask, *, network, act_norm, dtype, **options):
-    """Couplings with the mask and its opposite in turn, and act norms."""
-    parts = []
-    for i in range(count):
-        name = f"{mask.__name__}_coupling_{i}"
-        pattern = mask(shape, flip=bool(i % 2))
-        parts.append(
-            AffineCoupling(shape, network(), pattern, dtype=dtype, name=name, **options)
-        )
-        if act_norm:
-            parts.append(ActNorm(shape, dtype=dtype, name=f"act_norm_{i}"))
-    return parts
-
-
-def _image_steps(shape, num_steps, num_levels, steps):
-    """The multi-scale architecture; checkerboards alone when no level fits."""
-    if num_levels is None:
-        fits = [n for n in (1, 2) if shape[0] % 2**n == 0 and shape[1] % 2**n == 0]
-        num_levels = max(fits, default=0)
-    if num_levels == 0:
-        return steps(shape, num_steps, masks.checkerboard)
-    coarse = Multiscale.level_shapes(shape, num_levels)
-    before = [shape, *((h, w, c // 2) for h, w, c in coarse[:-1])]
-    fine = [steps(s, num_steps - num_steps // 2, masks.checkerboard) for s in before]
-    levels = [steps(s, max(1, num_steps // 2), masks.half) for s in coarse]
-    return [Multiscale(levels, shape, fine)]

@@ -83,7 +83,10 @@ class Stack(keras.layers.Layer):
                 state = tf.convert_to_tensor(self._generators[i].state.value)
                 branch = tf.constant([1_000_003, 0], state.dtype)
                 columns.append(
-                    [state + branch * tf.cast(k, state.dtype) for k in range(self.count)]
+                    [
+                        state + branch * tf.cast(k, state.dtype)
+                        for k in range(self.count)
+                    ]
                 )
             else:
                 columns.append(tf.unstack(self._arrays[i].value, num=self.count))
@@ -96,7 +99,9 @@ class Stack(keras.layers.Layer):
 
     def trained(self) -> list[tf.Tensor]:
         """Returns the present value of each trained array, `[count, ...]`."""
-        return [tf.convert_to_tensor(self._arrays[i].value) for i in self.trained_indices]
+        return [
+            tf.convert_to_tensor(self._arrays[i].value) for i in self.trained_indices
+        ]
 
     def members_with(
         self, members: Sequence[Sequence[tf.Tensor]], trained: Sequence[tf.Tensor]

@@ -1,0 +1,240 @@
+"""Splines: TFP's agrees, float32 inverts, tails meet, gradients are right."""
+
+import functools
+
+import hypothesis
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+from hypothesis import strategies as st
+
+from tfp_flows.bijectors import RationalQuadratic, SplineCoupling
+from tfp_flows.networks import MLP, masks
+
+
+def params_of(spline, shape, dtype="float64", scale=1.0, seed=0):
+    rng = np.random.default_rng(seed)
+    values = scale * rng.standard_normal((spline.num_params, *shape))
+    return list(tf.constant(values, dtype))
+
+
+def edges(low, high):
+    """0, +-bound and its neighbours on both sides, and far out."""
+    ends = [np.nextafter(b, b + s) for b in (low, high) for s in (-1, 1)]
+    return np.array([0.0, low, high, *ends, -1e6, 1e6])
+
+
+def tfps_spline(params, num_bins, bound, min_bin, min_derivative):
+    """The same knots and slopes, by the formulas of the docstring, in TFP's class."""
+    raw = np.moveaxis(np.array(params), 0, -1)
+
+    def sizes(raw):
+        share = np.exp(raw) / np.exp(raw).sum(-1, keepdims=True)
+        even = 2 * bound / num_bins
+        return even * min_bin + 2 * bound * (1 - min_bin) * share
+
+    limit = -np.log(min_derivative)
+    return tfp.bijectors.RationalQuadraticSpline(
+        sizes(raw[..., :num_bins]),
+        sizes(raw[..., num_bins : 2 * num_bins]),
+        np.exp(limit * np.tanh(raw[..., 2 * num_bins :] / limit)),
+        range_min=-bound,
+    )
+
+
+@pytest.mark.parametrize("num_bins", [2, 3, 8])
+def test_tfps_spline_with_the_same_knots_agrees(num_bins):
+    spline = RationalQuadratic(num_bins, 3.0, min_bin=0.2, min_derivative=0.05)
+    params = params_of(spline, (200,))
+    judge = tfps_spline(params, num_bins, 3.0, 0.2, 0.05)
+    y = tf.random.uniform([200], -4.0, 4.0, dtype=tf.float64)
+    x, log_slope = spline.inverse(y, *params)
+    np.testing.assert_allclose(x, judge.forward(y), atol=1e-10)
+    np.testing.assert_allclose(
+        -log_slope, judge.forward_log_det_jacobian(y, 0), atol=1e-8
+    )
+    back, log_slope = spline.forward(y, *params)
+    np.testing.assert_allclose(back, judge.inverse(y), atol=1e-9)
+    np.testing.assert_allclose(
+        log_slope, judge.inverse_log_det_jacobian(y, 0), atol=1e-7
+    )
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_float32_inverts_a_million_inputs(jit_compile):
+    spline = RationalQuadratic()
+    params = params_of(spline, (10**6,), "float32")
+    value = tf.random.uniform([10**6], -4.2, 4.2)
+    forward, inverse = (
+        tf.function(f, jit_compile=jit_compile)
+        for f in (spline.forward, spline.inverse)
+    )
+    for there, back in ((inverse, forward), (forward, inverse)):
+        again = back(there(value, *params)[0], *params)[0]
+        assert np.abs(again - value).max() < 1e-4
+
+
+@pytest.mark.parametrize("scale", [3.0, 1e3])
+def test_float32_inverts_whatever_the_network_says(scale):
+    spline = RationalQuadratic()
+    params = params_of(spline, (10**5,), "float32", scale)
+    value = tf.random.uniform([10**5], -4.2, 4.2)
+    for there, back in (
+        (spline.inverse, spline.forward),
+        (spline.forward, spline.inverse),
+    ):
+        result, log_slope = there(value, *params)
+        assert np.abs(back(result, *params)[0] - value).max() < 1e-3
+        assert -4.5 < log_slope.numpy().min()
+        assert log_slope.numpy().max() < 8.5
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("scale", [0.0, 1.0, 100.0])
+def test_finite_values_and_gradients_at_the_edges_and_far_out(dtype, scale):
+    spline = RationalQuadratic(bound=4.0)
+    value = tf.constant(edges(-4.0, 4.0).astype(dtype))
+    params = params_of(spline, value.shape, dtype, scale)
+    for function in (spline.forward, spline.inverse):
+        with tf.GradientTape() as tape:
+            tape.watch([value, params])
+            result, log_slope = function(value, *params)
+            total = tf.reduce_sum(result) + tf.reduce_sum(log_slope)
+        gradients = tape.gradient(total, [value, *params])
+        for tensor in (result, log_slope, *gradients):
+            assert np.isfinite(tensor).all()
+        np.testing.assert_allclose(result[-2:], [-1e6, 1e6])
+        np.testing.assert_allclose(result[1:7], value[1:7], rtol=1e-6)
+
+
+def test_at_knots_values_and_slopes_of_both_bins_agree():
+    spline = RationalQuadratic(num_bins=4)
+    params = [tf.ones([1], tf.float64) * p for p in np.linspace(-1, 1, 11)]
+    share = np.exp(np.linspace(-1, 1, 11)[:4])
+    knots = -4 + np.cumsum(0.5 + 6.0 * share / share.sum())[:3]
+    below, above = (
+        spline.inverse(tf.constant(knots + s * 1e-9), *params) for s in (-1, 1)
+    )
+    for a, b in zip(below, above, strict=True):
+        np.testing.assert_allclose(a, b, atol=1e-7)
+
+
+@pytest.mark.parametrize("direction", ["forward", "inverse"])
+def test_written_gradients_agree_with_finite_differences(direction):
+    spline = RationalQuadratic(num_bins=5)
+    function = getattr(spline, direction)
+    params = tf.stack(params_of(spline, (40,)))
+    value = tf.random.uniform([40], -4.2, 4.2, dtype=tf.float64, seed=1)
+
+    def loss(value, params):
+        result, log_slope = function(value, *tf.unstack(params))
+        return tf.reduce_sum(tf.sin(3 * result) + tf.cos(log_slope))
+
+    with tf.GradientTape() as tape:
+        tape.watch([value, params])
+        total = loss(value, params)
+    by_value, by_params = tape.gradient(total, [value, params])
+    rng, step = np.random.default_rng(0), 1e-6
+    for _ in range(10):
+        dv, dp = rng.standard_normal(value.shape), rng.standard_normal(params.shape)
+        ahead, behind = (loss(value + s * dv, params + s * dp) for s in (step, -step))
+        expected = (ahead - behind) / (2 * step)
+        actual = tf.reduce_sum(by_value * dv) + tf.reduce_sum(by_params * dp)
+        np.testing.assert_allclose(actual, expected, rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("graph", [False, True])
+def test_second_derivatives_agree_with_finite_differences(graph):
+    spline = RationalQuadratic(num_bins=4)
+    params = tf.stack(params_of(spline, (6,)))
+    y = tf.random.uniform([6], -3.9, 3.9, dtype=tf.float64, seed=2)
+
+    def gradients(params):
+        with tf.GradientTape() as tape:
+            tape.watch(params)
+            x, log_slope = spline.inverse(y, *tf.unstack(params))
+            total = tf.reduce_sum(tf.sin(x) + log_slope)
+        return tape.gradient(total, params)
+
+    def second(params, direction):
+        with tf.GradientTape() as tape:
+            tape.watch(params)
+            total = tf.reduce_sum(gradients(params) * direction)
+        return tape.gradient(total, params)
+
+    direction = tf.random.normal(params.shape, dtype=tf.float64, seed=3)
+    ahead, behind = (gradients(params + s * direction) for s in (1e-6, -1e-6))
+    actual = (tf.function(second) if graph else second)(params, direction)
+    np.testing.assert_allclose(actual, (ahead - behind) / 2e-6, rtol=1e-5, atol=1e-6)
+
+
+@hypothesis.settings(max_examples=25, deadline=None)
+@hypothesis.given(
+    st.integers(2, 12),
+    st.sampled_from(["float32", "float64"]),
+    st.sampled_from([(), (1,), (3,), (2, 3), (0, 4), (2, 1, 2)]),
+    st.floats(0.5, 10.0),
+)
+def test_any_number_of_bins_shape_and_dtype(num_bins, dtype, shape, bound):
+    spline = RationalQuadratic(num_bins, bound)
+    units = (*shape, 4)
+    params = params_of(spline, units, dtype)
+    y = tf.constant(np.random.default_rng(1).uniform(-12, 12, units), dtype)
+    x, log_slope = spline.inverse(y, *params)
+    again, same = spline.forward(x, *params)
+    assert x.dtype == log_slope.dtype == y.dtype and x.shape == y.shape
+    tolerance = {"float32": 1e-3, "float64": 1e-9}[dtype]
+    np.testing.assert_allclose(again, y, atol=tolerance)
+    np.testing.assert_allclose(same, log_slope, atol=10 * tolerance)
+    zeros = [tf.zeros_like(p) for p in params]
+    np.testing.assert_allclose(spline.inverse(y, *zeros)[0], y, atol=1e-5)
+    np.testing.assert_allclose(spline.inverse(y, *zeros)[1], 0.0, atol=1e-5)
+
+
+@pytest.mark.parametrize("direction", ["forward", "inverse"])
+def test_it_increases_and_its_slope_is_what_it_says(direction):
+    spline = RationalQuadratic()
+    params = params_of(spline, (1,), scale=2.0)
+    grid = np.linspace(-5.0, 5.0, 40001)
+    value, log_slope = getattr(spline, direction)(tf.constant(grid), *params)
+    assert (np.diff(value) > 0).all()
+    slope = np.exp(log_slope if direction == "forward" else -log_slope)
+    middle = (slope[1:] + slope[:-1]) / 2
+    np.testing.assert_allclose(np.diff(value) / np.diff(grid), middle, rtol=1e-2)
+
+
+def test_the_density_integrates_to_one():
+    spline = RationalQuadratic()
+    grid = np.linspace(-12.0, 12.0, 100001)
+    x, log_slope = spline.inverse(tf.constant(grid), *params_of(spline, (1,)))
+    density = np.exp(-0.5 * x**2 - log_slope) / np.sqrt(2 * np.pi)
+    np.testing.assert_allclose(density.sum() * (grid[1] - grid[0]), 1.0, atol=1e-5)
+
+
+@pytest.mark.parametrize("jit_compile", [False, True])
+@pytest.mark.parametrize("direction", ["forward", "inverse"])
+def test_nan_stays_with_its_unit(direction, jit_compile):
+    spline = RationalQuadratic()
+    params = params_of(spline, (4,))
+    function = tf.function(getattr(spline, direction), jit_compile=jit_compile)
+    value, _ = function(tf.constant([0.5, np.nan, 1.0, 9.0], tf.float64), *params)
+    np.testing.assert_array_equal(np.isnan(value), [False, True, False, False])
+    params[0] = tf.constant([0.0, np.nan, 0.0, 0.0], tf.float64)
+    value, _ = function(tf.constant([0.5, 0.6, 1.0, 9.0], tf.float64), *params)
+    np.testing.assert_array_equal(np.isnan(value), [False, True, False, False])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"num_bins": 1}, "num_bins >= 2"),
+        ({"bound": 0.0}, "bound > 0"),
+        ({"min_bin": 1.0}, "min_bin"),
+        ({"min_derivative": 0.0}, "min_derivative"),
+    ],
+)
+def test_bad_numbers_are_refused(options, message):
+    make = functools.partial(SplineCoupling, (4,), MLP((8,)), masks.half((4,)))
+    with pytest.raises(ValueError, match=message):
+        make(**options)

@@ -1,0 +1,133 @@
+"""Flows of coupling layers, whatever the coupling: for vectors and for images."""
+
+import functools
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import keras
+import tensorflow_probability as tfp
+
+from tfp_flows.bijectors import ActNorm, Chain, KerasBijector, Multiscale
+from tfp_flows.distributions import Flow
+from tfp_flows.flows.parts import (
+    checked_shape,
+    finished,
+    network_policy,
+    pixel_map,
+)
+from tfp_flows.networks import MLP, ConvResNet, masks
+
+tfd = tfp.distributions
+
+
+def coupling_flow(
+    name: str,
+    event_shape: Sequence[int],
+    num_steps: int,
+    coupling: Callable[..., KerasBijector],
+    *,
+    num_values: int | None,
+    num_levels: int | None,
+    act_norm: bool,
+    alpha: float,
+    network: Callable[[], keras.Layer] | None,
+    dtype: Any,
+    normalize_data: bool = False,
+    **network_options,
+) -> tfd.Distribution:
+    """Builds a flow of couplings on the two halves in turn.
+
+    Vectors `(D,)`: `num_steps` couplings. Images `(H, W, C)`: at each level half of
+    `num_steps` couplings with checkerboard masks, a squeeze, the other half with
+    channel masks, then half of the variables are factored out; see `Multiscale`.
+
+    Args:
+      name: of the recipe.
+      event_shape: `(D,)` or `(H, W, C)`.
+      num_steps: couplings, of each level for images.
+      coupling: builds one from event_shape, network, mask, dtype and name.
+      num_values: number of integer values for discrete data; None for continuous.
+      num_levels: of an image flow; up to two, as many as the sides allow, if None.
+      act_norm: adds an act norm after every coupling.
+      alpha: margin of the pixels' logit, see `PixelLogit`.
+      network: builder of a Keras layer for each step, or None for the default.
+      dtype: of the events and weights.
+      normalize_data: adds an act norm between the data and the first coupling, for
+        couplings that act on an interval.
+      **network_options: of the default networks, see `_default_network`.
+
+    Returns:
+      `Flow`, or `Dequantized` if `num_values` is given.
+
+    Raises:
+      ValueError: if the event is neither a vector nor an image, or there are no steps.
+    """
+    shape = checked_shape(event_shape, name)
+    if len(shape) not in (1, 3) or num_steps < 1:
+        raise ValueError(
+            f"{name} needs event_shape (D,) or (H, W, C) and num_steps >= 1, got "
+            f"{shape} and {num_steps}. Flatten other events."
+        )
+    steps = functools.partial(
+        _steps,
+        coupling=coupling,
+        network=network or _default_network(shape, dtype, **network_options),
+        act_norm=act_norm,
+        dtype=dtype,
+    )
+    if len(shape) == 1:
+        body = steps(shape, num_steps, masks.half)
+    else:
+        body = _image_steps(shape, num_steps, num_levels, steps)
+    if act_norm and normalize_data:
+        body = [ActNorm(shape, dtype=dtype, name="act_norm_data"), *body]
+    chain = Chain([*pixel_map(shape, num_values, alpha, dtype), *body], name=name)
+    return finished(Flow(chain, name=name), num_values)
+
+
+def _default_network(
+    shape,
+    dtype,
+    *,
+    hidden_units,
+    filters,
+    num_blocks,
+    activation,
+    residual,
+    dropout,
+    network_dtype,
+):
+    policy = network_policy(dtype, network_dtype)
+    if len(shape) == 1:
+        return functools.partial(
+            MLP, hidden_units, activation, residual, dropout, dtype=policy
+        )
+    return functools.partial(
+        ConvResNet, filters, num_blocks, activation, dropout, dtype=policy
+    )
+
+
+def _steps(shape, count, mask, *, coupling, network, act_norm, dtype):
+    """Couplings with the mask and its opposite in turn, and act norms."""
+    parts = []
+    for i in range(count):
+        name = f"{mask.__name__}_coupling_{i}"
+        pattern = mask(shape, flip=bool(i % 2))
+        parts.append(coupling(shape, network(), pattern, dtype=dtype, name=name))
+        if act_norm:
+            parts.append(ActNorm(shape, dtype=dtype, name=f"act_norm_{i}"))
+    return parts
+
+
+def _image_steps(shape, num_steps, num_levels, steps):
+    """The multi-scale architecture; checkerboards alone when no level fits."""
+    if num_levels is None:
+        fits = [n for n in (1, 2) if shape[0] % 2**n == 0 and shape[1] % 2**n == 0]
+        num_levels = max(fits, default=0)
+    if num_levels == 0:
+        return steps(shape, num_steps, masks.checkerboard)
+    coarse = Multiscale.level_shapes(shape, num_levels)
+    before = [shape, *((h, w, c // 2) for h, w, c in coarse[:-1])]
+    fine = [steps(s, num_steps - num_steps // 2, masks.checkerboard) for s in before]
+    levels = [steps(s, max(1, num_steps // 2), masks.half) for s in coarse]
+    return [Multiscale(levels, shape, fine)]

@@ -1,0 +1,101 @@
+"""Neural spline flows: rational-quadratic couplings, for vectors and images."""
+
+import functools
+from collections.abc import Callable, Sequence
+
+import keras
+import tensorflow_probability as tfp
+
+from tfp_flows.bijectors import SplineCoupling
+from tfp_flows.flows.couplings import coupling_flow
+from tfp_flows.flows.recipe import recipe
+
+tfd = tfp.distributions
+
+
+@recipe
+def neural_spline(
+    event_shape: Sequence[int],
+    num_steps: int = 8,
+    num_bins: int = 8,
+    hidden_units: Sequence[int] = (256, 256),
+    *,
+    num_values: int | None = None,
+    context_shape: Sequence[int] | None = None,
+    num_levels: int | None = None,
+    filters: int = 64,
+    num_blocks: int = 2,
+    activation: str = "relu",
+    residual: bool = False,
+    dropout: float = 0.0,
+    act_norm: bool = True,
+    bound: float = 4.0,
+    alpha: float = 0.05,
+    network: Callable[[], keras.Layer] | None = None,
+    dtype: str = "float32",
+    network_dtype: str | None = None,
+) -> tfd.Distribution:
+    """Builds a neural spline flow for vectors or images [1].
+
+    As `real_nvp`, with monotone splines in place of the affine maps: more can be done
+    to each unit by fewer couplings, at little cost beside the networks. Splines act on
+    an interval and leave what lies outside, so with `act_norm` the data are normalised
+    before the first coupling as well. Train it compiled by XLA: twice as fast.
+
+    Args:
+      event_shape: `(D,)` or `(H, W, C)`.
+      num_steps: couplings of a vector flow, or of each level of an image flow.
+      num_bins: bins of each spline.
+      hidden_units: widths of each coupling's network, vectors only.
+      num_values: number of integer values for discrete data; None for continuous.
+      context_shape: `(C,)` for a conditional flow.
+      num_levels: of an image flow; up to two, as many as the sides allow, if None.
+      filters: channels of each coupling's network, images only.
+      num_blocks: residual blocks of each coupling's network, images only.
+      activation: of the networks.
+      residual: skip connections in the MLPs.
+      dropout: rate in the networks, in training mode only.
+      act_norm: adds an act norm before the first and after every coupling.
+      bound: the splines act on [-bound, bound], see `RationalQuadratic`.
+      alpha: margin of the pixels' logit, see `PixelLogit`.
+      network: builder of a Keras layer for each step, instead of the default.
+      dtype: of the events and weights.
+      network_dtype: Keras dtype policy of the networks, see `parts.network_policy`.
+
+    Returns:
+      `Flow`, or `Dequantized` if `num_values` is given.
+
+    Raises:
+      ValueError: for a bad shape or number.
+
+    Example:
+      >>> flow = neural_spline((4,), num_steps=2, num_bins=4, hidden_units=(8,))
+      >>> flow.log_prob(flow.sample(5, seed=1)).shape
+      TensorShape([5])
+
+    References:
+      [1] Durkan, Bekasov, Murray, Papamakarios. Neural spline flows. NeurIPS 2019.
+          arXiv:1906.04032
+    """
+    return coupling_flow(
+        "neural_spline",
+        event_shape,
+        num_steps,
+        functools.partial(
+            SplineCoupling, num_bins=num_bins, bound=bound, context_shape=context_shape
+        ),
+        num_values=num_values,
+        num_levels=num_levels,
+        act_norm=act_norm,
+        alpha=alpha,
+        network=network,
+        dtype=dtype,
+        normalize_data=True,
+        hidden_units=hidden_units,
+        filters=filters,
+        num_blocks=num_blocks,
+        activation=activation,
+        residual=residual,
+        dropout=dropout,
+        network_dtype=network_dtype,
+    )
