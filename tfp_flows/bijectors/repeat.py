@@ -1,6 +1,7 @@
 """Equal steps one after the other, traced once, with stacked weights."""
 
 import functools
+import gc
 from collections.abc import Callable
 
 import keras
@@ -8,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors.chain import Chain
+from tfp_flows.bijectors.fold import fold
 from tfp_flows.bijectors.keras_bijector import KerasBijector, unique
 from tfp_flows.bijectors.links import Link
 from tfp_flows.bijectors.reversible import Gradients, check_memory, step_gradient
@@ -55,16 +57,17 @@ class Repeat(KerasBijector):
         check_memory(memory, name)
         if count < 1:
             raise ValueError(f"{name} needs count >= 1, got {count}.")
-        steps = [step(i) for i in range(count)]
-        template = steps[0]
+        template = step(0)
         if template.event_shape != template.latent_shape:
             raise ValueError(
                 f"{name} needs steps that keep the event shape, got one from "
                 f"{template.event_shape} to {template.latent_shape}."
             )
-        for other in steps[1:]:
-            _check_same_kind(template, other, name)
-        stack = Stack([_variables(s) for s in steps], name=f"{name}_weights")
+        members = _members(template, step, count, name)
+        stack = Stack(members, count, name=f"{name}_weights")
+        # Layers refer to each other in circles: without this, every step's own weights
+        # would stay until the next full collection.
+        gc.collect()
         super().__init__(
             template.event_shape,
             context_shape=template.context_shape,
@@ -78,8 +81,16 @@ class Repeat(KerasBijector):
         self._template = Link(template, (ndims, ndims))
         self._mode = TrainingMode()
         self._memory = memory
-        self._step = tf.function(self._traced_step, autograph=False)
-        self._step_back = tf.function(self._traced_step_back, autograph=False)
+        self._step = tf.function(
+            self._traced_step,
+            autograph=False,
+            experimental_attributes={"_noinline": True},
+        )
+        self._step_back = tf.function(
+            self._traced_step_back,
+            autograph=False,
+            experimental_attributes={"_noinline": True},
+        )
 
     @property
     def is_adapted(self) -> bool:
@@ -105,7 +116,7 @@ class Repeat(KerasBijector):
                 link.bijector.adapt(y, **link.context(context))
                 y, _ = link.inverse(y, context)
             updates.append(stack.current(scope))
-        stack.assign(updates)
+        stack.assign([tf.stack(column) for column in zip(*updates, strict=True)])
 
     def _forward_and_log_det(self, x, context=None):
         return self._walk("forward", x, context)
@@ -114,72 +125,106 @@ class Repeat(KerasBijector):
         return self._walk("inverse", y, context)
 
     def _walk(self, direction, value, context):
+        stack = self._layers["stack"]
         if self._memory == "activations":
             value, log_det, updates = self._run(direction, value, context)
         else:
             value, log_det, updates = self._run_recomputed(direction, value, context)
-        self._layers["stack"].assign(updates)
+        stack.assign(updates)
         return value, log_det
 
-    def _run(self, direction, value, context, members=None):
-        """Returns value, log-det, and for each step what its layers assigned."""
-        training, total, updates = self._mode.current(), None, {}
-        members = members or self._layers["stack"].members()
-        for k in self._in_order(direction):
-            value, log_det, updates[k] = self._step(
-                value, context, members[k], direction, training
+    def _run(self, direction, value, context):
+        """Returns value, log-det, and what the steps' layers assigned, stacked."""
+        training, total, updates = self._mode.current(), None, []
+        stack = self._layers["stack"]
+        members, numbers = stack.members(), range(stack.count)
+        for k in numbers if direction == "inverse" else numbers[::-1]:
+            value, log_det, new = self._step(
+                value, context, members[k], None, direction, training
             )
             total = log_det if total is None else total + log_det
-        return value, total, [updates[k] for k in range(len(members))]
+            updates.append(new)
+        columns = zip(*updates[:: 1 if direction == "inverse" else -1], strict=True)
+        return value, total, [_stacked(column) for column in columns]
 
     def _run_recomputed(self, direction, value, context):
         """The same as one operation, whose gradient goes back from the output."""
         stack, training = self._layers["stack"], self._mode.current()
-        contexts, entry, updates = [], stack.members(), []
         contexts = [] if context is None else [context]
+        trained, values, pattern = stack.trained_indices, stack.values(), []
 
         @tf.custom_gradient
         def operation(x, *tensors):
             given = tensors[0] if contexts else None
-            members = stack.members_with(entry, tensors[len(contexts) :])
-            out, log_det, new = self._run(direction, x, given, members)
-            updates.append(new)
+            weights = list(values)
+            for i, tensor in zip(trained, tensors[len(contexts) :], strict=True):
+                weights[i] = tensor
+            out, log_det, new = self._there(direction, x, given, weights, training)
+            pattern[:] = [array is not None for array in new]
 
             def gradient(of_out, of_log_det, *_):
+                after = Gradients(out, of_out, None, [])
                 found = self._back(
-                    direction, out, of_out, of_log_det, given, members, training
+                    direction, after, of_log_det, given, weights, training
                 )
                 of_contexts = [found.of_context] * len(contexts)
                 return [found.of_value, *of_contexts, *found.of_weights]
 
-            return (out, log_det, *_flat(new)), gradient
+            return (out, log_det, *(a for a in new if a is not None)), gradient
 
-        out, log_det, *flat = operation(value, *contexts, *stack.trained())
-        return out, log_det, _packed(updates[-1], flat)
+        given = [values[i] for i in trained]
+        out, log_det, *new = operation(value, *contexts, *given)
+        remaining = iter(new)
+        return out, log_det, [next(remaining) if p else None for p in pattern]
 
-    def _back(self, direction, out, of_out, of_log_det, context, members, training):
-        """Returns the gradients of the whole run, those of weights stacked again."""
-        stack, of_weights = self._layers["stack"], {}
-        found = Gradients(out, of_out, None, [])
-        for k in self._in_order(direction)[::-1]:
+    def _there(self, direction, value, context, weights, training):
+        """Runs the steps in a loop that remembers nothing."""
+
+        def function(k, value, total):
+            value, log_det, updates = self._step(
+                value, context, weights, k, direction, training
+            )
+            return [value, total + log_det], updates
+
+        updates = self._step.get_concrete_function(
+            value, context, weights, tf.constant(0), direction, training
+        ).structured_outputs[2]
+        batch = tf.shape(value)[: value.shape.rank - len(self._event_shape)]
+        state = [value, tf.zeros(batch, value.dtype)]
+        count, backwards = self._layers["stack"].count, direction == "forward"
+        (value, total), updates = fold(function, state, updates, count, backwards)
+        return value, total, updates
+
+    def _back(self, direction, after, of_log_det, context, weights, training):
+        """Goes back through all steps, from the output to the input."""
+        contexts = [] if context is None else [tf.zeros_like(context)]
+
+        def function(k, value, of_value, *of_context):
+            of_context = of_context[0] if of_context else None
             found = self._step_back(
-                found._replace(of_weights=[]),
+                Gradients(value, of_value, of_context, []),
                 of_log_det,
                 context,
-                members[k],
+                weights,
+                k,
                 direction,
                 training,
             )
-            of_weights[k] = found.of_weights
-        columns = zip(*(of_weights[k] for k in range(stack.count)), strict=True)
-        return found._replace(of_weights=[_stacked(column) for column in columns])
+            state = [found.value, found.of_value, found.of_context]
+            return state[: 2 + len(contexts)], found.of_weights
 
-    def _in_order(self, direction):
-        numbers = range(self._layers["stack"].count)
-        return numbers if direction == "inverse" else numbers[::-1]
+        after = after._replace(of_context=contexts[0] if contexts else None)
+        of_weights = self._step_back.get_concrete_function(
+            after, of_log_det, context, weights, tf.constant(0), direction, training
+        ).structured_outputs.of_weights
+        state = [after.value, after.of_value, *contexts]
+        count, backwards = self._layers["stack"].count, direction == "inverse"
+        state, of_weights = fold(function, state, of_weights, count, backwards)
+        of_context = state[2] if contexts else None
+        return Gradients(state[0], state[1], of_context, of_weights)
 
-    def _traced_step(self, value, context, weights, direction, training):
-        stack = self._layers["stack"]
+    def _traced_step(self, value, context, weights, k, direction, training):
+        stack, weights = self._layers["stack"], _member(weights, k)
         with stack.as_member(weights) as scope:
             function = getattr(self._template, direction)
             value, log_det = self._mode.run(lambda: function(value, context), training)
@@ -190,10 +235,11 @@ class Repeat(KerasBijector):
         return value, log_det, updates
 
     def _traced_step_back(
-        self, after, of_log_det, context, weights, direction, training
+        self, after, of_log_det, context, weights, k, direction, training
     ):
         """Goes back through the links of one step."""
         stack, template = self._layers["stack"], self._template
+        weights = _member(weights, k)
         trained = [weights[i] for i in stack.trained_indices]
         links = [template]
         if isinstance(template.bijector, Chain):
@@ -208,16 +254,17 @@ class Repeat(KerasBijector):
         return found
 
 
-def _flat(updates):
-    return [new for member in updates for new in member if new is not None]
+def _members(template, step, count, name):
+    """Yields each step's variables; no step lives longer than its turn."""
+    yield _variables(template)
+    for i in range(1, count):
+        other = step(i)
+        _check_same_kind(template, other, name)
+        yield _variables(other)
 
 
-def _packed(updates, flat):
-    remaining = iter(flat)
-    return [
-        [None if new is None else next(remaining) for new in member]
-        for member in updates
-    ]
+def _member(weights, k):
+    return weights if k is None else [weight[k] for weight in weights]
 
 
 def _stacked(column):

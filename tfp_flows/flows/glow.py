@@ -95,7 +95,10 @@ def glow(
         )
     shapes = Multiscale.level_shapes(shape, num_levels)
     policy = network_policy(dtype, network_dtype)
-    network = network or functools.partial(GlowNet, filters, dtype=policy)
+    # One name for all: TensorFlow keeps some 30 KiB for each name of a variable.
+    network = network or functools.partial(
+        GlowNet, filters, dtype=policy, name="glow_net"
+    )
     options = {"head": zero_conv(dtype), "dtype": dtype}
     couple = functools.partial(_COUPLINGS[coupling], context_shape=context_shape)
     levels = [

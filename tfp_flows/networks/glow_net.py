@@ -170,5 +170,8 @@ class ZeroConv(keras.layers.Layer):
 
 
 def zero_conv(dtype: str, kernel_size: int = 3) -> Callable[[int], ZeroConv]:
-    """Returns a builder of heads for `Conditioner`."""
-    return lambda units: ZeroConv(units, kernel_size, dtype=dtype)
+    """Returns a builder of heads for `Conditioner`, all of one name.
+
+    TensorFlow keeps some 30 KiB for every name that a variable was made with.
+    """
+    return lambda units: ZeroConv(units, kernel_size, dtype=dtype, name="zero_conv")

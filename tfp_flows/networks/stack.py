@@ -1,7 +1,8 @@
 """The weights of equal networks, one array for all of them."""
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+import itertools
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 import keras
@@ -21,7 +22,9 @@ class Stack(keras.layers.Layer):
 
     Args:
       members: for each layer its variables, in the same order and of equal shapes; the
-        first member's layer is the template.
+        first member's layer is the template. Read one by one, so a generator need not
+        keep them.
+      count: how many there are.
       name: of the layer.
 
     Raises:
@@ -32,7 +35,7 @@ class Stack(keras.layers.Layer):
       >>> layers = [keras.layers.Dense(2) for _ in range(3)]
       >>> for layer in layers:
       ...     layer.build((None, 4))
-      >>> stack = Stack([layer.variables for layer in layers])
+      >>> stack = Stack([layer.variables for layer in layers], count=3)
       >>> [tuple(v.shape) for v in stack.weights]
       [(3, 4, 2), (3, 2)]
       >>> with stack.as_member(stack.members()[1]):
@@ -41,12 +44,21 @@ class Stack(keras.layers.Layer):
     """
 
     def __init__(
-        self, members: Sequence[Sequence[keras.Variable]], name: str | None = None
+        self,
+        members: Iterable[Sequence[keras.Variable]],
+        count: int,
+        name: str | None = None,
     ):
         super().__init__(name=name)
-        self.count = len(members)
-        self._template = _Hidden(tuple(members[0]))
-        _check_alike(members, self.name)
+        self.count = count
+        members = iter(members)
+        self._template = _Hidden(tuple(next(members)))
+        _check_constraints(self.template, self.name)
+        copies = [_room(count, variable) for variable in self.template]
+        for k, member in enumerate(itertools.chain([self.template], members)):
+            _check_alike(self.template, member, self.name)
+            for copy, variable in zip(copies, member, strict=True):
+                copy[k] = keras.ops.convert_to_numpy(variable)
         self._generators = {}
         self._arrays = {}
         for i, variable in enumerate(self.template):
@@ -55,11 +67,10 @@ class Stack(keras.layers.Layer):
                 setattr(self, f"seed_generator_{i}", generator)  # tracked by Keras
                 self._generators[i] = generator
             else:
-                self._arrays[i] = self._add(variable, [m[i] for m in members])
+                self._arrays[i] = self._add(variable, copies[i])
         self.built = True
 
-    def _add(self, variable, copies):
-        values = np.stack([keras.ops.convert_to_numpy(copy) for copy in copies])
+    def _add(self, variable, values):
         return self.add_weight(
             shape=values.shape,
             initializer=lambda shape, dtype: keras.ops.cast(values, dtype),
@@ -75,48 +86,27 @@ class Stack(keras.layers.Layer):
         """The first member's own variables, which `as_member` gives other values."""
         return self._template.variables
 
+    def values(self) -> list[tf.Tensor]:
+        """Returns the present value of each variable, `[count, ...]`."""
+        return [
+            self._branches(i) if i in self._generators else _read(self._arrays[i])
+            for i in range(len(self.template))
+        ]
+
+    def _branches(self, i):
+        state = _read(self._generators[i].state)
+        branch = tf.constant([1_000_003, 0], state.dtype)
+        return state + branch * tf.range(self.count, dtype=state.dtype)[:, None]
+
     def members(self) -> list[list[tf.Tensor]]:
         """Returns the present value of each variable of each member."""
-        columns = []
-        for i in range(len(self.template)):
-            if i in self._generators:
-                state = tf.convert_to_tensor(self._generators[i].state.value)
-                branch = tf.constant([1_000_003, 0], state.dtype)
-                columns.append(
-                    [
-                        state + branch * tf.cast(k, state.dtype)
-                        for k in range(self.count)
-                    ]
-                )
-            else:
-                columns.append(tf.unstack(self._arrays[i].value, num=self.count))
+        columns = [tf.unstack(value, num=self.count) for value in self.values()]
         return [list(member) for member in zip(*columns, strict=True)]
 
     @property
     def trained_indices(self) -> list[int]:
         """Which of the template's variables are trained."""
         return [i for i, array in self._arrays.items() if array.trainable]
-
-    def trained(self) -> list[tf.Tensor]:
-        """Returns the present value of each trained array, `[count, ...]`."""
-        return [
-            tf.convert_to_tensor(self._arrays[i].value) for i in self.trained_indices
-        ]
-
-    def members_with(
-        self, members: Sequence[Sequence[tf.Tensor]], trained: Sequence[tf.Tensor]
-    ) -> list[list[tf.Tensor]]:
-        """Returns `members()` with other values of the trained arrays.
-
-        Args:
-          members: what `members` returned.
-          trained: one `[count, ...]` for each trained array.
-        """
-        result = [list(member) for member in members]
-        for i, array in zip(self.trained_indices, trained, strict=True):
-            for k, value in enumerate(tf.unstack(array, num=self.count)):
-                result[k][i] = value
-        return result
 
     @contextmanager
     def as_member(self, values: Sequence[tf.Tensor]) -> Iterator[keras.StatelessScope]:
@@ -144,19 +134,19 @@ class Stack(keras.layers.Layer):
         """Returns the template's values as they are in a scope, with assignments."""
         return [scope.get_current_value(v) for v in self.template]
 
-    def assign(self, members: Sequence[Sequence[tf.Tensor | None]]) -> None:
+    def assign(self, values: Sequence[tf.Tensor | None]) -> None:
         """Takes over what the members' layers assigned.
 
         Args:
-          members: for each member the new value of each variable, or None.
+          values: the new value of each variable, `[count, ...]`, or None.
         """
-        for i, column in enumerate(zip(*members, strict=True)):
-            if all(value is None for value in column):
+        for i, value in enumerate(values):
+            if value is None:
                 continue
             if i in self._generators:
                 self._generators[i].next()
             else:
-                self._arrays[i].assign(tf.stack(column))
+                self._arrays[i].assign(value)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -170,14 +160,29 @@ def _is_seed(variable):
     return variable.name == "seed_generator_state"
 
 
-def _check_alike(members, name):
-    kinds = [[(tuple(v.shape), v.dtype, v.trainable) for v in m] for m in members]
-    if any(kind != kinds[0] for kind in kinds):
+def _read(variable):
+    return tf.convert_to_tensor(variable.value)
+
+
+def _room(count, variable):
+    """An array for the copies; large enough ones take no memory until written."""
+    dtype = tf.as_dtype(variable.dtype).as_numpy_dtype
+    return np.empty((count, *variable.shape), dtype)
+
+
+def _check_alike(template, member, name):
+    kinds = [
+        [(tuple(v.shape), v.dtype, v.trainable) for v in m] for m in (template, member)
+    ]
+    if kinds[0] != kinds[1]:
         raise ValueError(
             f"{name} needs layers with equal variables, got the shapes and dtypes "
-            f"{kinds[0]} and {next(k for k in kinds if k != kinds[0])}."
+            f"{kinds[0]} and {kinds[1]}."
         )
-    if any(getattr(v, "constraint", None) is not None for v in members[0]):
+
+
+def _check_constraints(template, name):
+    if any(getattr(v, "constraint", None) is not None for v in template):
         raise ValueError(
             f"{name} cannot keep constraints of stacked variables. Build the network "
             "without kernel_constraint and bias_constraint."
