@@ -16,6 +16,7 @@ from tfp_flows.bijectors.pixel_histogram import PixelHistogram
 from tfp_flows.bijectors.pixels import PixelLogit
 from tfp_flows.bijectors.rational_quadratic import RationalQuadratic, SplineCoupling
 from tfp_flows.bijectors.repeat import Repeat
+from tfp_flows.bijectors.reversible import ReversibleChain, chain_of
 from tfp_flows.bijectors.reversible_block import ReversibleBlock
 from tfp_flows.bijectors.squeeze import Squeeze
 
@@ -38,8 +39,10 @@ __all__ = [
     "Repeat",
     "RationalQuadratic",
     "ReversibleBlock",
+    "ReversibleChain",
     "SplineCoupling",
     "Squeeze",
     "Standardize",
     "TriangularAffine",
+    "chain_of",
 ]

@@ -7,7 +7,7 @@ import tensorflow as tf
 
 def fold(
     function: Callable[..., tuple[list[tf.Tensor], list[tf.Tensor | None]]],
-    state: Sequence[tf.Tensor],
+    state: list[tf.Tensor],
     findings: Sequence[tf.TensorSpec | None],
     count: int,
     backwards: bool = False,
@@ -54,7 +54,7 @@ def fold(
     _, state, arrays = tf.while_loop(
         lambda i, *_: i < count,
         body,
-        [tf.constant(0), list(state), arrays],
+        [tf.constant(0), state, arrays],
         parallel_iterations=1,
     )
     remaining = iter(arrays)

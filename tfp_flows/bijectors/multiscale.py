@@ -5,8 +5,8 @@ from collections.abc import Sequence
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors.chain import Chain
 from tfp_flows.bijectors.keras_bijector import KerasBijector
+from tfp_flows.bijectors.reversible import chain_of
 from tfp_flows.bijectors.squeeze import Squeeze
 
 tfb = tfp.bijectors
@@ -36,6 +36,7 @@ class Multiscale(KerasBijector):
         the finished half given the other one, such as an `AffineCoupling` with the
         mask `masks.half(shape, flip=True)`, so that the base stays a standard normal;
         none if None.
+      memory: of each level's backward pass, see `chain_of`.
       name: of the bijector.
 
     Raises:
@@ -62,6 +63,7 @@ class Multiscale(KerasBijector):
         event_shape: Sequence[int],
         fine: Sequence[Sequence[tfb.Bijector]] | None = None,
         priors: Sequence[tfb.Bijector] | None = None,
+        memory: str = "activations",
         name: str = "multiscale",
     ):
         parameters = dict(locals())
@@ -72,8 +74,9 @@ class Multiscale(KerasBijector):
         before = [tuple(event_shape), *(_kept(shape) for shape in shapes[:-1])]
         dtype = next(b.dtype for b in levels[0])
         chains = [
-            Chain(
+            chain_of(
                 [*fine_steps, Squeeze(shape, dtype=dtype), *steps],
+                memory,
                 name=f"level_{i}",
             )
             for i, (fine_steps, shape, steps) in enumerate(

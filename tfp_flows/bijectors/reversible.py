@@ -145,6 +145,11 @@ class _Run:
         """Returns the gradients of the whole pass."""
         found = Gradients(value, of_value, None, [None] * len(weights))
         for link, states in zip(self._links[::-1], self._before[::-1], strict=True):
+            # Only when the last link is done with: graphs would else recompute all
+            # inputs first and keep them.
+            with tf.control_dependencies(tf.nest.flatten(found.of_value)):
+                value = tf.nest.map_structure(tf.identity, found.value)
+            found = found._replace(value=value)
             with self._scope(weights, states):
                 found = self._call(
                     step_gradient,

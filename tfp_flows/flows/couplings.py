@@ -7,7 +7,7 @@ from typing import Any
 import keras
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors import ActNorm, Chain, KerasBijector, Multiscale
+from tfp_flows.bijectors import ActNorm, KerasBijector, Multiscale, chain_of
 from tfp_flows.distributions import Flow
 from tfp_flows.flows.parts import (
     checked_shape,
@@ -32,6 +32,7 @@ def coupling_flow(
     alpha: float,
     network: Callable[[], keras.Layer] | None,
     dtype: Any,
+    memory: str = "activations",
     normalize_data: bool = False,
     **network_options,
 ) -> tfd.Distribution:
@@ -52,6 +53,7 @@ def coupling_flow(
       alpha: margin of the pixels' logit, see `PixelLogit`.
       network: builder of a Keras layer for each step, or None for the default.
       dtype: of the events and weights.
+      memory: of the backward pass, see `chain_of`.
       normalize_data: adds an act norm between the data and the first coupling, for
         couplings that act on an interval.
       **network_options: of the default networks, see `_default_network`.
@@ -78,10 +80,13 @@ def coupling_flow(
     if len(shape) == 1:
         body = steps(shape, num_steps, masks.half)
     else:
-        body = _image_steps(shape, num_steps, num_levels, steps)
+        body = _image_steps(shape, num_steps, num_levels, steps, memory)
     if act_norm and normalize_data:
         body = [ActNorm(shape, dtype=dtype, name="act_norm_data"), *body]
-    chain = Chain([*pixel_map(shape, num_values, alpha, dtype), *body], name=name)
+    pixels = pixel_map(shape, num_values, alpha, dtype)
+    # A multi-scale body looks after its memory itself.
+    outer = "activations" if isinstance(body[-1], Multiscale) else memory
+    chain = chain_of([*pixels, *body], outer, name=name)
     return finished(Flow(chain, name=name), num_values)
 
 
@@ -119,7 +124,7 @@ def _steps(shape, count, mask, *, coupling, network, act_norm, dtype):
     return parts
 
 
-def _image_steps(shape, num_steps, num_levels, steps):
+def _image_steps(shape, num_steps, num_levels, steps, memory):
     """The multi-scale architecture; checkerboards alone when no level fits."""
     if num_levels is None:
         fits = [n for n in (1, 2) if shape[0] % 2**n == 0 and shape[1] % 2**n == 0]
@@ -130,4 +135,4 @@ def _image_steps(shape, num_steps, num_levels, steps):
     before = [shape, *((h, w, c // 2) for h, w, c in coarse[:-1])]
     fine = [steps(s, num_steps - num_steps // 2, masks.checkerboard) for s in before]
     levels = [steps(s, max(1, num_steps // 2), masks.half) for s in coarse]
-    return [Multiscale(levels, shape, fine)]
+    return [Multiscale(levels, shape, fine, memory=memory)]

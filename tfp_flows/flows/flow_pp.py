@@ -31,6 +31,7 @@ def flow_pp(
     act_norm: bool = True,
     scale_bound: float = 2.0,
     alpha: float = 0.05,
+    memory: str = "activations",
     network: Callable[[], keras.Layer] | None = None,
     dtype: str = "float32",
     network_dtype: str | None = None,
@@ -59,6 +60,7 @@ def flow_pp(
       act_norm: adds an act norm before the first and after every coupling.
       scale_bound: of the affine maps, see `Affine`.
       alpha: margin of the pixels' logit, see `PixelLogit`.
+      memory: of the backward pass, "activations" or "constant", see `chain_of`.
       network: builder of a Keras layer for each step, instead of the default.
       dtype: of the events and weights.
       network_dtype: Keras dtype policy of the networks, see `parts.network_policy`.
@@ -93,6 +95,7 @@ def flow_pp(
         num_levels=num_levels,
         act_norm=act_norm,
         alpha=alpha,
+        memory=memory,
         network=network,
         dtype=dtype,
         normalize_data=True,

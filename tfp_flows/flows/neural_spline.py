@@ -31,6 +31,7 @@ def neural_spline(
     act_norm: bool = True,
     bound: float = 4.0,
     alpha: float = 0.05,
+    memory: str = "activations",
     network: Callable[[], keras.Layer] | None = None,
     dtype: str = "float32",
     network_dtype: str | None = None,
@@ -58,6 +59,7 @@ def neural_spline(
       act_norm: adds an act norm before the first and after every coupling.
       bound: the splines act on [-bound, bound], see `RationalQuadratic`.
       alpha: margin of the pixels' logit, see `PixelLogit`.
+      memory: of the backward pass, "activations" or "constant", see `chain_of`.
       network: builder of a Keras layer for each step, instead of the default.
       dtype: of the events and weights.
       network_dtype: Keras dtype policy of the networks, see `parts.network_policy`.
@@ -88,6 +90,7 @@ def neural_spline(
         num_levels=num_levels,
         act_norm=act_norm,
         alpha=alpha,
+        memory=memory,
         network=network,
         dtype=dtype,
         normalize_data=True,

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors import AdditiveCoupling, Chain, DiagonalScale
+from tfp_flows.bijectors import AdditiveCoupling, DiagonalScale, chain_of
 from tfp_flows.distributions import Flow, StandardLogistic, StandardNormal
 from tfp_flows.flows.parts import (
     checked_shape,
@@ -37,6 +37,7 @@ def nice(
     activation: str = "relu",
     dropout: float = 0.0,
     alpha: float = 0.05,
+    memory: str = "activations",
     network: Callable[[], keras.Layer] | None = None,
     dtype: str = "float32",
     network_dtype: str | None = None,
@@ -56,6 +57,7 @@ def nice(
       activation: of the networks.
       dropout: rate in the networks, in training mode only.
       alpha: margin of the pixels' logit, see `PixelLogit`.
+      memory: of the backward pass, "activations" or "constant", see `chain_of`.
       network: builder of a Keras layer for each step, instead of the default.
       dtype: of the events and weights.
       network_dtype: Keras dtype policy of the networks, see `parts.network_policy`.
@@ -89,7 +91,7 @@ def nice(
         AdditiveCoupling((size,), network(), mask, **options, name=f"coupling_{i}")
         for i, mask in enumerate(_alternating_masks(size, num_steps))
     ]
-    chain = Chain(
+    chain = chain_of(
         [
             *pixel_map(shape, num_values, alpha, dtype),
             flatten,
@@ -97,6 +99,7 @@ def nice(
             DiagonalScale((size,), dtype=dtype),
             tfb.Invert(flatten),
         ],
+        memory,
         event_shape=shape,
         name="nice",
     )

@@ -30,6 +30,7 @@ def real_nvp(
     act_norm: bool = True,
     scale_bound: float = 2.0,
     alpha: float = 0.05,
+    memory: str = "activations",
     network: Callable[[], keras.Layer] | None = None,
     dtype: str = "float32",
     network_dtype: str | None = None,
@@ -57,6 +58,7 @@ def real_nvp(
       act_norm: adds an act norm after every coupling.
       scale_bound: of the couplings, see `AffineCoupling`.
       alpha: margin of the pixels' logit, see `PixelLogit`.
+      memory: of the backward pass, "activations" or "constant", see `chain_of`.
       network: builder of a Keras layer for each step, instead of the default.
       dtype: of the events and weights.
       network_dtype: Keras dtype policy of the networks, see `parts.network_policy`.
@@ -87,6 +89,7 @@ def real_nvp(
         num_levels=num_levels,
         act_norm=act_norm,
         alpha=alpha,
+        memory=memory,
         network=network,
         dtype=dtype,
         hidden_units=hidden_units,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import keras
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors import Chain, ReversibleBlock
+from tfp_flows.bijectors import ReversibleBlock, chain_of
 from tfp_flows.distributions import Augmented, Flow, StandardNormal
 from tfp_flows.flows.parts import checked_shape, network_policy
 from tfp_flows.flows.recipe import recipe
@@ -22,6 +22,7 @@ def reversible(
     *,
     activation: str = "relu",
     dropout: float = 0.0,
+    memory: str = "activations",
     network: Callable[[], keras.Layer] | None = None,
     dtype: str = "float32",
     network_dtype: str | None = None,
@@ -37,6 +38,7 @@ def reversible(
       hidden_units: widths of each block's two networks.
       activation: of the networks.
       dropout: rate in the networks, in training mode only.
+      memory: of the backward pass, "activations" or "constant", see `chain_of`.
       network: builder of a Keras layer for each half of a block.
       dtype: of the events and weights.
       network_dtype: Keras dtype policy of the networks, see `parts.network_policy`.
@@ -63,5 +65,5 @@ def reversible(
     pair = tfd.JointDistributionSequential(
         [StandardNormal(shape, dtype), StandardNormal(shape, dtype)]
     )
-    joint = Flow(Chain(blocks, name="reversible"), pair, name="reversible")
+    joint = Flow(chain_of(blocks, memory, name="reversible"), pair, name="reversible")
     return Augmented(joint, StandardNormal(shape, dtype))
