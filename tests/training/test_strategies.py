@@ -63,6 +63,21 @@ def test_two_replicas_train_as_one_device(jit_compile, clip):
         np.testing.assert_allclose(values, two_history[name], rtol=1e-5)
 
 
+@modes
+def test_recomputed_gradients_are_summed_over_replicas(jit_compile):
+    rows = np.random.default_rng(0).normal(size=(40, 4, 4, 1)).astype(np.float32)
+    weights = []
+    for strategy in (tf.distribute.get_strategy(), mirrored()):
+        keras.utils.set_random_seed(1)
+        with strategy.scope():
+            flow = flows.glow((4, 4, 1), 1, 3, 4, memory="constant")
+            model = FlowModel(flow, adapt_examples=20)
+            model.compile(keras.optimizers.SGD(1e-2), jit_compile=jit_compile)
+        model.fit(rows, batch_size=8, epochs=2, verbose=0, shuffle=False)
+        weights.append([v.numpy() for v in model.variables])
+    assert_same(*weights)
+
+
 def test_adapting_gives_every_replica_the_same_values():
     _, _, model = trained(mirrored(), False)
     assert model.flow.is_adapted

@@ -1,0 +1,360 @@
+"""Recomputed backward passes: the plain graph's gradients in memory that stays."""
+
+import functools
+import os
+import pathlib
+import subprocess
+import sys
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tests import laws
+from tfp_flows import FlowModel, flows
+from tfp_flows import bijectors as b
+from tfp_flows.bijectors.fold import fold
+from tfp_flows.networks import MLP, masks
+from tfp_flows.networks.training_mode import TrainingMode
+
+tfb = tfp.bijectors
+ROOT = pathlib.Path(__file__).parents[2]
+MODES = ("activations", "constant")
+SMALL = {"hidden_units": (16,), "activation": "tanh"}
+CONV = {"filters": 8, "num_blocks": 1, "activation": "tanh"}
+
+# For each its builder, event shape and context shape.
+FLOWS = {
+    "glow": (functools.partial(flows.glow, (8, 8, 1), 2, 3, 8), (8, 8, 1), None),
+    "glow context": (
+        functools.partial(flows.glow, (4, 4, 2), 1, 2, 8, context_shape=(3,)),
+        (4, 4, 2),
+        (3,),
+    ),
+    "real nvp": (functools.partial(flows.real_nvp, (5,), 4, **SMALL), (5,), None),
+    "real nvp context": (
+        functools.partial(flows.real_nvp, (5,), 2, context_shape=(2,), **SMALL),
+        (5,),
+        (2,),
+    ),
+    "real nvp image": (
+        functools.partial(flows.real_nvp, (4, 4, 1), 2, **CONV),
+        (4, 4, 1),
+        None,
+    ),
+    "neural spline": (
+        functools.partial(flows.neural_spline, (4,), 2, 5, **SMALL),
+        (4,),
+        None,
+    ),
+    "flow++": (functools.partial(flows.flow_pp, (4,), 2, 3, **SMALL), (4,), None),
+    "nice": (functools.partial(flows.nice, (4,), 3, **SMALL), (4,), None),
+}
+each = pytest.mark.parametrize("name", FLOWS)
+
+
+def events(shape, context_shape, dtype, batch=6):
+    rng = np.random.default_rng(3)
+    x = tf.constant(rng.standard_normal((batch, *shape)), dtype)
+    if context_shape is None:
+        return x, {}
+    context = rng.standard_normal((batch, *context_shape))
+    return x, {"context": tf.constant(context, dtype)}
+
+
+def both(make, **kwargs):
+    """The same flow twice, with equal weights, one for each way to go back."""
+    made = []
+    for memory in MODES:
+        keras.utils.set_random_seed(1)
+        made.append(make(memory=memory, **kwargs))
+        laws.randomize(made[-1])
+    return made
+
+
+def gradients(flow, x, kwargs, direction="log_prob", training=None):
+    """Gradients with respect to every weight, the events and the context."""
+    inputs = [x, *kwargs.values()]
+    with tf.GradientTape() as tape:
+        tape.watch(inputs)
+        if direction == "log_prob":
+            run = lambda: tf.reduce_mean(flow.log_prob(x, **kwargs))  # noqa: E731
+        else:
+            run = lambda: tf.reduce_mean(tf.sin(flow.decode(x, **kwargs)))  # noqa: E731
+        loss = TrainingMode().run(run, training)
+    return [loss, *tape.gradient(loss, [*flow.trainable_variables, *inputs])]
+
+
+def assert_relative(actual, expected, bound):
+    """Largest difference in units of the largest entry of all gradients together."""
+    for a, e in zip(actual, expected, strict=True):
+        assert (a is None) == (e is None)
+    present = [i for i, e in enumerate(expected) if e is not None]
+    assert len(present) > 2
+    scale = max(float(tf.reduce_max(abs(expected[i]))) for i in present)
+    for i in present:
+        error = float(tf.reduce_max(abs(actual[i] - expected[i])))
+        assert error < bound * scale, f"{i}: {error} of {scale}"
+
+
+@each
+@pytest.mark.parametrize("mode", ["eager", "graph", "XLA"])
+@pytest.mark.parametrize("direction", ["log_prob", "decode"])
+def test_gradients_are_the_plain_graphs(name, mode, direction):
+    if (name, direction) == ("flow++", "decode") and mode == "XLA":
+        pytest.skip("its loop to the root takes long to compile, and no other path")
+    make, shape, context_shape = FLOWS[name]
+    plain, recomputed = both(make, dtype="float64")
+    x, kwargs = events(shape, context_shape, "float64")
+    run = lambda flow: gradients(flow, x, kwargs, direction)  # noqa: E731
+    if mode != "eager":
+        run = tf.function(run, jit_compile=mode == "XLA", autograph=False)
+    assert_relative(run(recomputed), run(plain), 1e-8)
+
+
+def test_gradients_of_pairs():
+    plain, recomputed = both(
+        functools.partial(flows.reversible, (3,), 3, dtype="float64", **SMALL)
+    )
+    x, _ = events((3,), None, "float64")
+
+    def run(flow):
+        variables = flow.joint.trainable_variables
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(flow.joint.log_prob([x, x[::-1]]))
+        return [loss, *tape.gradient(loss, variables)]
+
+    assert_relative(run(recomputed), run(plain), 1e-8)
+
+
+@pytest.mark.parametrize("depth", [32])
+def test_deep_float32_gradients_and_reconstructions(depth):
+    make = functools.partial(flows.glow, (8, 8, 1), 1, depth, 16)
+    plain, recomputed = both(make)
+    x, _ = events((8, 8, 1), None, "float32")
+    run = tf.function(lambda flow: gradients(flow, x, {}))
+    assert_relative(run(recomputed), run(plain), 1e-3)
+    again = recomputed.decode(recomputed.encode(x))
+    assert 0 < float(tf.reduce_max(abs(again - x))) < 1e-3
+
+
+def test_the_custom_gradient_against_finite_differences():
+    flow = flows.glow((4, 4, 1), 1, 3, 4, dtype="float64")
+    laws.randomize(flow)
+    x, _ = events((4, 4, 1), None, "float64")
+    loss, *found = gradients(flow, x, {})
+    rng = np.random.default_rng(5)
+    targets = [*flow.trainable_variables, tf.Variable(x)]
+    for target, gradient in zip(targets, found, strict=True):
+        direction = rng.standard_normal(target.shape)
+        values, step = [], 1e-5
+        start = target.numpy()
+        for sign in (1, -1):
+            target.assign(start + sign * step * direction)
+            at = targets[-1].read_value() if target is targets[-1] else x
+            values.append(float(tf.reduce_mean(flow.log_prob(at))))
+        target.assign(start)
+        numeric = (values[0] - values[1]) / (2 * step)
+        np.testing.assert_allclose(
+            np.sum(gradient * direction), numeric, rtol=1e-5, atol=1e-8
+        )
+
+
+DROPPING = {
+    "repeat": functools.partial(
+        flows.glow,
+        (4, 4, 2),
+        1,
+        3,
+        network=lambda: keras.Sequential(
+            [keras.layers.Conv2D(8, 1, activation="tanh"), keras.layers.Dropout(0.5)]
+        ),
+    ),
+    "chain": functools.partial(flows.real_nvp, (5,), 3, dropout=0.5, **SMALL),
+}
+
+
+@pytest.mark.parametrize("name", DROPPING)
+@pytest.mark.parametrize("mode", ["eager", "graph"])
+def test_dropout_draws_the_same_mask_again(name, mode):
+    plain, recomputed = both(DROPPING[name])
+    x, _ = events(plain.event_shape, None, "float32")
+    run = lambda flow, training: gradients(flow, x, {}, training=training)  # noqa: E731
+    if mode == "graph":
+        run = tf.function(run)
+    with_dropout = run(recomputed, True)
+    assert_relative(with_dropout, run(plain, True), 1e-4)
+    # The next draw is another one, and inference mode has none.
+    assert abs(float(run(recomputed, True)[0] - with_dropout[0])) > 1e-3
+    np.testing.assert_allclose(run(recomputed, False)[0], run(plain, False)[0], 1e-5)
+
+
+def _normalized():
+    return keras.Sequential(
+        [keras.layers.Dense(8, "tanh"), keras.layers.BatchNormalization()]
+    )
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        functools.partial(flows.real_nvp, (5,), 3, network=_normalized),
+        functools.partial(flows.glow, (4, 4, 1), 1, 3, network=_normalized),
+    ],
+    ids=["chain", "repeat"],
+)
+@pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "XLA"])
+def test_training_ends_at_the_same_weights_and_statistics(make, jit_compile):
+    results = []
+    for flow in both(make):
+        x, _ = events(flow.event_shape, None, "float32", batch=64)
+        model = FlowModel(flow, adapt_examples=32)
+        model.compile(keras.optimizers.Adam(1e-3), jit_compile=jit_compile)
+        model.fit(x.numpy(), batch_size=16, epochs=2, verbose=0, shuffle=False)
+        results.append([v.numpy() for v in model.variables])
+    moved = 0
+    for one, two in zip(*results, strict=True):
+        np.testing.assert_allclose(one, two, atol=2e-3, rtol=2e-3)
+        moved += one.size
+    assert moved > 100
+
+
+def test_half_precision_networks():
+    flow = flows.glow((8, 8, 1), 2, 2, 8, network_dtype="mixed_bfloat16")
+    laws.randomize(flow)
+    x, _ = events((8, 8, 1), None, "float32")
+    assert flow.log_prob(x).dtype == tf.float32
+    for gradient in gradients(flow, x, {}):
+        assert gradient.dtype == tf.float32
+        assert np.isfinite(gradient).all()
+
+
+def test_the_graph_does_not_grow_with_depth():
+    sizes = []
+    for depth in (2, 9):
+        flow = flows.glow((4, 4, 1), 1, depth, 4)
+        x = tf.zeros([2, 4, 4, 1])
+        graph = tf.function(gradients).get_concrete_function(flow, x, {}).graph
+        sizes.append(len(graph.get_operations()))
+    assert sizes[1] <= sizes[0] + 5  # a few constants
+
+
+_PEAK = """
+import sys
+import tensorflow as tf
+from tfp_flows import bijectors as b
+from tfp_flows.networks import MLP, masks
+kind, memory, depth = sys.argv[1], sys.argv[2], int(sys.argv[3])
+def step(i):
+    mask = masks.half((64,), flip=kind == "chain" and bool(i % 2))
+    return b.AffineCoupling((64,), MLP((512, 512)), mask)
+if kind == "repeat":
+    chain = b.Repeat(step, depth, memory)
+else:
+    chain = b.chain_of([step(i) for i in range(depth)], memory)
+x = tf.random.stateless_normal([4096, 64], [1, 2])
+@tf.function
+def gradients(x):
+    with tf.GradientTape() as tape:
+        z = chain.inverse(x)
+        loss = tf.reduce_sum(z**2) - tf.reduce_sum(chain.inverse_log_det_jacobian(x, 1))
+    found = tape.gradient(loss, chain.trainable_variables)
+    return tf.add_n([tf.reduce_sum(g) for g in found])
+gradients.get_concrete_function(x)
+def peak():
+    # Not ru_maxrss: a child begins with its parent's.
+    lines = open("/proc/self/status").read().splitlines()
+    return int(next(line for line in lines if "VmHWM" in line).split()[1]) / 1024
+before = peak()
+for _ in range(2):
+    gradients(x).numpy()
+print("PEAK", peak() - before)
+"""
+
+
+def peak(*args):
+    """MiB that two training steps take beyond the traced graph, in a new process."""
+    out = subprocess.run(
+        [sys.executable, "-c", _PEAK, *map(str, args)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert out.returncode == 0, out.stderr[-2000:]
+    return float(out.stdout.split("PEAK")[1])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["repeat", "chain"])
+def test_memory_does_not_grow_with_depth(kind):
+    shallow, deep = peak(kind, "constant", 4), peak(kind, "constant", 16)
+    # The weights' own gradients grow: 1.3 MiB a step.
+    assert deep - 12 * 1.3 < 1.3 * shallow
+    assert peak(kind, "activations", 16) > 2 * deep
+
+
+def test_what_cannot_be_recomputed_is_refused():
+    with pytest.raises(ValueError, match="memory"):
+        flows.real_nvp((4,), memory="none")
+    with pytest.raises(ValueError, match="memory"):
+        flows.glow((4, 4, 1), 1, 1, 4, memory="none")
+    shift = tfb.Shift(tf.Variable([1.0, 2.0, 3.0, 4.0]))
+    with pytest.raises(ValueError, match='memory="activations"'):
+        b.ReversibleChain([shift, b.ActNorm((4,))])
+
+    def network():
+        return keras.layers.Dense(4, activity_regularizer="l2")
+
+    for flow in (
+        flows.real_nvp((4,), 2, network=network, memory="constant"),
+        flows.glow((4, 4, 1), 1, 2, network=network),
+    ):
+        with pytest.raises(ValueError, match="adds a loss"):
+            flow.log_prob(tf.zeros([2, *flow.event_shape]))
+
+
+def test_steps_of_another_kind_are_refused():
+    make = {
+        "scale": lambda i: b.AffineCoupling(
+            (4,), MLP((8,)), masks.half((4,)), scale_bound=1.0 + i
+        ),
+        "mask": lambda i: b.AffineCoupling(
+            (4,), MLP((8,)), masks.half((4,), flip=bool(i))
+        ),
+        "type": lambda i: b.ActNorm((4,)) if i else b.DiagonalScale((4,)),
+        "width": lambda i: b.AffineCoupling((4,), MLP((8 + i,)), masks.half((4,))),
+    }
+    for step in make.values():
+        with pytest.raises(ValueError, match="repeat"):
+            b.Repeat(step, 2)
+    with pytest.raises(ValueError, match="count"):
+        b.Repeat(lambda i: b.ActNorm((4,)), 0)
+    with pytest.raises(ValueError, match="event shape"):
+        b.Repeat(lambda i: b.Squeeze((4, 4, 1)), 2)
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+@pytest.mark.parametrize("count", [1, 4])
+def test_fold_gathers_by_number(count, backwards):
+    def function(k, order):
+        return [order * 10 + k], [None, tf.cast(k, tf.float32)]
+
+    @tf.function
+    def run():
+        return fold(
+            function,
+            [tf.constant(0)],
+            [None, tf.TensorSpec([], tf.float32)],
+            count,
+            backwards,
+        )
+
+    (order,), (none, found) = run()
+    digits = range(count)[:: -1 if backwards else 1]
+    assert int(order) == int("".join(map(str, digits)))
+    assert none is None
+    np.testing.assert_array_equal(found, range(count))
