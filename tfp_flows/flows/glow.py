@@ -1,7 +1,8 @@
 """Glow: act norm, invertible 1x1 convolutions and couplings at several scales."""
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import keras
 import tensorflow_probability as tfp
@@ -42,6 +43,7 @@ def glow(
     num_values: int | None = None,
     context_shape: Sequence[int] | None = None,
     coupling: str = "affine",
+    coupling_options: Mapping[str, Any] | None = None,
     linear: str = "lu",
     learned_prior: bool = True,
     histogram: bool = False,
@@ -68,6 +70,7 @@ def glow(
       context_shape: `(K,)` for a conditional flow, such as class labels.
       coupling: "affine", "additive", "mixture" (of logistics, as in Flow++) or "spline"
         (rational-quadratic).
+      coupling_options: arguments of the coupling, such as `{"num_components": 4}`.
       linear: parametrisation of the 1x1 convolutions, see `InvertibleLinear`.
       learned_prior: whether means and scales of the latent variables are learned,
         given the deeper levels.
@@ -110,7 +113,9 @@ def glow(
         GlowNet, filters, dtype=policy, name="glow_net"
     )
     options = {"head": zero_conv(dtype), "dtype": dtype}
-    couple = functools.partial(_COUPLINGS[coupling], context_shape=context_shape)
+    couple = functools.partial(
+        _COUPLINGS[coupling], context_shape=context_shape, **(coupling_options or {})
+    )
     levels = [
         _steps(s, num_steps, linear, seed + i, network, couple, options, memory)
         for i, s in enumerate(shapes)
