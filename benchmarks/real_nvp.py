@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from benchmarks import vectors
+from benchmarks import models, vectors
 from tfp_flows import flows
 
 TITLE = "RealNVP-64"
@@ -18,13 +18,13 @@ TITLE = "RealNVP-64"
 
 def candidates(jit_compile: bool) -> dict[str, dict[str, Callable[[], object]]]:
     """Returns work -> name -> call, all over the same data."""
-    models = {
+    calls = {
         "networks": vectors.networks(2),
-        "flow": vectors.ours(_flow(act_norm=False)),
-        "flow with act norm": vectors.ours(_flow(act_norm=True)),
+        "flow": models.ours(_flow(act_norm=False), vectors.MANY),
+        "flow with act norm": models.ours(_flow(act_norm=True), vectors.MANY),
         "tfp": vectors.tfps(2, _tfps_coupling),
     }
-    return vectors.work(models, jit_compile)
+    return vectors.work(calls, jit_compile)
 
 
 def _flow(act_norm):

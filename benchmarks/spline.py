@@ -10,7 +10,7 @@ from collections.abc import Callable
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from benchmarks import vectors
+from benchmarks import models, vectors
 from tfp_flows import flows
 
 TITLE = "Spline-64"
@@ -30,12 +30,12 @@ def candidates(jit_compile: bool) -> dict[str, dict[str, Callable[[], object]]]:
         bound=_BOUND,
         act_norm=False,
     )
-    models = {
+    calls = {
         "networks": vectors.networks(_PARAMS),
-        "flow": vectors.ours(flow),
+        "flow": models.ours(flow, vectors.MANY),
         "tfp": vectors.tfps(_PARAMS, _tfps_coupling),
     }
-    return vectors.work(models, jit_compile)
+    return vectors.work(calls, jit_compile)
 
 
 def _tfps_coupling(network):
