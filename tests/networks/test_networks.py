@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfp_flows.networks import MLP, ConvResNet, Parameters, masks
+from tfp_flows.networks import MLP, ConvResNet, GlowNet, Parameters, masks
 
 NETWORKS = {
     "MLP": (lambda: MLP((8, 6), "tanh", dropout=0.1), (3,), (6,)),
@@ -34,6 +34,25 @@ def test_context_changes_the_features(make, shape, features):
     second = network(x, context=np.ones((5, 2), np.float32))
     assert first.shape == (5, *features)
     assert not np.allclose(first, second)
+
+
+@pytest.mark.parametrize("make", [lambda: ConvResNet(8, 1), lambda: GlowNet(8)])
+@pytest.mark.parametrize("factor", [1, 2])
+def test_an_image_as_context_is_seen_where_it_lies(make, factor):
+    network, x = make(), np.ones((1, 6, 8, 2), np.float32)
+    context = np.zeros((1, 6 * factor, 8 * factor, 3), np.float32)
+    before = network(x, context=context).numpy()
+    context[0, factor, factor] = 5.0  # belongs to the pixel (1, 1)
+    changed = (network(x, context=context).numpy() != before).any(axis=(0, -1))
+    assert changed[:4, :4].any()
+    assert not changed[4:].any() and not changed[:, 4:].any()
+
+
+@pytest.mark.parametrize("make", [lambda: ConvResNet(8), lambda: GlowNet(8)])
+@pytest.mark.parametrize("shape", [(5, 4), (3, 4, 1), (8, 4, 1), (9, 9, 1), (2, 2, 1)])
+def test_contexts_that_are_no_vector_and_no_fitting_image_are_refused(make, shape):
+    with pytest.raises(ValueError, match="takes vectors .* or images whose sides"):
+        make().build((None, 4, 4, 2), (None, *shape))
 
 
 @each

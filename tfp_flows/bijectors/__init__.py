@@ -18,6 +18,7 @@ from tfp_flows.bijectors.rational_quadratic import RationalQuadratic, SplineCoup
 from tfp_flows.bijectors.repeat import Repeat
 from tfp_flows.bijectors.reversible_block import ReversibleBlock
 from tfp_flows.bijectors.squeeze import Squeeze
+from tfp_flows.bijectors.unit_interval import UnitInterval
 
 __all__ = [
     "ActNorm",
@@ -42,4 +43,5 @@ __all__ = [
     "Squeeze",
     "Standardize",
     "TriangularAffine",
+    "UnitInterval",
 ]

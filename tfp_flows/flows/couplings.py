@@ -33,6 +33,7 @@ def coupling_flow(
     network: Callable[[], keras.Layer] | None,
     dtype: Any,
     normalize_data: bool = False,
+    dequantization: str = "uniform",
     **network_options,
 ) -> tfd.Distribution:
     """Builds a flow of couplings on the two halves in turn.
@@ -54,6 +55,7 @@ def coupling_flow(
       dtype: of the events and weights.
       normalize_data: adds an act norm between the data and the first coupling, for
         couplings that act on an interval.
+      dequantization: "uniform" or "variational", see `parts.finished`.
       **network_options: of the default networks, see `_default_network`.
 
     Returns:
@@ -82,7 +84,8 @@ def coupling_flow(
     if act_norm and normalize_data:
         body = [ActNorm(shape, dtype=dtype, name="act_norm_data"), *body]
     chain = Chain([*pixel_map(shape, num_values, alpha, dtype), *body], name=name)
-    return finished(Flow(chain, name=name), num_values)
+    policy = network_options["network_dtype"]
+    return finished(Flow(chain, name=name), num_values, dequantization, policy)
 
 
 def _default_network(
