@@ -111,6 +111,19 @@ def test_data_of_any_scale_come_to_lie_where_splines_act():
     np.testing.assert_allclose(tf.math.reduce_std(first, 0), 1.0, atol=1e-3)
 
 
+@pytest.mark.parametrize("name", ["glow", "real_nvp"])
+def test_an_image_may_be_the_context_of_a_multiscale_flow(name):
+    options = {"num_levels": 2, "num_steps": 2, "filters": 4}
+    flow = flows.build(name, event_shape=(4, 4, 1), context_shape=(4, 4, 3), **options)
+    x, context = (np.random.default_rng(0).normal(size=(20, 4, 4, c)) for c in (1, 3))
+    flow.adapt(x, context)
+    laws.randomize(flow)
+    log_prob = flow.log_prob(x, context=context)
+    assert (log_prob.numpy() != flow.log_prob(x, context=-context).numpy()).all()
+    z = flow.encode(x, context)
+    np.testing.assert_allclose(flow.decode(z, context), x, atol=1e-4)
+
+
 def test_every_unit_of_a_vector_is_reached_by_two_steps():
     flow = flows.real_nvp((4,), 2, (8,), activation="tanh", dtype="float64")
     laws.randomize(flow)

@@ -74,6 +74,20 @@ def test_half_precision_policy_reaches_every_layer(make, shape, features):
     assert {v.dtype for v in network.trainable_variables} == {"float32"}
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64", "mixed_bfloat16"])
+def test_a_glow_net_standardises_what_it_is_adapted_to(dtype):
+    network = GlowNet(8, dtype=dtype)
+    x = np.random.default_rng(0).normal(3.0, 5.0, (32, 4, 4, 2))
+    network(x, context=x)
+    assert not network.is_adapted
+    network.adapt(x, context=x)
+    assert network.is_adapted
+    # The rectifier passes half of a standard normal: mean 0.4, deviation 0.6.
+    features = np.asarray(keras.ops.cast(network(x, context=x), "float32"))
+    np.testing.assert_allclose(features.mean(), 0.4, atol=0.05)
+    np.testing.assert_allclose(features.std(), 0.6, atol=0.06)
+
+
 def test_a_residual_network_is_deep_and_starts_near_its_first_layer():
     shallow, deep = MLP((8,)), MLP((8,) * 6, residual=True)
     for network in (shallow, deep):

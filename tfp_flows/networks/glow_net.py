@@ -82,7 +82,8 @@ class GlowNet(keras.layers.Layer):
           x: `[N, H, W, C]`.
           context: `[N, K]` or `[N, n H, n W, K]` for a conditional network.
         """
-        x = tf.cast(x, self.compute_dtype)
+        # Outside of a call Keras casts no weights to a lower precision.
+        x = tf.cast(x, self.variable_dtype)
         for i in range(2):
             self._set_norm(i, self._act_norms(x, context)[i])
         self._adapted.assign(True)

@@ -62,7 +62,7 @@ def joined(x: tf.Tensor, context: tf.Tensor | None) -> tf.Tensor:
     Returns:
       `[B, H, W, C + n^2 K]` for an image, x otherwise.
     """
-    if context is None or context.shape.rank != 4:
+    if context is None or not is_image(context.shape):
         return x
     factor = math.isqrt(context.shape[1] * context.shape[2] // math.prod(x.shape[1:3]))
     if factor > 1:
