@@ -11,7 +11,7 @@ import tensorflow_probability as tfp
 from tests import laws
 from tfp_flows import bijectors as b
 from tfp_flows import flows
-from tfp_flows.networks import MLP, ConvResNet, masks
+from tfp_flows.networks import MLP, ConvResNet, GlowNet, masks
 
 tfb = tfp.bijectors
 
@@ -111,6 +111,26 @@ BIJECTORS = {
     "affine image context": Case(
         _affine(_IMAGE, masks.half(_IMAGE), _conv, context_shape=(3,)), _IMAGE, (3,)
     ),
+    "affine beside an image": Case(
+        _affine(_IMAGE, masks.checkerboard(_IMAGE), _conv, context_shape=(4, 4, 3)),
+        _IMAGE,
+        (4, 4, 3),
+    ),
+    "affine beside a larger image": Case(
+        _affine(_IMAGE, masks.half(_IMAGE), _conv, context_shape=(8, 8, 2)),
+        _IMAGE,
+        (8, 8, 2),
+    ),
+    "affine glow net beside an image": Case(
+        _affine(
+            _IMAGE,
+            masks.half(_IMAGE),
+            lambda d: GlowNet(8, dtype=d),
+            context_shape=(4, 4, 3),
+        ),
+        _IMAGE,
+        (4, 4, 3),
+    ),
     "spline half": Case(_spline(_VECTOR, masks.half(_VECTOR), _mlp), _VECTOR),
     "spline checkerboard": Case(
         _spline(_IMAGE, masks.checkerboard(_IMAGE), _conv), _IMAGE
@@ -185,6 +205,9 @@ FIXED = {
     "pixel logit": Case(
         lambda d: b.PixelLogit(_IMAGE, 17, dtype=d), _IMAGE, low=-3.0, high=20.0
     ),
+    "unit interval": Case(
+        lambda d: b.UnitInterval(_IMAGE, dtype=d), _IMAGE, low=0.01, high=0.99
+    ),
 }
 
 
@@ -237,6 +260,13 @@ FLOWS = {
         ),
         (4, 4, 1),
         (2,),
+    ),
+    "real nvp beside an image": Case(
+        lambda d: flows.real_nvp(
+            (4, 4, 1), 2, **_SMALL_CONV, context_shape=(4, 4, 2), dtype=d
+        ),
+        (4, 4, 1),
+        (4, 4, 2),
     ),
     "neural spline": Case(
         lambda d: flows.neural_spline((4,), 2, 5, **_SMALL, dtype=d), (4,)

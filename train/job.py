@@ -148,9 +148,12 @@ def baselines(splits: Any, config: Any, workdir: pathlib.Path) -> list:
 def _how_measured(splits, config):
     if splits.num_values is None:
         return "Densities of real numbers, so bits/dim depend on their unit."
+    learned = config.flow.options.get("dequantization") == "variational"
+    exception = f" ({config.flow.name}: of learned noise)" if learned else ""
     return (
-        "Each is the variational bound of uniform dequantization, averaged over "
-        f"{config.num_draws} draws of noise with the seeds 0 to {config.num_draws - 1}."
+        f"Each is the variational bound of uniform dequantization{exception}, averaged "
+        f"over {config.num_draws} draws of noise with the seeds 0 to "
+        f"{config.num_draws - 1}."
     )
 
 

@@ -21,6 +21,9 @@ from tfp_flows.networks import MLP
         lambda: flows.reversible((3,), 2, (8,)),
         lambda: flows.neural_spline((4,), 2, 4, (8,), bound=3.0),
         lambda: flows.flow_pp((4, 4, 1), 2, 3, num_values=17, filters=4),
+        lambda: flows.glow(
+            (4, 4, 1), 2, 1, 4, num_values=17, dequantization="variational"
+        ),
     ],
 )
 def test_a_flow_is_built_again_from_its_recipe(make):
@@ -52,11 +55,44 @@ def test_a_flow_with_a_network_of_the_users_has_no_recipe():
         (lambda: flows.real_nvp((1,), 2), "at least 2 units"),
         (lambda: flows.nice((4,), base="cauchy"), "no base 'cauchy'"),
         (lambda: flows.gaussian((3,), num_values=1), "num_values >= 2"),
+        (lambda: flows.real_nvp((4,), dequantization="variational"), "num_values"),
+        (
+            lambda: flows.glow((4, 4, 1), 1, num_values=4, dequantization="none"),
+            "no dequantization 'none'. Choose uniform or",
+        ),
     ],
 )
 def test_bad_arguments_are_refused_with_a_hint(call, message):
     with pytest.raises(ValueError, match=message):
         call()
+
+
+_TINY = {"filters": 4, "num_blocks": 1}
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("gaussian", {}),
+        ("gaussian_mixture", {"num_components": 2}),
+        ("nice", {"num_steps": 2, "hidden_units": (8,)}),
+        ("real_nvp", {"num_steps": 2, **_TINY}),
+        ("neural_spline", {"num_steps": 2, **_TINY}),
+        ("flow_pp", {"num_steps": 2, **_TINY}),
+        ("glow", {"num_levels": 2, "num_steps": 1, "filters": 4}),
+    ],
+)
+def test_every_recipe_takes_images_of_5_bits(name, options):
+    flow = flows.build(name, event_shape=(4, 4, 1), num_values=32, **options)
+    x = np.random.default_rng(0).integers(0, 32, (64, 4, 4, 1))
+    flow.adapt(x)
+    assert flow.num_values == 32
+    assert np.isfinite(flow.log_prob(x, seed=1)).all()
+    assert np.isneginf(flow.log_prob(np.full_like(x, 32), seed=1)).all()
+    # Uniform integers have an entropy of 5 bits; 64 of them can be overfitted a bit.
+    assert 4.0 < np.mean(flow.bits_per_dim(x, seed=1)) < 6.0
+    drawn = flow.sample(200, seed=1).numpy()
+    assert drawn.min() >= 0 and drawn.max() <= 31 and drawn.max() > 16
 
 
 def test_nice_has_constant_volume_and_real_nvp_has_not():
@@ -73,6 +109,19 @@ def test_data_of_any_scale_come_to_lie_where_splines_act():
     flow.adapt(x)
     first = next(value for name, value, _ in flow.trace(x) if "act_norm_data" in name)
     np.testing.assert_allclose(tf.math.reduce_std(first, 0), 1.0, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", ["glow", "real_nvp"])
+def test_an_image_may_be_the_context_of_a_multiscale_flow(name):
+    options = {"num_levels": 2, "num_steps": 2, "filters": 4}
+    flow = flows.build(name, event_shape=(4, 4, 1), context_shape=(4, 4, 3), **options)
+    x, context = (np.random.default_rng(0).normal(size=(20, 4, 4, c)) for c in (1, 3))
+    flow.adapt(x, context)
+    laws.randomize(flow)
+    log_prob = flow.log_prob(x, context=context)
+    assert (log_prob.numpy() != flow.log_prob(x, context=-context).numpy()).all()
+    z = flow.encode(x, context)
+    np.testing.assert_allclose(flow.decode(z, context), x, atol=1e-4)
 
 
 def test_every_unit_of_a_vector_is_reached_by_two_steps():

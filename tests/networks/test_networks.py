@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfp_flows.networks import MLP, ConvResNet, Parameters, masks
+from tfp_flows.networks import MLP, ConvResNet, GlowNet, Parameters, masks
 
 NETWORKS = {
     "MLP": (lambda: MLP((8, 6), "tanh", dropout=0.1), (3,), (6,)),
@@ -36,6 +36,25 @@ def test_context_changes_the_features(make, shape, features):
     assert not np.allclose(first, second)
 
 
+@pytest.mark.parametrize("make", [lambda: ConvResNet(8, 1), lambda: GlowNet(8)])
+@pytest.mark.parametrize("factor", [1, 2])
+def test_an_image_as_context_is_seen_where_it_lies(make, factor):
+    network, x = make(), np.ones((1, 6, 8, 2), np.float32)
+    context = np.zeros((1, 6 * factor, 8 * factor, 3), np.float32)
+    before = network(x, context=context).numpy()
+    context[0, factor, factor] = 5.0  # belongs to the pixel (1, 1)
+    changed = (network(x, context=context).numpy() != before).any(axis=(0, -1))
+    assert changed[:4, :4].any()
+    assert not changed[4:].any() and not changed[:, 4:].any()
+
+
+@pytest.mark.parametrize("make", [lambda: ConvResNet(8), lambda: GlowNet(8)])
+@pytest.mark.parametrize("shape", [(5, 4), (3, 4, 1), (8, 4, 1), (9, 9, 1), (2, 2, 1)])
+def test_contexts_that_are_no_vector_and_no_fitting_image_are_refused(make, shape):
+    with pytest.raises(ValueError, match="takes vectors .* or images whose sides"):
+        make().build((None, 4, 4, 2), (None, *shape))
+
+
 @each
 def test_config_round_trip_builds_the_same_architecture(make, shape, features):
     network = make()
@@ -53,6 +72,20 @@ def test_half_precision_policy_reaches_every_layer(make, shape, features):
     out = network(np.zeros((2, *shape), np.float32))
     assert keras.backend.standardize_dtype(out.dtype) == "bfloat16"
     assert {v.dtype for v in network.trainable_variables} == {"float32"}
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64", "mixed_bfloat16"])
+def test_a_glow_net_standardises_what_it_is_adapted_to(dtype):
+    network = GlowNet(8, dtype=dtype)
+    x = np.random.default_rng(0).normal(3.0, 5.0, (32, 4, 4, 2))
+    network(x, context=x)
+    assert not network.is_adapted
+    network.adapt(x, context=x)
+    assert network.is_adapted
+    # The rectifier passes half of a standard normal: mean 0.4, deviation 0.6.
+    features = np.asarray(keras.ops.cast(network(x, context=x), "float32"))
+    np.testing.assert_allclose(features.mean(), 0.4, atol=0.05)
+    np.testing.assert_allclose(features.std(), 0.6, atol=0.06)
 
 
 def test_a_residual_network_is_deep_and_starts_near_its_first_layer():

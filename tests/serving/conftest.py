@@ -26,6 +26,14 @@ RECIPES = {
     "conditional discrete": lambda: flows.real_nvp(
         (4,), **_SMALL, num_values=17, context_shape=(3,)
     ),
+    "variational": lambda: flows.real_nvp(
+        (4, 4, 1),
+        2,
+        num_values=17,
+        dequantization="variational",
+        filters=4,
+        num_blocks=1,
+    ),
     "neural spline": lambda: flows.neural_spline((4,), **_SMALL, num_bins=4),
     "flow++ image": lambda: flows.flow_pp(
         (4, 4, 1), 2, 3, num_values=17, filters=4, num_blocks=1

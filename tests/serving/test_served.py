@@ -26,8 +26,14 @@ def python_answers(served, name, inputs):
         return {"x": x, "log_det": log_det}
     if name == "bits_per_dim":
         u = serving.row_uniform(inputs["seed"], flow.event_shape.num_elements())
-        x = inputs["x"] + tf.reshape(u, inputs["x"].shape)
-        log_prob = inner.log_prob(tf.cast(x, inner.dtype), **context)
+        u, log_q = tf.reshape(u, inputs["x"].shape), 0.0
+        if flow.noise is not None:  # the sigmoid of a logit of u, moved by the flow
+            z = tf.math.log(u) - tf.math.log1p(-u)
+            image = (inputs["x"] + 0.5) * 2.0 / flow.num_values - 1.0
+            u = flow.noise.decode(z, image.astype(np.float32))
+            log_q = flow.noise.log_prob(tf.identity(u), context=image)
+        point = tf.cast(inputs["x"] + u, inner.dtype)
+        log_prob = inner.log_prob(point, **context) - log_q
         size = flow.event_shape.num_elements()
         return {"log_prob": log_prob, "bits_per_dim": -log_prob / size / np.log(2.0)}
     base = inner.distribution
@@ -105,6 +111,19 @@ def test_sample_rows_do_not_depend_on_the_batch(served):
         got = served.ask("sample", pick(np.array(rows)))
         assert_close(got, {k: v[np.array(rows)] for k, v in batch.items()})
     assert len(np.unique(batch["log_prob"])) == 5
+
+
+def test_the_bound_of_a_row_does_not_depend_on_the_batch(served):
+    if served.flow.num_values is None:
+        pytest.skip("continuous")
+    inputs = served.requests()["bits_per_dim"]
+    batch = served.ask("bits_per_dim", inputs)
+    for rows in ([3], [4, 2, 0, 1, 3], [0, 1, 2, 3, 4, 0, 0, 0]):
+        rows = np.array(rows)
+        got = served.ask("bits_per_dim", {k: v[rows] for k, v in inputs.items()})
+        assert_close(got, {k: v[rows] for k, v in batch.items()})
+    other = {**inputs, "seed": inputs["seed"] + 100}
+    assert (served.ask("bits_per_dim", other)["log_prob"] != batch["log_prob"]).all()
 
 
 def test_a_bad_temperature_marks_its_row_only(served):

@@ -226,6 +226,17 @@ def test_scores_have_the_standard_errors_of_the_book():
     assert "| two | 2.500 | 0.577 | 1,234 |" in text
 
 
+def test_a_report_says_whose_noise_was_learned():
+    settings, splits = digits_real_nvp.get_config(), pipelines.splits
+    parts = [splits.Part(np.zeros((1, 4)))] * 3
+    integers, reals = (splits.Splits(*parts, n) for n in (17, None))
+    assert "uniform dequantization, averaged" in job._how_measured(integers, settings)
+    settings.flow.options.dequantization = "variational"
+    note = job._how_measured(integers, settings)
+    assert "uniform dequantization (real_nvp: of learned noise), averaged" in note
+    assert "real numbers" in job._how_measured(reals, settings)
+
+
 def test_bits_average_the_bound_over_seeded_draws():
     flow = flows.gaussian((2,), num_values=4)
     part = pipelines.splits.Part(np.array([[0, 1], [2, 3], [1, 1]]))

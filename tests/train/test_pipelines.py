@@ -105,6 +105,12 @@ def test_tables_are_read_from_csv_and_npy(tmp_path, header):
         ({"name": "csv"}, "There is no file ''"),
         ({"name": "npy", "path": "/none.npy"}, "There is no file '/none.npy'"),
         ({"name": "two_moons", "num_train": 0}, "too few"),
+        ({"name": "two_moons", "num_values": 32}, "holds real numbers"),
+        ({"name": "digits", "num_values": 16}, "0 for all 17 values of 'digits'"),
+        ({"name": "mnist", "num_values": 512}, "power of two from 2 to 256"),
+        ({"name": "mnist", "num_values": 48}, "power of two from 2 to 256"),
+        ({"name": "mnist", "num_values": 1}, "power of two from 2 to 256"),
+        ({"name": "mnist", "num_values": -32}, "power of two from 2 to 256"),
         ({"name": "two_moons", "num_valid": 0}, "valid part of 'two_moons' is empty"),
     ],
 )
@@ -145,6 +151,30 @@ def test_mnist_comes_through_tfds(tmp_path):
         5000,
         1000,
     ]
+
+
+class EightBits(Digits):
+    """The digits with all values that a byte can have."""
+
+    def _generate_examples(self, start, end):
+        for key, example in super()._generate_examples(start, end):
+            image = example["image"] * 15 + np.uint8(key % 16)
+            yield key, {**example, "image": image}
+
+
+@pytest.mark.parametrize("num_values", [2, 32, 256])
+def test_grey_levels_of_8_bits_are_reduced(monkeypatch, tmp_path_factory, num_values):
+    eight = EightBits(data_dir=str(tmp_path_factory.getbasetemp() / "eight_bits"))
+    eight.download_and_prepare()
+    monkeypatch.setattr(tfds, "builder", lambda *args, **kwargs: eight)
+    full = pipelines.load(config(name="eight"), "")
+    splits = pipelines.load(config(name="eight", num_values=num_values), "")
+    assert full.num_values == 256 and splits.num_values == num_values
+    for part, stored in ((splits.train, full.train), (splits.valid, full.valid)):
+        levels = np.floor(stored.x / (256 / num_values))
+        np.testing.assert_array_equal(part.x, levels)
+        assert part.x.dtype == np.uint8
+    assert len(np.unique(splits.train.x)) == min(num_values, 256)
 
 
 def test_an_image_data_set_must_have_images_of_one_size(monkeypatch, tmp_path):

@@ -19,6 +19,7 @@ from tfp_flows.bijectors.repeat import Repeat
 from tfp_flows.bijectors.reversible import ReversibleChain, chain_of
 from tfp_flows.bijectors.reversible_block import ReversibleBlock
 from tfp_flows.bijectors.squeeze import Squeeze
+from tfp_flows.bijectors.unit_interval import UnitInterval
 
 __all__ = [
     "ActNorm",
@@ -45,4 +46,5 @@ __all__ = [
     "Standardize",
     "TriangularAffine",
     "chain_of",
+    "UnitInterval",
 ]

@@ -130,6 +130,8 @@ class Flow(_TransformedDistribution):
         """
         x, context = gathered(data, context, self.context_shape)
         x = tf.convert_to_tensor(tf.cast(x, self.dtype))
+        # Parts inside of parts are not asked through TFP, which would convert it.
+        context = None if context is None else tf.cast(context, self.dtype)
         kwargs = {} if context is None else {"context": context}
         if hasattr(self.bijector, "adapt"):
             self.bijector.adapt(x, **kwargs)

@@ -34,6 +34,7 @@ def coupling_flow(
     dtype: Any,
     memory: str = "activations",
     normalize_data: bool = False,
+    dequantization: str = "uniform",
     **network_options,
 ) -> tfd.Distribution:
     """Builds a flow of couplings on the two halves in turn.
@@ -56,6 +57,7 @@ def coupling_flow(
       memory: of the backward pass, see `chain_of`.
       normalize_data: adds an act norm between the data and the first coupling, for
         couplings that act on an interval.
+      dequantization: "uniform" or "variational", see `parts.finished`.
       **network_options: of the default networks, see `_default_network`.
 
     Returns:
@@ -87,7 +89,8 @@ def coupling_flow(
     # A multi-scale body looks after its memory itself.
     outer = "activations" if isinstance(body[-1], Multiscale) else memory
     chain = chain_of([*pixels, *body], outer, name=name)
-    return finished(Flow(chain, name=name), num_values)
+    policy = network_options["network_dtype"]
+    return finished(Flow(chain, name=name), num_values, dequantization, policy)
 
 
 def _default_network(

@@ -21,6 +21,7 @@ def flow_pp(
     hidden_units: Sequence[int] = (256, 256),
     *,
     num_values: int | None = None,
+    dequantization: str = "uniform",
     context_shape: Sequence[int] | None = None,
     num_levels: int | None = None,
     filters: int = 64,
@@ -41,8 +42,8 @@ def flow_pp(
     As `real_nvp`, with the CDF of a mixture and an affine map in place of the affine
     map alone: a coupling can pull several modes of a unit into one. Sampling inverts
     it by about ten steps of Newton's method, each as long as one `log_prob` without
-    its networks. Flow++'s attention networks and its learned dequantisation are not
-    part of this; pass the former as `network`.
+    its networks. Flow++'s attention networks are not part of this; pass them as
+    `network`. Its learned noise is `dequantization="variational"`.
 
     Args:
       event_shape: `(D,)` or `(H, W, C)`.
@@ -50,6 +51,8 @@ def flow_pp(
       num_components: logistics of each mixture.
       hidden_units: widths of each coupling's network, vectors only.
       num_values: number of integer values for discrete data; None for continuous.
+      dequantization: "uniform", or "variational" for noise that a small flow learns,
+        see `noise_flow`; for discrete data.
       context_shape: `(C,)` for a conditional flow.
       num_levels: of an image flow; up to two, as many as the sides allow, if None.
       filters: channels of each coupling's network, images only.
@@ -92,6 +95,7 @@ def flow_pp(
             context_shape=context_shape,
         ),
         num_values=num_values,
+        dequantization=dequantization,
         num_levels=num_levels,
         act_norm=act_norm,
         alpha=alpha,

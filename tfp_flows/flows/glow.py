@@ -41,6 +41,7 @@ def glow(
     filters: int = 128,
     *,
     num_values: int | None = None,
+    dequantization: str = "uniform",
     context_shape: Sequence[int] | None = None,
     coupling: str = "affine",
     coupling_options: Mapping[str, Any] | None = None,
@@ -67,6 +68,8 @@ def glow(
       num_steps: steps of each level.
       filters: channels of each coupling's network.
       num_values: number of integer values for discrete data; None for continuous.
+      dequantization: "uniform", or "variational" for noise that a small flow learns,
+        see `noise_flow`; for discrete data.
       context_shape: `(K,)` for a conditional flow, such as class labels.
       coupling: "affine", "additive", "mixture" (of logistics, as in Flow++) or "spline"
         (rational-quadratic).
@@ -127,7 +130,8 @@ def glow(
     body = Multiscale(levels, shape, priors=priors)
     pixels = pixel_map(shape, num_values, alpha, dtype, histogram)
     chain = Chain([*pixels, body], name="glow")
-    return finished(Flow(chain, name="glow"), num_values)
+    flow = Flow(chain, name="glow")
+    return finished(flow, num_values, dequantization, network_dtype)
 
 
 def _steps(shape, count, linear, seed, network, couple, options, memory):

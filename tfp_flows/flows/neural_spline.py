@@ -21,6 +21,7 @@ def neural_spline(
     hidden_units: Sequence[int] = (256, 256),
     *,
     num_values: int | None = None,
+    dequantization: str = "uniform",
     context_shape: Sequence[int] | None = None,
     num_levels: int | None = None,
     filters: int = 64,
@@ -49,6 +50,8 @@ def neural_spline(
       num_bins: bins of each spline.
       hidden_units: widths of each coupling's network, vectors only.
       num_values: number of integer values for discrete data; None for continuous.
+      dequantization: "uniform", or "variational" for noise that a small flow learns,
+        see `noise_flow`; for discrete data.
       context_shape: `(C,)` for a conditional flow.
       num_levels: of an image flow; up to two, as many as the sides allow, if None.
       filters: channels of each coupling's network, images only.
@@ -87,6 +90,7 @@ def neural_spline(
             SplineCoupling, num_bins=num_bins, bound=bound, context_shape=context_shape
         ),
         num_values=num_values,
+        dequantization=dequantization,
         num_levels=num_levels,
         act_norm=act_norm,
         alpha=alpha,

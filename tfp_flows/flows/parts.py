@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import KerasBijector, PixelHistogram, PixelLogit
 from tfp_flows.distributions import Dequantized, Flow
+from tfp_flows.flows.noise import noise_flow
 
 tfd = tfp.distributions
 
@@ -58,8 +59,42 @@ def pixel_map(
     return [PixelHistogram(event_shape, num_values, dtype=dtype), logit]
 
 
-def finished(flow: Flow, num_values: int | None) -> tfd.Distribution:
-    """Returns the flow itself, or its distribution over integers."""
+def finished(
+    flow: Flow,
+    num_values: int | None,
+    dequantization: str = "uniform",
+    network_dtype: str | None = None,
+) -> tfd.Distribution:
+    """Returns the flow itself, or its distribution over integers.
+
+    Args:
+      flow: over [0, num_values], or over the reals if `num_values` is None.
+      num_values: number of integer values, None for continuous data.
+      dequantization: "uniform", or "variational" for learned noise, see `noise_flow`.
+      network_dtype: dtype policy of the noise flow's networks, see `network_policy`.
+
+    Raises:
+      ValueError: for an unknown dequantization, or a variational one of continuous
+        data.
+    """
+    if dequantization not in ("uniform", "variational"):
+        raise ValueError(
+            f"{flow.name} has no dequantization {dequantization!r}. Choose uniform or "
+            "variational."
+        )
+    if dequantization == "variational" and num_values is None:
+        raise ValueError(
+            f"{flow.name} got dequantization='variational' without num_values. "
+            "Continuous data are not dequantized; integers need num_values."
+        )
     if num_values is None:
         return flow
-    return Dequantized(flow, num_values, name=flow.name)
+    noise = None
+    if dequantization == "variational":
+        noise = noise_flow(
+            flow.event_shape.as_list(),
+            num_values,
+            dtype=flow.dtype.name,
+            network_dtype=network_policy(flow.dtype, network_dtype),
+        )
+    return Dequantized(flow, num_values, noise, name=flow.name)

@@ -20,6 +20,7 @@ def real_nvp(
     hidden_units: Sequence[int] = (256, 256),
     *,
     num_values: int | None = None,
+    dequantization: str = "uniform",
     context_shape: Sequence[int] | None = None,
     num_levels: int | None = None,
     filters: int = 64,
@@ -48,6 +49,8 @@ def real_nvp(
       num_steps: couplings of a vector flow, or of each level of an image flow.
       hidden_units: widths of each coupling's network, vectors only.
       num_values: number of integer values for discrete data; None for continuous.
+      dequantization: "uniform", or "variational" for noise that a small flow learns,
+        see `noise_flow`; for discrete data.
       context_shape: `(C,)` for a conditional flow.
       num_levels: of an image flow; up to two, as many as the sides allow, if None.
       filters: channels of each coupling's network, images only.
@@ -86,6 +89,7 @@ def real_nvp(
             AffineCoupling, scale_bound=scale_bound, context_shape=context_shape
         ),
         num_values=num_values,
+        dequantization=dequantization,
         num_levels=num_levels,
         act_norm=act_norm,
         alpha=alpha,

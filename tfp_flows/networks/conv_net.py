@@ -2,18 +2,24 @@
 
 import keras
 
+from tfp_flows.networks.image_context import is_image, joined, joined_shape
+
 
 class ConvResNet(keras.layers.Layer):
     """A convolutional residual network that keeps height and width.
 
-    h <- conv3x3(x) (+ dense(context) on every pixel)
+    h <- conv3x3(x) (+ dense(context) on every pixel), or conv3x3([x, context])
     h <- h + conv3x3(dropout(activation(conv1x1(activation(h)))))   `num_blocks` times
     features <- activation(h)
 
     The 1x1 before the 3x3 halves the cost of a pair of 3x3 and loses little on small
     images. There is no output layer: a bijector adds the head it needs.
 
-    Shapes: x `[B, H, W, C]`, context `[B, K]` -> features `[B, H, W, filters]`.
+    A context is a vector, or an image as large as x or n times as large, whose blocks
+    of n x n pixels are then taken for channels.
+
+    Shapes: x `[B, H, W, C]`, context `[B, K]` or `[B, n H, n W, K]` -> features
+    `[B, H, W, filters]`.
 
     Args:
       filters: channels of every hidden layer.
@@ -23,7 +29,7 @@ class ConvResNet(keras.layers.Layer):
       **kwargs: of `keras.layers.Layer`, such as `dtype` and `name`.
 
     Raises:
-      ValueError: if a count is not positive.
+      ValueError: if a count is not positive, or an image-shaped context does not fit.
 
     Example:
       >>> ConvResNet(filters=8, num_blocks=1)(keras.ops.zeros((5, 4, 4, 2))).shape
@@ -74,12 +80,12 @@ class ConvResNet(keras.layers.Layer):
         )
 
     def build(self, x_shape, context_shape=None):
-        """Makes the weights; a context adds a dense layer."""
+        """Makes the weights; a context adds a dense layer, or channels."""
         hidden = (*x_shape[:-1], self.filters)
-        self._first.build(x_shape)
+        self._first.build(joined_shape(x_shape, context_shape, self.name))
         for block in self._blocks:
             block.build(hidden)
-        if context_shape is not None:
+        if context_shape is not None and not is_image(context_shape):
             self._context_dense = keras.layers.Dense(
                 self.filters, dtype=self.dtype_policy
             )
@@ -87,8 +93,8 @@ class ConvResNet(keras.layers.Layer):
 
     def call(self, x, context=None):
         """Returns features `[B, H, W, filters]`."""
-        features = self._first(x)
-        if context is not None:
+        features = self._first(joined(x, context))
+        if self._context_dense is not None:
             features = features + self._context_dense(context)[:, None, None, :]
         for block in self._blocks:
             features = features + block(features)

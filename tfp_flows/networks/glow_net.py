@@ -6,6 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.networks.image_context import is_image, joined, joined_shape
+
 
 class GlowNet(keras.layers.Layer):
     """The first two convolutions of Glow's conditioner; the last one is the head [1].
@@ -16,14 +18,17 @@ class GlowNet(keras.layers.Layer):
     Act norm here is a learned scale and bias for each channel. It is folded into the
     convolution's kernel, so it costs nothing on the image. `adapt` sets it from data.
 
-    Shapes: x `[B, H, W, C]`, context `[B, K]` -> features `[B, H, W, filters]`.
+    An image-shaped context is put beside x as channels, as in `ConvResNet`.
+
+    Shapes: x `[B, H, W, C]`, context `[B, K]` or `[B, n H, n W, K]` -> features
+    `[B, H, W, filters]`.
 
     Args:
       filters: channels of both hidden layers.
       **kwargs: of `keras.layers.Layer`, such as `dtype` and `name`.
 
     Raises:
-      ValueError: if `filters` is not positive.
+      ValueError: if `filters` is not positive, or an image-shaped context does not fit.
 
     Example:
       >>> GlowNet(filters=8)(keras.ops.zeros((5, 4, 4, 2))).shape
@@ -42,14 +47,15 @@ class GlowNet(keras.layers.Layer):
         self._context_kernel = None
 
     def build(self, x_shape, context_shape=None):
-        """Makes the weights; a context adds a dense layer."""
-        self._conv = self._kernel("conv", (3, 3, x_shape[-1], self.filters))
+        """Makes the weights; a context adds a dense layer, or channels."""
+        channels = joined_shape(x_shape, context_shape, self.name)[-1]
+        self._conv = self._kernel("conv", (3, 3, channels, self.filters))
         self._mix = self._kernel("mix", (self.filters, self.filters))
         self._norms = [self._norm("conv"), self._norm("mix")]
         self._adapted = self.add_weight(
             shape=(), dtype="bool", initializer="zeros", trainable=False, name="adapted"
         )
-        if context_shape is not None:
+        if context_shape is not None and not is_image(context_shape):
             shape = (context_shape[-1], self.filters)
             self._context_kernel = self._kernel("context", shape)
 
@@ -74,9 +80,10 @@ class GlowNet(keras.layers.Layer):
 
         Args:
           x: `[N, H, W, C]`.
-          context: `[N, K]` for a conditional network.
+          context: `[N, K]` or `[N, n H, n W, K]` for a conditional network.
         """
-        x = tf.cast(x, self.compute_dtype)
+        # Outside of a call Keras casts no weights to a lower precision.
+        x = tf.cast(x, self.variable_dtype)
         for i in range(2):
             self._set_norm(i, self._act_norms(x, context)[i])
         self._adapted.assign(True)
@@ -97,7 +104,7 @@ class GlowNet(keras.layers.Layer):
         """What both act norms give, before the rectifier."""
         log_scale, bias = self._norms[0]
         scale = tf.exp(tf.convert_to_tensor(log_scale))
-        first = tf.nn.conv2d(x, self._conv * scale, 1, "SAME")
+        first = tf.nn.conv2d(joined(x, context), self._conv * scale, 1, "SAME")
         first = tf.nn.bias_add(first, bias)
         if self._context_kernel is not None:
             context = tf.cast(context, first.dtype)

@@ -54,6 +54,7 @@ def facts(flow: Any, specs: Mapping[str, Any], nonfinite: str) -> dict[str, Any]
         "latent_shape": inner.distribution.event_shape.as_list(),
         "condition_shape": _as_list(flow.context_shape),
         "num_values": flow.num_values,
+        "dequantization": _dequantization(flow),
         "model_dtype": inner.dtype.name,
         "signatures": _signature_table(specs),
         "units": _units(flow),
@@ -129,8 +130,15 @@ def _units(flow):
     return (
         f"Integers 0 to {flow.num_values - 1}; log_prob, encode and decode speak of "
         "the cell [k, k + 1) of an integer k, log_prob in nats per unit of pixel "
-        "volume; bits_per_dim takes the integers themselves."
+        "volume; bits_per_dim takes the integers themselves, a bound by "
+        f"{_dequantization(flow)} dequantization."
     )
+
+
+def _dequantization(flow):
+    if flow.num_values is None:
+        return None
+    return "uniform" if flow.noise is None else "variational"
 
 
 def _signature_table(specs):

@@ -22,7 +22,8 @@ raise, since an error would fail everybody in a server's batch. Shapes do.
 Integer data. `log_prob`, `encode` and `decode` speak of the continuous flow in pixel
 units: the integer k is the cell [k, k + 1), its middle is k + 0.5, and log_prob is a
 density per unit of pixel volume. `bits_per_dim` takes the integers themselves and adds
-the noise of `seed`, a lower bound on log P(x) from one sample. `sample` returns whole
+the noise of `seed`, uniform or from the model's noise flow: a lower bound on log P(x)
+from one sample, with the noise's own -log q(u | x) in it. `sample` returns whole
 numbers as float32, and the log-density of the point before it was rounded down.
 """
 
@@ -64,6 +65,7 @@ class Endpoints:
         self._fill = NONFINITE[nonfinite]
         self._num_values = flow.num_values
         self._flow = flow if flow.num_values is None else flow.flow
+        self._discrete = flow
         self._event = tuple(self._flow.event_shape.as_list())
         self._latent = tuple(self._flow.distribution.event_shape.as_list())
         self._context = flow.context_shape
@@ -155,18 +157,25 @@ class Endpoints:
 
     def _bits_per_dim(self, x, seed, **context):
         size = math.prod(self._event)
-        noise = tf.reshape(row_noise.row_uniform(seed, size), tf.shape(x))
         cell = tf.cast(x, self._flow.dtype)
         in_range = [_each_row((x >= 0) & (x < self._num_values))]
-        point = cell + tf.cast(noise, cell.dtype)
-        log_prob = self._flow.log_prob(point, **context)
+        noise, log_q = self._cell_noise(x, seed, size)
+        log_prob = self._flow.log_prob(cell + noise, **context) - log_q
         bits = -log_prob / (size * math.log(2.0))
         return {"bits_per_dim": bits, "log_prob": log_prob}, in_range
 
+    def _cell_noise(self, x, seed, size):
+        """Returns u in [0, 1) and log q(u | x), 0 for uniform noise."""
+        if self._discrete.noise is None:
+            noise = tf.reshape(row_noise.row_uniform(seed, size), tf.shape(x))
+            return tf.cast(noise, self._flow.dtype), 0.0
+        z = self._base_noise(self._discrete.noise.distribution, seed)
+        return self._discrete.noise_from_base(x, z)
+
     def _base_noise(self, base, seed):
         if isinstance(base, bases.StandardNormal):
-            noise = row_noise.row_normal(seed, math.prod(self._latent))
-            noise = tf.reshape(noise, [-1, *self._latent])
+            noise = row_noise.row_normal(seed, base.num_uniforms)
+            noise = tf.reshape(noise, [-1, *base.event_shape])
             return tf.cast(noise, self._flow.dtype)
         uniforms = row_noise.row_uniform(seed, base.num_uniforms)
         return base.from_uniform(tf.cast(uniforms, self._flow.dtype))

@@ -16,6 +16,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.name = "digits"  # or a TFDS image set, two_moons, csv, npy
     config.data.data_dir = ""  # of TFDS; the digits go to <workdir>/data if empty
     config.data.path = ""  # of a .csv or .npy file
+    config.data.num_values = 0  # grey levels, 32 for 5 bits; 0 for all of the file
     config.data.batch_size = 128
     config.data.context = False  # condition on the class label
     config.data.num_train = 4000  # events; two_moons only

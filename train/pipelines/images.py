@@ -21,14 +21,14 @@ def load(config: Any, workdir: Any) -> tuple:
 
     Raises:
       ValueError: if TFDS does not know the data set, it is not prepared in `data_dir`,
-        or it holds no images.
+        it holds no images, or they cannot have `config.num_values` values.
     """
+    num_values, step = _num_values(config)
     builder = _builder(config, workdir)
-    num_values = 17 if config.name == "digits" else 256
-    train = _arrays(builder, "train", config)
-    test = _arrays(builder, "test", config)
+    train = _arrays(builder, "train", config, step)
+    test = _arrays(builder, "test", config, step)
     if "validation" in builder.info.splits:
-        valid = _arrays(builder, "validation", config)
+        valid = _arrays(builder, "validation", config, step)
     else:  # the last images of the training part
         cut = len(train[0]) - config.num_valid
         if cut < 1:
@@ -40,6 +40,20 @@ def load(config: Any, workdir: Any) -> tuple:
     if config.num_test:
         test = _cut(test, None, config.num_test)
     return (train, valid, test), num_values
+
+
+def _num_values(config):
+    """Returns the number of pixel values, and how many of the file's make one."""
+    stored = 17 if config.name == "digits" else 256
+    wanted = config.num_values or stored
+    # 256 has the powers of two for divisors, and 17 only itself.
+    if not 2 <= wanted <= stored or stored % wanted:
+        raise ValueError(
+            f"config.data.num_values must be 0 for all {stored} values of "
+            f"{config.name!r}, or for 8-bit images a power of two from 2 to 256 (32 "
+            f"for 5 bits), got {config.num_values}."
+        )
+    return wanted, stored // wanted
 
 
 def _builder(config, workdir):
@@ -86,8 +100,11 @@ def _check_features(features, config):
         )
 
 
-def _arrays(builder, split, config):
-    """Returns images `[N, H, W, C]` and, if wanted, one-hot labels as contexts."""
+def _arrays(builder, split, config, step):
+    """Returns images `[N, H, W, C]` and, if wanted, one-hot labels as contexts.
+
+    `step` grey levels of the file become one.
+    """
     if split not in builder.info.splits:
         raise ValueError(
             f"{config.name!r} has no split {split!r}, only "
@@ -96,6 +113,8 @@ def _arrays(builder, split, config):
     # Whole data sets in memory: 60,000 MNIST images are 47 MB.
     data = builder.as_dataset(split=split, batch_size=-1)
     images = np.asarray(data["image"])
+    if step > 1:
+        images = images // np.uint8(step)  # 255 of 32 values becomes 31
     if not config.context:
         return images, None
     classes = builder.info.features["label"].num_classes

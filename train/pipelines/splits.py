@@ -96,7 +96,8 @@ def load(config: Any, workdir: Any) -> Splits:
 
     Args:
       config: `name` ("digits", any TFDS image data set, "two_moons", "csv" or "npy"),
-        `data_dir` or `path`, `num_valid`, `num_test`, `context`, `seed`.
+        `data_dir` or `path`, `num_values` of 8-bit images, `num_valid`, `num_test`,
+        `context`, `seed`.
       workdir: where the digits are prepared when `data_dir` is empty.
 
     Returns:
@@ -106,6 +107,11 @@ def load(config: Any, workdir: Any) -> Splits:
       ValueError: if the data cannot be found or do not fit.
     """
     if config.name in tables.SOURCES:
+        if config.num_values:
+            raise ValueError(
+                f"config.data.num_values is {config.num_values}, but {config.name!r} "
+                "holds real numbers. Set it to 0; it is for images of 8 bits."
+            )
         splits = tables.SOURCES[config.name](config)
     else:
         splits = images.load(config, workdir)
