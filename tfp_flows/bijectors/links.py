@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors import position_affine
+from tfp_flows.bijectors import folding, position_affine
 from tfp_flows.bijectors.keras_bijector import KerasBijector
 from tfp_flows.bijectors.position_affine import AffineMap, PositionAffine
 
@@ -95,15 +95,25 @@ class FusedLink(_Rebuilding):
 
     def forward(self, x, context=None):
         """Returns y and its log-det."""
-        maps = [b._forward_map() for b in reversed(self.bijectors)]
-        return self._apply(maps, x)
+        return self.apply(self.fused("forward"), x)
 
     def inverse(self, y, context=None):
         """Returns x and its log-det."""
-        return self._apply([b._inverse_map() for b in self.bijectors], y)
+        return self.apply(self.fused("inverse"), y)
 
-    def _apply(self, maps, value):
-        fused = functools.reduce(AffineMap.then, maps)
+    def fused(self, direction):
+        """Returns the product of the maps, taken in one direction."""
+        return folding.once(functools.partial(self._product, direction))
+
+    def _product(self, direction):
+        if direction == "forward":
+            maps = [b._forward_map() for b in reversed(self.bijectors)]
+        else:
+            maps = [b._inverse_map() for b in self.bijectors]
+        return functools.reduce(AffineMap.then, maps)
+
+    def apply(self, fused, value):
+        """Returns what such a product makes of events, and its log-det."""
         return position_affine.apply(fused, value, self._event_shape)
 
 

@@ -4,19 +4,17 @@ import functools
 import gc
 from collections.abc import Callable
 
-import keras
-import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors.chain import Chain
 from tfp_flows.bijectors.fold import fold
+from tfp_flows.bijectors.folding import is_folded
 from tfp_flows.bijectors.keras_bijector import KerasBijector, unique
-from tfp_flows.bijectors.links import Link
+from tfp_flows.bijectors.links import FusedLink, Link
 from tfp_flows.bijectors.reversible import Gradients, check_memory, step_gradient
+from tfp_flows.bijectors.same_kind import check_same_kind
 from tfp_flows.networks.stack import Stack
 from tfp_flows.networks.training_mode import TrainingMode
-
-_RANDOM = ("seed", "name")  # arguments in which equal steps may differ
 
 
 class Repeat(KerasBijector):
@@ -126,7 +124,9 @@ class Repeat(KerasBijector):
 
     def _walk(self, direction, value, context):
         stack = self._layers["stack"]
-        if self._memory == "activations":
+        if is_folded():
+            value, log_det, updates = self._run_folded(direction, value, context)
+        elif self._memory == "activations":
             value, log_det, updates = self._run(direction, value, context)
         else:
             value, log_det, updates = self._run_recomputed(direction, value, context)
@@ -146,6 +146,32 @@ class Repeat(KerasBijector):
             updates.append(new)
         columns = zip(*updates[:: 1 if direction == "inverse" else -1], strict=True)
         return value, total, [_stacked(column) for column in columns]
+
+    def _run_folded(self, direction, value, context):
+        """The steps one by one, each with constants of its own."""
+        stack, total, links = self._layers["stack"], 0.0, self._links(direction)
+        with tf.init_scope():
+            fixed = stack.members()
+        members, numbers = stack.members(), range(stack.count)
+        for k in numbers if direction == "inverse" else numbers[::-1]:
+            with stack.as_member(fixed[k]):
+                products = [
+                    link.fused(direction) if isinstance(link, FusedLink) else None
+                    for link in links
+                ]
+            with stack.as_member(members[k]):
+                for link, product in zip(links, products, strict=True):
+                    if product is None:
+                        value, log_det = getattr(link, direction)(value, context)
+                    else:
+                        value, log_det = link.apply(product, value)
+                    total += log_det
+        return value, total, [None] * len(stack.template)
+
+    def _links(self, direction):
+        if isinstance(self._template.bijector, Chain):
+            return self._template.bijector.in_order(direction)
+        return [self._template]
 
     def _run_recomputed(self, direction, value, context):
         """The same as one operation, whose gradient goes back from the output."""
@@ -238,15 +264,11 @@ class Repeat(KerasBijector):
         self, after, of_log_det, context, weights, k, direction, training
     ):
         """Goes back through the links of one step."""
-        stack, template = self._layers["stack"], self._template
-        weights = _member(weights, k)
+        stack, weights = self._layers["stack"], _member(weights, k)
         trained = [weights[i] for i in stack.trained_indices]
-        links = [template]
-        if isinstance(template.bijector, Chain):
-            links = template.bijector.in_order(direction)
         found = after._replace(of_weights=[None] * len(trained))
         with stack.as_member(weights):
-            for link in links[::-1]:
+            for link in self._links(direction)[::-1]:
                 function = functools.partial(
                     step_gradient, link, direction, found, of_log_det, context, trained
                 )
@@ -259,7 +281,7 @@ def _members(template, step, count, name):
     yield _variables(template)
     for i in range(1, count):
         other = step(i)
-        _check_same_kind(template, other, name)
+        check_same_kind(template, other, name)
         yield _variables(other)
 
 
@@ -280,36 +302,3 @@ def _variables(step):
 
 def _layers_of(part):
     return getattr(part, "keras_layers", ())
-
-
-def _check_same_kind(first, other, name):
-    """Refuses steps that differ in more than the weights, which would go unnoticed."""
-    if type(first) is not type(other):
-        raise ValueError(
-            f"{name} needs steps of one kind, got {type(first).__name__} and "
-            f"{type(other).__name__}."
-        )
-    for key, value in first.parameters.items():
-        if key in _RANDOM:
-            continue
-        if not _same(value, other.parameters[key], name):
-            raise ValueError(
-                f"{name} needs steps that differ in nothing but their weights, got "
-                f"{first.name!r} and {other.name!r} with another {key}. Put steps that "
-                "take turns into one Chain and repeat that."
-            )
-
-
-def _same(one, other, name):
-    if isinstance(one, tf.Module):
-        _check_same_kind(one, other, name)
-        return True
-    if isinstance(one, (list, tuple)) and not isinstance(one, str):
-        return len(one) == len(other) and all(
-            _same(a, b, name) for a, b in zip(one, other, strict=True)
-        )
-    if isinstance(one, keras.Layer):
-        return type(one) is type(other)  # the shapes of the weights are checked too
-    if callable(one):
-        return type(one) is type(other)
-    return bool(np.array_equal(one, other))

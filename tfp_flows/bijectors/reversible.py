@@ -18,6 +18,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.chain import Chain
+from tfp_flows.bijectors.folding import is_folded
 from tfp_flows.bijectors.keras_bijector import unique
 from tfp_flows.networks.training_mode import TrainingMode
 
@@ -81,6 +82,8 @@ class ReversibleChain(Chain):
 
     def _walk(self, direction, value, context):
         """Runs all links as one operation with a gradient of its own."""
+        if is_folded():  # not to be trained
+            return super()._walk(direction, value, context)
         run = _Run(self, direction, context, self._mode.current())
         size, num_contexts = len(tf.nest.flatten(value)), 0 if context is None else 1
 
