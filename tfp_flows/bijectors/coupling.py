@@ -143,7 +143,9 @@ class Coupling(KerasBijector):
         if self._split_at is None:
             return value * tf.constant(self._mask, value.dtype), value
         first, passive_first = self._split_at
-        head, tail = value[..., :first], value[..., first:]
+        # One operation with one concatenation as gradient; two slices would each have
+        # a gradient as large as the event.
+        head, tail = tf.split(value, [first, value.shape[-1] - first], axis=-1)
         return (head, tail) if passive_first else (tail, head)
 
     def _join(self, passive, active):

@@ -150,8 +150,8 @@ class Multiscale(KerasBijector):
                 y, **chain._kwargs_for(chain, context)
             )
             total += log_det
-            finished.append(y[..., : y.shape[-1] // 2])
-            y = y[..., y.shape[-1] // 2 :]
+            half, y = tf.split(y, 2, axis=-1)
+            finished.append(half)
         for squeeze, half in zip(self._squeezes[::-1], finished[::-1], strict=True):
             y, _ = squeeze._forward_and_log_det(tf.concat([half, y], axis=-1))
         return y, total
@@ -160,8 +160,8 @@ class Multiscale(KerasBijector):
         finished, total = [], 0.0
         for squeeze in self._squeezes:
             x, _ = squeeze._inverse_and_log_det(x)
-            finished.append(x[..., : x.shape[-1] // 2])
-            x = x[..., x.shape[-1] // 2 :]
+            half, x = tf.split(x, 2, axis=-1)
+            finished.append(half)
         for chain, half in zip(self._chains[::-1], finished[::-1], strict=True):
             x, log_det = chain._forward_and_log_det(
                 tf.concat([half, x], axis=-1), **chain._kwargs_for(chain, context)
