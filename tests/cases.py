@@ -78,6 +78,53 @@ def _mixture(shape, mask, network, **kwargs):
     )
 
 
+def _linear(shape, kind):
+    return lambda dtype: b.InvertibleLinear(shape, kind, dtype=dtype)
+
+
+def _conv_1x1(shape, kind):
+    return lambda dtype: b.InvertibleConv1x1(shape, kind, dtype=dtype)
+
+
+def _glow_net(dtype):
+    return GlowNet(4, dtype=dtype)
+
+
+def _affine_maps(shape, dtype):
+    """Neighbours that a chain applies as one map."""
+    return [
+        b.ActNorm(shape, dtype=dtype),
+        b.InvertibleLinear(shape, dtype=dtype),
+        b.InvertibleLinear(shape, "plain", seed=1, dtype=dtype),
+        b.ActNorm(shape, dtype=dtype, name="other_act_norm"),
+    ]
+
+
+def _repeat(shape, network, count, memory="activations", **kwargs):
+    def step(dtype):
+        couple = _affine(shape, masks.half(shape), network, **kwargs)
+        return b.Chain([*_affine_maps(shape, dtype)[:2], couple(dtype)])
+
+    return lambda dtype: b.Repeat(lambda i: step(dtype), count, memory)
+
+
+def _multiscale(shape, memory="activations", **kwargs):
+    """Steps that are none of Glow's, and priors of the finished halves."""
+    first, second = b.Multiscale.level_shapes(shape, 2)
+    couple = lambda s, flip: _affine(  # noqa: E731
+        s, masks.half(s, flip=flip), _conv, **kwargs
+    )
+    return lambda dtype: b.Multiscale(
+        [
+            [_affine(first, masks.checkerboard(first), _conv)(dtype)],
+            [b.DiagonalScale(second, dtype=dtype), couple(second, False)(dtype)],
+        ],
+        shape,
+        priors=[couple(first, True)(dtype)],
+        memory=memory,
+    )
+
+
 _ODD = np.array([True, False, False, True, False])
 _VECTOR, _IMAGE = (5,), (4, 4, 2)
 
@@ -143,6 +190,24 @@ BIJECTORS = {
     "mixture context": Case(
         _mixture(_VECTOR, _ODD, _mlp, context_shape=(2,)), _VECTOR, (2,)
     ),
+    "linear lu": Case(_linear(_VECTOR, "lu"), _VECTOR),
+    "linear plain": Case(_linear((3, 4), "plain"), (3, 4)),
+    "linear householder": Case(_linear(_VECTOR, "householder"), _VECTOR),
+    "1x1 lu": Case(_conv_1x1((2, 3, 4), "lu"), (2, 3, 4)),
+    "1x1 plain": Case(_conv_1x1(_IMAGE, "plain"), _IMAGE),
+    "1x1 householder": Case(_conv_1x1((3, 2, 3), "householder"), (3, 2, 3)),
+    "fused affine maps": Case(lambda d: b.Chain(_affine_maps(_IMAGE, d)), _IMAGE),
+    "repeat": Case(_repeat(_VECTOR, _mlp, 3), _VECTOR),
+    "repeat constant": Case(_repeat(_VECTOR, _mlp, 3, "constant"), _VECTOR),
+    "repeat image": Case(_repeat(_IMAGE, _glow_net, 2, "constant"), _IMAGE),
+    "repeat context": Case(
+        _repeat((4,), _mlp, 2, "constant", context_shape=(2,)), (4,), (2,)
+    ),
+    "multiscale priors": Case(_multiscale((4, 4, 1)), (4, 4, 1)),
+    "multiscale constant": Case(_multiscale((4, 4, 2), "constant"), (4, 4, 2)),
+    "multiscale context": Case(
+        _multiscale((4, 8, 1), context_shape=(2,)), (4, 8, 1), (2,)
+    ),
     "act norm": Case(lambda d: b.ActNorm(_VECTOR, dtype=d), _VECTOR),
     "act norm image": Case(lambda d: b.ActNorm(_IMAGE, dtype=d), _IMAGE),
     "diagonal scale": Case(lambda d: b.DiagonalScale(_VECTOR, dtype=d), _VECTOR),
@@ -198,6 +263,17 @@ BIJECTORS = {
     ),
 }
 
+
+def _histogram(shape, num_values=5):
+    def make(dtype):
+        bijector = b.PixelHistogram(shape, num_values, smoothing=3.0, dtype=dtype)
+        counts = np.random.default_rng(3).poisson(1.0, (20, *shape))
+        bijector.adapt(np.minimum(counts, num_values - 1) + 0.5)
+        return bijector
+
+    return make
+
+
 # Without trained weights: all laws but those on gradients of weights.
 FIXED = {
     "squeeze": Case(lambda d: b.Squeeze(_IMAGE, dtype=d), _IMAGE),
@@ -205,6 +281,9 @@ FIXED = {
     "pixel logit": Case(
         lambda d: b.PixelLogit(_IMAGE, 17, dtype=d), _IMAGE, low=-3.0, high=20.0
     ),
+    "pixel histogram": Case(_histogram((1,)), (1,), low=-3.0, high=8.0),
+    "pixel histogram vector": Case(_histogram((5,)), (5,), low=-3.0, high=8.0),
+    "pixel histogram image": Case(_histogram(_IMAGE), _IMAGE, low=-3.0, high=8.0),
     "unit interval": Case(
         lambda d: b.UnitInterval(_IMAGE, dtype=d), _IMAGE, low=0.01, high=0.99
     ),
@@ -285,6 +364,28 @@ FLOWS = {
         lambda d: flows.flow_pp((4,), 2, 3, **_SMALL, context_shape=(2,), dtype=d),
         (4,),
         (2,),
+    ),
+    "glow": Case(lambda d: flows.glow((4, 4, 1), 2, 1, 4, dtype=d), (4, 4, 1)),
+    "glow context": Case(
+        lambda d: flows.glow(
+            (2, 4, 2), 1, 2, 4, linear="plain", context_shape=(2,), dtype=d
+        ),
+        (2, 4, 2),
+        (2,),
+    ),
+    "glow without priors": Case(
+        lambda d: flows.glow(
+            (2, 2, 3),
+            1,
+            2,
+            4,
+            coupling="additive",
+            linear="householder",
+            learned_prior=False,
+            memory="activations",
+            dtype=d,
+        ),
+        (2, 2, 3),
     ),
     "flow++ image": Case(
         lambda d: flows.flow_pp((4, 4, 1), 2, 3, **_SMALL_CONV, dtype=d), (4, 4, 1)

@@ -172,12 +172,22 @@ class _Plain:
         return {"matrix": _initial_matrix(size, initial, rng)}, {}
 
     def value(self, weights):
-        matrix = tf.convert_to_tensor(weights["matrix"])
-        return matrix, tf.linalg.slogdet(matrix).log_abs_determinant
+        matrix, _, triangle = self._factors(weights)
+        return matrix, self._log_det(triangle)
 
     def inverse(self, weights):
-        matrix, log_det = self.value(weights)
-        return tf.linalg.inv(matrix), -log_det
+        _, rotation, triangle = self._factors(weights)
+        rows = tf.transpose(rotation)
+        inverse = tf.linalg.triangular_solve(triangle, rows, lower=False)
+        return inverse, -self._log_det(triangle)
+
+    def _factors(self, weights):
+        """Returns W = Q R, and Q and R: XLA knows no other way to a determinant."""
+        matrix = tf.convert_to_tensor(weights["matrix"])
+        return matrix, *tf.linalg.qr(matrix)
+
+    def _log_det(self, triangle):
+        return tf.reduce_sum(tf.math.log(tf.abs(tf.linalg.diag_part(triangle))))
 
 
 class _Householder:

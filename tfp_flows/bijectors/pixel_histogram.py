@@ -107,7 +107,9 @@ class PixelHistogram(KerasBijector):
         flat = self._flat(y)
         inside = tf.clip_by_value(flat, 0.0, float(self._num_values))
         cell = tf.minimum(tf.floor(inside), self._num_values - 1.0)
-        left, slope = self._look_up(tf.cast(cell, tf.int32))
+        # NaN has no cell: any integer will do, as long as it is one of the table's.
+        number = tf.clip_by_value(tf.cast(cell, tf.int32), 0, self._num_values - 1)
+        left, slope = self._look_up(number)
         x = left + slope * (inside - cell) + (flat - inside)
         return tf.reshape(x, tf.shape(y)), self._log_det(flat, slope, y)
 

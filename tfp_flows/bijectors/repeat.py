@@ -90,6 +90,19 @@ class Repeat(KerasBijector):
             experimental_attributes={"_noinline": True},
         )
 
+    def copy(self, **overrides) -> "Repeat":
+        """Returns a bijector with the same weights; with its own for other steps.
+
+        Args:
+          **overrides: constructor arguments to replace.
+        """
+        if "step" in overrides:
+            return type(self)(**{**self.parameters, **overrides})
+        clone = super().copy(**overrides)
+        if clone._layers["stack"] is self._layers["stack"]:
+            clone._template = self._template  # whose variables the stack stands in for
+        return clone
+
     @property
     def is_adapted(self) -> bool:
         """Whether every step is."""
