@@ -84,24 +84,28 @@ class GlowNet(keras.layers.Layer):
         """
         # Outside of a call Keras casts no weights to a lower precision.
         x = tf.cast(x, self.variable_dtype)
-        for i in range(2):
-            self._set_norm(i, self._act_norms(x, context)[i])
+        self._set_norm(0, self._first(x, context))
+        self._set_norm(1, self._second(self._first(x, context)))
         self._adapted.assign(True)
 
     def _set_norm(self, i, before):
         """Standardises what act norm i gives now; its weights compose."""
         log_scale, bias = (v.value for v in self._norms[i])
-        mean, variance = tf.nn.moments(tf.cast(before, tf.float64), [0, 1, 2])
+        rows = tf.reshape(tf.cast(before, tf.float64), [-1, self.filters])
+        mean, variance = tf.nn.moments(rows, [0])
         factor = np.where(variance > 1e-12, variance, 1.0) ** -0.5
         self._norms[i][0].assign(tf.cast(log_scale, tf.float64) + np.log(factor))
         self._norms[i][1].assign((tf.cast(bias, tf.float64) - mean) * factor)
 
     def call(self, x, context=None):
         """Returns features `[B, H, W, filters]`."""
-        return tf.nn.relu(self._act_norms(x, context)[-1])
+        first = self._first(x, context)
+        # Rectified as rows: TensorFlow fuses product, bias and rectifier.
+        rows = tf.nn.relu(self._second(first))
+        return tf.reshape(rows, tf.shape(first))
 
-    def _act_norms(self, x, context):
-        """What both act norms give, before the rectifier."""
+    def _first(self, x, context):
+        """What the first act norm gives, `[B, H, W, filters]`."""
         log_scale, bias = self._norms[0]
         scale = tf.exp(tf.convert_to_tensor(log_scale))
         first = tf.nn.conv2d(joined(x, context), self._conv * scale, 1, "SAME")
@@ -110,12 +114,15 @@ class GlowNet(keras.layers.Layer):
             context = tf.cast(context, first.dtype)
             shift = tf.matmul(context, self._context_kernel * scale)
             first += shift[:, None, None, :]
+        return first
+
+    def _second(self, first):
+        """What the second act norm gives, `[B * H * W, filters]`."""
         log_scale, bias = self._norms[1]
         # A 1x1 convolution as a matrix product: up to twice as fast on small images.
         rows = tf.reshape(tf.nn.relu(first), [-1, self.filters])
-        second = tf.matmul(rows, self._mix * tf.exp(tf.convert_to_tensor(log_scale)))
-        second = tf.reshape(tf.nn.bias_add(second, bias), tf.shape(first))
-        return first, second
+        rows = tf.matmul(rows, self._mix * tf.exp(tf.convert_to_tensor(log_scale)))
+        return tf.nn.bias_add(rows, bias)
 
     def get_config(self):
         """Returns the constructor's arguments."""
