@@ -34,6 +34,12 @@ RECIPES = {
         filters=4,
         num_blocks=1,
     ),
+    "glow": lambda: flows.glow(
+        (4, 4, 1), 2, 2, 4, num_values=17, histogram=True, context_shape=(3,)
+    ),
+    "padded": lambda: flows.glow(
+        (3, 3, 1), 1, 2, 4, num_values=17, pad_to=(4, 4), dequantization="variational"
+    ),
     "neural spline": lambda: flows.neural_spline((4,), **_SMALL, num_bins=4),
     "flow++ image": lambda: flows.flow_pp(
         (4, 4, 1), 2, 3, num_values=17, filters=4, num_blocks=1
@@ -85,7 +91,7 @@ class Served:
     def requests(self, num_rows=5, seed=3):
         """Returns inputs for every signature, none of them golden rows."""
         rng = np.random.default_rng(seed)
-        event, num_values = self.flow.event_shape.as_list(), self.flow.num_values
+        event, num_values = self.inner.event_shape.as_list(), self.flow.num_values
         x = rng.standard_normal([num_rows, *event])
         if num_values is not None:
             x = rng.uniform(0.0, num_values, x.shape)
@@ -100,8 +106,9 @@ class Served:
             },
         }
         if num_values is not None:
+            middle = tuple(slice(n) for n in self.flow.event_shape)
             inputs["bits_per_dim"] = {
-                "x": x.astype(np.int32),
+                "x": x[(slice(None), *middle)].astype(np.int32),
                 "seed": serving.seeds(12, num_rows),
             }
         if self.flow.context_shape is not None:

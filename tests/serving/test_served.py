@@ -8,6 +8,13 @@ from tfp_flows import serving
 from tfp_flows.distributions import StandardNormal
 
 
+def bordered(x, shape):
+    """Adds zeros below and to the right, where a border of one goes."""
+    missing = [n - m for n, m in zip(shape, x.shape[1:], strict=True)]
+    assert set(missing) <= {0, 1}
+    return np.pad(x, [(0, 0), *((0, n) for n in missing)])
+
+
 def python_answers(served, name, inputs):
     """Returns what the flow itself says, in Python."""
     flow, inner = served.flow, served.inner
@@ -25,14 +32,15 @@ def python_answers(served, name, inputs):
         x, log_det = inner.decode_and_log_det(inputs["z"], **context)
         return {"x": x, "log_det": log_det}
     if name == "bits_per_dim":
-        u = serving.row_uniform(inputs["seed"], flow.event_shape.num_elements())
-        u, log_q = tf.reshape(u, inputs["x"].shape), 0.0
+        image = bordered(inputs["x"], inner.event_shape)
+        u = serving.row_uniform(inputs["seed"], inner.event_shape.num_elements())
+        u, log_q = tf.reshape(u, image.shape), 0.0
         if flow.noise is not None:  # the sigmoid of a logit of u, moved by the flow
             z = tf.math.log(u) - tf.math.log1p(-u)
-            image = (inputs["x"] + 0.5) * 2.0 / flow.num_values - 1.0
-            u = flow.noise.decode(z, image.astype(np.float32))
-            log_q = flow.noise.log_prob(tf.identity(u), context=image)
-        point = tf.cast(inputs["x"] + u, inner.dtype)
+            seen = ((image + 0.5) * 2.0 / flow.num_values - 1.0).astype(np.float32)
+            u = flow.noise.decode(z, seen)
+            log_q = flow.noise.log_prob(tf.identity(u), context=seen)
+        point = tf.cast(image + u, inner.dtype)
         log_prob = inner.log_prob(point, **context) - log_q
         size = flow.event_shape.num_elements()
         return {"log_prob": log_prob, "bits_per_dim": -log_prob / size / np.log(2.0)}
@@ -50,6 +58,7 @@ def python_answers(served, name, inputs):
     log_prob = inner.log_prob(tf.identity(x), **context)
     if flow.num_values is not None:
         x = np.clip(np.floor(x), 0, flow.num_values - 1)
+        x = x[(slice(None), *(slice(n) for n in flow.event_shape))]
     return {"x": x, "log_prob": log_prob}
 
 

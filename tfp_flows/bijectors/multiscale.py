@@ -1,5 +1,6 @@
 """Squeezing and factoring-out: the multi-scale architecture."""
 
+import math
 from collections.abc import Sequence
 
 import tensorflow as tf
@@ -110,14 +111,14 @@ class Multiscale(KerasBijector):
         Raises:
           ValueError: if the sides are not multiples of 2^num_levels.
         """
-        block = 2**num_levels
         shape = tuple(int(n) for n in event_shape)
-        if num_levels < 1 or len(shape) != 3 or shape[0] % block or shape[1] % block:
+        if num_levels < 1 or len(shape) != 3:
             raise ValueError(
-                f"{num_levels} levels need images (height, width, channels) whose "
-                f"sides are multiples of {block}, got {shape}. Pad the images, or "
-                "choose a number of levels >= 1 that fits."
+                f"Levels need images (height, width, channels) and a number of them "
+                f">= 1, got {shape} and {num_levels}."
             )
+        if any(side % 2**num_levels for side in shape[:2]):
+            raise ValueError(_misfit(shape, num_levels))
         shapes = []
         for _ in range(num_levels):
             squeezed = (shape[0] // 2, shape[1] // 2, 4 * shape[2])
@@ -168,6 +169,19 @@ class Multiscale(KerasBijector):
             )
             total += log_det
         return x, total
+
+
+def _misfit(shape, num_levels):
+    """Says which sizes and which numbers of levels fit."""
+    block = 2**num_levels
+    padded = tuple(-(-side // block) * block for side in shape[:2])
+    fitting = math.gcd(*shape[:2], 2**30).bit_length() - 1
+    fewer = f"choose {fitting} levels or fewer" if fitting else "crop them"
+    return (
+        f"{num_levels} levels need images (height, width, channels) whose sides are "
+        f"multiples of {block}, got {shape}. Pad integer images to {padded}, which "
+        f"recipes do with pad_to={padded}, or {fewer}."
+    )
 
 
 def _kept(squeezed):

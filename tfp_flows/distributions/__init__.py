@@ -6,6 +6,7 @@ from tfp_flows.distributions.dequantized import Dequantized
 from tfp_flows.distributions.flow import Flow
 from tfp_flows.distributions.gaussian_mixture import GaussianMixture
 from tfp_flows.distributions.given import Given
+from tfp_flows.distributions.padded import Padded
 
 __all__ = [
     "Augmented",
@@ -14,6 +15,7 @@ __all__ = [
     "Flow",
     "GaussianMixture",
     "Given",
+    "Padded",
     "StandardLogistic",
     "StandardNormal",
 ]

@@ -13,6 +13,7 @@ from tfp_flows.flows.parts import (
     checked_shape,
     finished,
     network_policy,
+    padded_shape,
     pixel_map,
 )
 from tfp_flows.networks import MLP, ConvResNet, masks
@@ -35,6 +36,7 @@ def coupling_flow(
     memory: str = "activations",
     normalize_data: bool = False,
     dequantization: str = "uniform",
+    pad_to: Sequence[int] | None = None,
     **network_options,
 ) -> tfd.Distribution:
     """Builds a flow of couplings on the two halves in turn.
@@ -58,15 +60,17 @@ def coupling_flow(
       normalize_data: adds an act norm between the data and the first coupling, for
         couplings that act on an interval.
       dequantization: "uniform" or "variational", see `parts.finished`.
+      pad_to: `(height, width)` of padded images, see `Padded`.
       **network_options: of the default networks, see `_default_network`.
 
     Returns:
-      `Flow`, or `Dequantized` if `num_values` is given.
+      `Flow`, or `Dequantized` if `num_values` is given, or `Padded` with `pad_to`.
 
     Raises:
       ValueError: if the event is neither a vector nor an image, or there are no steps.
     """
-    shape = checked_shape(event_shape, name)
+    given = checked_shape(event_shape, name)
+    shape = padded_shape(given, pad_to, num_values, name)
     if len(shape) not in (1, 3) or num_steps < 1:
         raise ValueError(
             f"{name} needs event_shape (D,) or (H, W, C) and num_steps >= 1, got "
@@ -90,7 +94,7 @@ def coupling_flow(
     outer = "activations" if isinstance(body[-1], Multiscale) else memory
     chain = chain_of([*pixels, *body], outer, name=name)
     policy = network_options["network_dtype"]
-    return finished(Flow(chain, name=name), num_values, dequantization, policy)
+    return finished(Flow(chain, name=name), num_values, dequantization, policy, given)
 
 
 def _default_network(

@@ -19,7 +19,13 @@ from tfp_flows.bijectors import (
     SplineCoupling,
 )
 from tfp_flows.distributions import Flow
-from tfp_flows.flows.parts import checked_shape, finished, network_policy, pixel_map
+from tfp_flows.flows.parts import (
+    checked_shape,
+    finished,
+    network_policy,
+    padded_shape,
+    pixel_map,
+)
 from tfp_flows.flows.recipe import recipe
 from tfp_flows.networks import GlowNet, masks, zero_conv
 
@@ -41,6 +47,7 @@ def glow(
     filters: int = 128,
     *,
     num_values: int | None = None,
+    pad_to: Sequence[int] | None = None,
     dequantization: str = "uniform",
     context_shape: Sequence[int] | None = None,
     coupling: str = "affine",
@@ -63,11 +70,14 @@ def glow(
     the latent variables.
 
     Args:
-      event_shape: `(H, W, C)`, H and W multiples of 2^num_levels.
+      event_shape: `(H, W, C)`, H and W multiples of 2^num_levels, or padded to such.
       num_levels: number of scales.
       num_steps: steps of each level.
       filters: channels of each coupling's network.
       num_values: number of integer values for discrete data; None for continuous.
+      pad_to: `(height, width)` that images are padded to with zeros, for sizes that the
+        levels do not fit; the likelihood stays a bound, see `Padded`. For discrete
+        data.
       dequantization: "uniform", or "variational" for noise that a small flow learns,
         see `noise_flow`; for discrete data.
       context_shape: `(K,)` for a conditional flow, such as class labels.
@@ -89,7 +99,7 @@ def glow(
       network_dtype: Keras dtype policy of the networks, see `parts.network_policy`.
 
     Returns:
-      `Flow`, or `Dequantized` if `num_values` is given.
+      `Flow`, or `Dequantized` if `num_values` is given, or `Padded` with `pad_to`.
 
     Raises:
       ValueError: for a bad shape, number or name.
@@ -103,7 +113,8 @@ def glow(
       [1] Kingma, Dhariwal. Glow: Generative flow with invertible 1x1 convolutions.
           NeurIPS 2018. arXiv:1807.03039
     """
-    shape = checked_shape(event_shape, "glow")
+    given = checked_shape(event_shape, "glow")
+    shape = padded_shape(given, pad_to, num_values, "glow")
     if coupling not in _COUPLINGS or num_steps < 1:
         raise ValueError(
             f"glow needs a coupling among {sorted(_COUPLINGS)} and num_steps >= 1, got "
@@ -131,7 +142,7 @@ def glow(
     pixels = pixel_map(shape, num_values, alpha, dtype, histogram)
     chain = Chain([*pixels, body], name="glow")
     flow = Flow(chain, name="glow")
-    return finished(flow, num_values, dequantization, network_dtype)
+    return finished(flow, num_values, dequantization, network_dtype, given)
 
 
 def _steps(shape, count, linear, seed, network, couple, options, memory):

@@ -21,6 +21,7 @@ def neural_spline(
     hidden_units: Sequence[int] = (256, 256),
     *,
     num_values: int | None = None,
+    pad_to: Sequence[int] | None = None,
     dequantization: str = "uniform",
     context_shape: Sequence[int] | None = None,
     num_levels: int | None = None,
@@ -50,6 +51,8 @@ def neural_spline(
       num_bins: bins of each spline.
       hidden_units: widths of each coupling's network, vectors only.
       num_values: number of integer values for discrete data; None for continuous.
+      pad_to: `(height, width)` that images are padded to with zeros, so that more
+        levels fit; the likelihood stays a bound, see `Padded`. For discrete data.
       dequantization: "uniform", or "variational" for noise that a small flow learns,
         see `noise_flow`; for discrete data.
       context_shape: `(C,)` for a conditional flow.
@@ -68,7 +71,7 @@ def neural_spline(
       network_dtype: Keras dtype policy of the networks, see `parts.network_policy`.
 
     Returns:
-      `Flow`, or `Dequantized` if `num_values` is given.
+      `Flow`, or `Dequantized` if `num_values` is given, or `Padded` with `pad_to`.
 
     Raises:
       ValueError: for a bad shape or number.
@@ -90,6 +93,7 @@ def neural_spline(
             SplineCoupling, num_bins=num_bins, bound=bound, context_shape=context_shape
         ),
         num_values=num_values,
+        pad_to=pad_to,
         dequantization=dequantization,
         num_levels=num_levels,
         act_norm=act_norm,

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import KerasBijector, PixelHistogram, PixelLogit
-from tfp_flows.distributions import Dequantized, Flow
+from tfp_flows.distributions import Dequantized, Flow, Padded
 from tfp_flows.flows.noise import noise_flow
 
 tfd = tfp.distributions
@@ -30,6 +31,42 @@ def checked_shape(event_shape: Sequence[int], owner: str) -> tuple[int, ...]:
             "Pass for example (64,) for vectors or (8, 8, 1) for images."
         )
     return shape
+
+
+def padded_shape(
+    event_shape: tuple[int, ...],
+    pad_to: Sequence[int] | None,
+    num_values: int | None,
+    owner: str,
+) -> tuple[int, ...]:
+    """Returns the shape of the events that the flow itself sees.
+
+    Args:
+      event_shape: of the data.
+      pad_to: `(height, width)` of the flow's images, None for those of the data.
+      num_values: number of integer values; None for continuous data.
+      owner: name of the recipe.
+
+    Raises:
+      ValueError: if the data are continuous or no images, or larger than `pad_to`.
+    """
+    if pad_to is None:
+        return event_shape
+    if num_values is None:
+        raise ValueError(
+            f"{owner} got pad_to={pad_to!r} without num_values. Zeros around integers "
+            "have a probability, which bounds that of the image; around continuous "
+            "data they have none, and a density on them grows without end. Give "
+            "num_values, or resize the images."
+        )
+    sides = tuple(int(n) for n in np.ravel(pad_to))
+    fits = all(n >= m for n, m in zip(sides, event_shape, strict=False))
+    if len(event_shape) != 3 or len(sides) != 2 or not fits:
+        raise ValueError(
+            f"{owner} needs images (height, width, channels) and pad_to=(height, "
+            f"width) at least as large, got {event_shape} and {pad_to!r}."
+        )
+    return (*sides, event_shape[2])
 
 
 def network_policy(dtype: Any, network_dtype: str | None) -> keras.DTypePolicy:
@@ -64,6 +101,7 @@ def finished(
     num_values: int | None,
     dequantization: str = "uniform",
     network_dtype: str | None = None,
+    event_shape: Sequence[int] | None = None,
 ) -> tfd.Distribution:
     """Returns the flow itself, or its distribution over integers.
 
@@ -72,6 +110,7 @@ def finished(
       num_values: number of integer values, None for continuous data.
       dequantization: "uniform", or "variational" for learned noise, see `noise_flow`.
       network_dtype: dtype policy of the noise flow's networks, see `network_policy`.
+      event_shape: of the integers, if the flow is over padded ones.
 
     Raises:
       ValueError: for an unknown dequantization, or a variational one of continuous
@@ -97,4 +136,7 @@ def finished(
             dtype=flow.dtype.name,
             network_dtype=network_policy(flow.dtype, network_dtype),
         )
-    return Dequantized(flow, num_values, noise, name=flow.name)
+    integers = Dequantized(flow, num_values, noise, name=flow.name)
+    if event_shape is None or tuple(event_shape) == tuple(flow.event_shape):
+        return integers
+    return Padded(integers, event_shape, name=flow.name)

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 import tfp_flows
+from tfp_flows.distributions import Padded
 from tfp_flows.serving import row_noise
 
 SCHEMA_VERSION = 1
@@ -42,7 +43,7 @@ def facts(flow: Any, specs: Mapping[str, Any], nonfinite: str) -> dict[str, Any]
     """Returns what is known about a flow and its served form, JSON-able.
 
     Args:
-      flow: the flow, `Dequantized` or not.
+      flow: the flow, over integers or not.
       specs: signature -> input name -> `tf.TensorSpec`.
       nonfinite: what an invalid row holds.
     """
@@ -51,6 +52,7 @@ def facts(flow: Any, specs: Mapping[str, Any], nonfinite: str) -> dict[str, Any]
     return {
         "schema_version": SCHEMA_VERSION,
         "event_shape": flow.event_shape.as_list(),
+        "padded_shape": inner.event_shape.as_list() if _is_padded(flow) else None,
         "latent_shape": inner.distribution.event_shape.as_list(),
         "condition_shape": _as_list(flow.context_shape),
         "num_values": flow.num_values,
@@ -131,8 +133,21 @@ def _units(flow):
         f"Integers 0 to {flow.num_values - 1}; log_prob, encode and decode speak of "
         "the cell [k, k + 1) of an integer k, log_prob in nats per unit of pixel "
         "volume; bits_per_dim takes the integers themselves, a bound by "
-        f"{_dequantization(flow)} dequantization."
+        f"{_dequantization(flow)} dequantization.{_padding(flow)}"
     )
+
+
+def _padding(flow):
+    if not _is_padded(flow):
+        return ""
+    return (
+        f" log_prob, encode and decode are of images padded to {flow.flow.event_shape} "
+        "with zeros, bits_per_dim and sample of those without."
+    )
+
+
+def _is_padded(flow):
+    return isinstance(flow, Padded)
 
 
 def _dequantization(flow):

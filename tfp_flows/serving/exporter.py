@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 import tfp_flows
+from tfp_flows.distributions import Padded
 from tfp_flows.serving import (
     cards,
     check,
@@ -44,12 +45,12 @@ def export(
     Signatures, units and what an invalid row holds: see `serving.signatures`.
 
     Args:
-      flow: a `Flow`, or a `Dequantized` one; conditional ones get the additional input
+      flow: a `Flow`, or one over integers; conditional ones get the additional input
         `condition` f32 `[B, *C]` in every signature.
       base_dir: local directory of all versions of this model; made if missing.
       version: a positive integer that is not taken, or None for the next.
       examples: `[N, *E]`, N >= 1, typical data for the golden rows, whole numbers for a
-        Dequantized flow. Samples of the flow if None.
+        flow over integers. Samples of the flow if None.
       conditions: `[N, *C]`, contexts for the golden rows of a conditional flow.
         Standard normals if None.
       nonfinite: "nan", or "sentinel" for clients whose JSON has no NaN: the floats of
@@ -130,7 +131,6 @@ def _answers(functions, rows, rtol):
 def _golden_inputs(flow, specs, examples, conditions):
     """Returns rows for every input of every signature: name -> name -> array."""
     seeds = row_seeds.seeds(0, _NUM_GOLDEN)
-    is_discrete = flow.num_values is not None
     values = {"seed": seeds, "temperature": np.linspace(0.6, 1.3, _NUM_GOLDEN)}
     values.update(_golden_condition(flow, seeds, conditions))
     latent = specs["decode"]["z"].shape[1:]
@@ -140,7 +140,7 @@ def _golden_inputs(flow, specs, examples, conditions):
         x = np.asarray(flow.decode(values["z"].astype(_float(flow)), **context))
     else:
         x = _first_rows("examples", examples, flow.event_shape)
-    values["x"] = x + 0.5 if is_discrete else x
+    values["x"] = _points(flow, x)
     result = {}
     for name, inputs in specs.items():
         picked = {**values, "x": x} if name == "bits_per_dim" else values
@@ -149,6 +149,13 @@ def _golden_inputs(flow, specs, examples, conditions):
             for key, spec in inputs.items()
         }
     return result
+
+
+def _points(flow, x):
+    """Returns where the continuous flow is asked: the middles of integers' cells."""
+    if flow.num_values is None:
+        return x
+    return np.asarray(flow.pad(x) if isinstance(flow, Padded) else x) + 0.5
 
 
 def _golden_condition(flow, seeds, conditions):

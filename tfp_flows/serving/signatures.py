@@ -34,7 +34,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfp_flows.bijectors.folding import folded
-from tfp_flows.distributions import bases
+from tfp_flows.distributions import Padded, bases
 from tfp_flows.serving import row_noise
 
 NONFINITE = {"nan": math.nan, "sentinel": tf.float32.min}
@@ -45,7 +45,7 @@ class Endpoints:
     """Traces the served functions of a flow.
 
     Args:
-      flow: a `Flow`, or a `Dequantized` one for integer data.
+      flow: a `Flow`, or a `Dequantized` or `Padded` one for integer data.
       nonfinite: what an invalid row holds, "nan" or "sentinel" (float32's lowest).
 
     Raises:
@@ -66,8 +66,10 @@ class Endpoints:
         self._fill = NONFINITE[nonfinite]
         self._num_values = flow.num_values
         self._flow = flow if flow.num_values is None else flow.flow
-        self._discrete = flow
+        self._padding = flow if isinstance(flow, Padded) else None
+        self._discrete = flow.dequantized if self._padding else flow
         self._event = tuple(self._flow.event_shape.as_list())
+        self._outer_event = tuple(flow.event_shape.as_list())
         self._latent = tuple(self._flow.distribution.event_shape.as_list())
         self._context = flow.context_shape
 
@@ -82,7 +84,8 @@ class Endpoints:
             "sample": {**seed, "temperature": self._spec(())},
         }
         if self._num_values is not None:
-            specs["bits_per_dim"] = {"x": self._spec(self._event, tf.int32), **seed}
+            image = self._spec(self._outer_event, tf.int32)
+            specs["bits_per_dim"] = {"x": image, **seed}
         if self._context is None:
             return specs
         condition = {"condition": self._spec(self._context)}
@@ -155,20 +158,23 @@ class Endpoints:
         log_prob = base.log_prob(z) - log_det
         if self._num_values is not None:
             x = tf.clip_by_value(tf.floor(x), 0, self._num_values - 1)
+        if self._padding:
+            x = self._padding.crop(x)
         return {"x": x, "log_prob": log_prob}, [temperature > 0]
 
     def _bits_per_dim(self, x, seed, **context):
-        size = math.prod(self._event)
-        cell = tf.cast(x, self._flow.dtype)
         in_range = [_each_row((x >= 0) & (x < self._num_values))]
-        noise, log_q = self._cell_noise(x, seed, size)
+        x = self._padding.pad(x) if self._padding else x
+        cell = tf.cast(x, self._flow.dtype)
+        noise, log_q = self._cell_noise(x, seed)
         log_prob = self._flow.log_prob(cell + noise, **context) - log_q
-        bits = -log_prob / (size * math.log(2.0))
+        bits = -log_prob / (math.prod(self._outer_event) * math.log(2.0))
         return {"bits_per_dim": bits, "log_prob": log_prob}, in_range
 
-    def _cell_noise(self, x, seed, size):
+    def _cell_noise(self, x, seed):
         """Returns u in [0, 1) and log q(u | x), 0 for uniform noise."""
         if self._discrete.noise is None:
+            size = math.prod(self._event)
             noise = tf.reshape(row_noise.row_uniform(seed, size), tf.shape(x))
             return tf.cast(noise, self._flow.dtype), 0.0
         z = self._base_noise(self._discrete.noise.distribution, seed)
