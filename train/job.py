@@ -114,8 +114,15 @@ def fit(
 
 
 def _optimizer(config, steps):
+    warmup = min(config.warmup, steps - 1)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0 if warmup else config.learning_rate,
+        steps - warmup,
+        warmup_target=config.learning_rate if warmup else None,
+        warmup_steps=warmup,
+    )
     return keras.optimizers.AdamW(
-        keras.optimizers.schedules.CosineDecay(config.learning_rate, steps),
+        schedule,
         weight_decay=config.weight_decay,
         clipnorm=config.clipnorm or None,
         use_ema=bool(config.ema),

@@ -64,7 +64,8 @@ def baselines() -> ml_collections.ConfigDict:
 def optimizer(learning_rate: float, weight_decay: float) -> ml_collections.ConfigDict:
     """Returns AdamW with a cosine decay over all epochs."""
     config = ml_collections.ConfigDict()
-    config.learning_rate = learning_rate  # at the start
+    config.learning_rate = learning_rate  # at the start, or after the warm-up
+    config.warmup = 0  # steps of a linear rise from 0
     config.weight_decay = weight_decay  # decoupled, a step, relative to the rate
     config.ema = 0.0  # momentum of averaged weights, such as 0.995; 0 for none
     config.clipnorm = 50.0  # of each gradient, in nats; 0 for none
