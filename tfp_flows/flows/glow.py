@@ -46,6 +46,7 @@ def glow(
     num_steps: int = 8,
     filters: int = 128,
     *,
+    dropout: float = 0.0,
     num_values: int | None = None,
     pad_to: Sequence[int] | None = None,
     dequantization: str = "uniform",
@@ -74,6 +75,7 @@ def glow(
       num_levels: number of scales.
       num_steps: steps of each level.
       filters: channels of each coupling's network.
+      dropout: rate in the networks, in training mode only.
       num_values: number of integer values for discrete data; None for continuous.
       pad_to: `(height, width)` that images are padded to with zeros, for sizes that the
         levels do not fit; the likelihood stays a bound, see `Padded`. For discrete
@@ -124,7 +126,7 @@ def glow(
     policy = network_policy(dtype, network_dtype)
     # One name for all: TensorFlow keeps some 30 KiB for each name of a variable.
     network = network or functools.partial(
-        GlowNet, filters, dtype=policy, name="glow_net"
+        GlowNet, filters, dropout, dtype=policy, name="glow_net"
     )
     options = {"head": zero_conv(dtype), "dtype": dtype}
     couple = functools.partial(

@@ -12,7 +12,7 @@ from tfp_flows.networks.image_context import is_image, joined, joined_shape
 class GlowNet(keras.layers.Layer):
     """The first two convolutions of Glow's conditioner; the last one is the head [1].
 
-    h <- relu(act_norm(conv3x3(x) + dense(context)))
+    h <- dropout(relu(act_norm(conv3x3(x) + dense(context))))
     features <- relu(act_norm(conv1x1(h)))
 
     Act norm here is a learned scale and bias for each channel. It is folded into the
@@ -25,6 +25,7 @@ class GlowNet(keras.layers.Layer):
 
     Args:
       filters: channels of both hidden layers.
+      dropout: rate, applied in training mode only.
       **kwargs: of `keras.layers.Layer`, such as `dtype` and `name`.
 
     Raises:
@@ -39,11 +40,15 @@ class GlowNet(keras.layers.Layer):
           NeurIPS 2018. arXiv:1807.03039
     """
 
-    def __init__(self, filters: int = 128, **kwargs):
+    def __init__(self, filters: int = 128, dropout: float = 0.0, **kwargs):
         super().__init__(**kwargs)
         if filters < 1:
             raise ValueError(f"GlowNet needs filters >= 1, got {filters}.")
         self.filters = filters
+        self.dropout = dropout
+        self._drop = None
+        if dropout:
+            self._drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
         self._context_kernel = None
 
     def build(self, x_shape, context_shape=None):
@@ -121,12 +126,17 @@ class GlowNet(keras.layers.Layer):
         log_scale, bias = self._norms[1]
         # A 1x1 convolution as a matrix product: up to twice as fast on small images.
         rows = tf.reshape(tf.nn.relu(first), [-1, self.filters])
+        if self._drop is not None:
+            rows = self._drop(rows)
         rows = tf.matmul(rows, self._mix * tf.exp(tf.convert_to_tensor(log_scale)))
         return tf.nn.bias_add(rows, bias)
 
     def get_config(self):
         """Returns the constructor's arguments."""
-        return super().get_config() | {"filters": self.filters}
+        return super().get_config() | {
+            "filters": self.filters,
+            "dropout": self.dropout,
+        }
 
 
 class ZeroConv(keras.layers.Layer):
