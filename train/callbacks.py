@@ -2,6 +2,7 @@
 
 import json
 import pathlib
+import time
 from typing import Any
 
 import keras
@@ -22,15 +23,21 @@ class MetricsLog(keras.callbacks.Callback):
     def __init__(self, path: pathlib.Path, first_epoch: int):
         super().__init__()
         self._path = path
+        self._start = time.perf_counter()
         kept = [row for row in read_metrics(path) if row["epoch"] < first_epoch]
         # Whole under another name first: a stop in the middle of it loses no line.
         whole = path.with_suffix(".tmp")
         whole.write_text("".join(json.dumps(row) + "\n" for row in kept))
         whole.replace(path)
 
+    def on_epoch_begin(self, epoch, logs=None):
+        """Notes the time."""
+        self._start = time.perf_counter()
+
     def on_epoch_end(self, epoch, logs=None):
         """Writes one line."""
         row = {"epoch": epoch, **{k: float(v) for k, v in (logs or {}).items()}}
+        row["seconds"] = round(time.perf_counter() - self._start, 3)
         with self._path.open("a") as file:
             file.write(json.dumps(row) + "\n")
 

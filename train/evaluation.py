@@ -5,7 +5,8 @@ import itertools
 import json
 import math
 import pathlib
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,11 +23,15 @@ class Score:
       name: of the model.
       bits: bits per dimension of each test event, `[N]`.
       num_parameters: trained numbers.
+      train_seconds: of all epochs.
+      sample_seconds: to draw 100 events, after compilation.
     """
 
     name: str
     bits: np.ndarray
     num_parameters: int
+    train_seconds: float
+    sample_seconds: float
 
     @property
     def mean(self) -> float:
@@ -80,26 +85,57 @@ def bits_per_dim(flow: Any, part: Any, num_draws: int, batch_size: int = 500) ->
     return scale * np.mean(draws, axis=0)
 
 
-def score(name: str, flow: Any, part: Any, num_draws: int) -> Score:
-    """Returns the score of a trained flow on a part."""
+def score(
+    name: str, flow: Any, splits: Any, config: Any, history: Sequence[Mapping]
+) -> Score:
+    """Returns the score of a trained flow on the test split.
+
+    Args:
+      name: for the table.
+      flow: trained.
+      splits: of the data.
+      config: of the job, with `num_draws`.
+      history: the metrics of every epoch.
+    """
+    seconds = sum(row.get("seconds", 0.0) for row in history)
+    return _score(name, flow, splits.test, config.num_draws, seconds)
+
+
+def _score(name, flow, part, num_draws, train_seconds):
     parameters = sum(int(np.prod(v.shape)) for v in flow.trainable_variables)
-    return Score(name, bits_per_dim(flow, part, num_draws), parameters)
+    bits = bits_per_dim(flow, part, num_draws)
+    return Score(name, bits, parameters, train_seconds, _sample_seconds(flow, part))
 
 
-def gaussian_scores(splits: Any, config: Any, num_draws: int) -> list:
+def _sample_seconds(flow, part, count: int = 100):
+    """Draws twice: the first time is that of tracing."""
+    given, shape = {}, count
+    if part.context is not None:
+        context = np.resize(part.context, (count, *part.context.shape[1:]))
+        given, shape = {"context": tf.constant(context)}, ()
+    draw = tf.function(lambda seed: flow.sample(shape, seed=seed, **given))
+    seconds = []
+    for i in range(2):
+        start = time.perf_counter()
+        tf.nest.map_structure(lambda v: v.numpy(), draw(tf.constant([0, i])))
+        seconds.append(time.perf_counter() - start)
+    return seconds[-1]
+
+
+def gaussian_scores(splits: Any, config: Any) -> list:
     """Fits a Gaussian and mixtures to the training part; the best mixture on valid.
 
     Contexts are not given to these baselines.
 
     Args:
       splits: of the data.
-      config: `mixture_components` and `covariance_floors` to choose from,
-        `max_events` and `fit_draws`.
-      num_draws: of the dequantization noise.
+      config: of the job: `num_draws`, and in `baselines` `mixture_components` and
+        `covariance_floors` to choose from, `max_events` and `fit_draws`.
 
     Returns:
       Test scores of the Gaussian and of the chosen mixture.
     """
+    num_draws, config = config.num_draws, config.baselines
     shape = {"event_shape": splits.event_shape, "num_values": splits.num_values}
     plain = dataclasses.replace(splits.test, context=None)
     valid = dataclasses.replace(splits.valid, context=None)
@@ -113,17 +149,25 @@ def gaussian_scores(splits: Any, config: Any, num_draws: int) -> list:
         mixture = flows.gaussian_mixture(
             **shape, num_components=count, covariance_floor=floor
         )
-        mixture.adapt(events)
-        return bits_per_dim(mixture, valid, num_draws).mean(), count, mixture
+        seconds = _seconds_to_adapt(mixture, events)
+        return bits_per_dim(mixture, valid, num_draws).mean(), count, mixture, seconds
 
     single = flows.gaussian(**shape)
-    single.adapt(events)
+    single_seconds = _seconds_to_adapt(single, events)
     grid = itertools.product(config.mixture_components, config.covariance_floors)
-    _, count, mixture = min(itertools.starmap(fitted, grid), key=lambda fit: fit[0])
+    fits = itertools.starmap(fitted, grid)
+    _, count, mixture, seconds = min(fits, key=lambda fit: fit[0])
+    name = f"mixture of {count} Gaussians"
     return [
-        score("Gaussian", single, plain, num_draws),
-        score(f"mixture of {count} Gaussians", mixture, plain, num_draws),
+        _score("Gaussian", single, plain, num_draws, single_seconds),
+        _score(name, mixture, plain, num_draws, seconds),
     ]
+
+
+def _seconds_to_adapt(flow, events):
+    start = time.perf_counter()
+    flow.adapt(events)
+    return time.perf_counter() - start
 
 
 def table(scores: Sequence[Score], note: str = "") -> str:
@@ -134,11 +178,12 @@ def table(scores: Sequence[Score], note: str = "") -> str:
       note: how they were measured, a sentence for the end.
     """
     lines = [
-        "| model | bits/dim on test | standard error | parameters |",
-        "|---|---|---|---|",
+        "| model | bits/dim on test | standard error | parameters | training, s | "
+        "100 samples, s |",
+        "|---|---|---|---|---|---|",
         *(
             f"| {s.name} | {s.mean:.3f} | {s.standard_error:.3f} | "
-            f"{s.num_parameters:,} |"
+            f"{s.num_parameters:,} | {s.train_seconds:.0f} | {s.sample_seconds:.3f} |"
             for s in scores
         ),
     ]
@@ -174,6 +219,8 @@ def save(
                 "bits_per_dim": s.mean,
                 "standard_error": s.standard_error,
                 "num_parameters": s.num_parameters,
+                "train_seconds": s.train_seconds,
+                "sample_seconds": s.sample_seconds,
             }
             for s in scores
         ],

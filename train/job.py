@@ -35,8 +35,9 @@ def run(config: Any, workdir: pathlib.Path, say: Callable = print) -> dict:
     splits = pipelines.load(config.data, workdir)
     flow = _build(config.flow.name, config.flow.options, splits)
     history = fit(flow, splits, config, workdir, config.epochs)
-    flow_score = evaluation.score(config.flow.name, flow, splits.test, config.num_draws)
-    scores = [*baselines(splits, config, workdir), flow_score]
+    flow_score = evaluation.score(config.flow.name, flow, splits, config, history)
+    gaussians = evaluation.gaussian_scores(splits, config)
+    scores = [*gaussians, *rivals(splits, config, workdir), flow_score]
     report = evaluation.save(scores, workdir, say, _how_measured(splits, config))
     draw(flow, splits, flow_score.bits, history, workdir, config.seed)
     if config.export:
@@ -140,15 +141,17 @@ def _jit(config):
     return choices[config.jit_compile]
 
 
-def baselines(splits: Any, config: Any, workdir: pathlib.Path) -> list:
-    """Returns the test scores of the Gaussian, the best mixture and NICE."""
-    scores = evaluation.gaussian_scores(splits, config.baselines, config.num_draws)
-    if config.baselines.nice:
-        nice = _build("nice", config.baselines.nice_options, splits)
-        place = workdir / "nice"
+def rivals(splits: Any, config: Any, workdir: pathlib.Path) -> list:
+    """Trains the flows to compare with, each in its own directory; returns scores."""
+    scores = []
+    for label, rival in config.rivals.items():
+        if not rival.epochs:
+            continue
+        flow = _build(rival.name, rival.options, splits)
+        place = workdir / label
         place.mkdir(exist_ok=True)
-        fit(nice, splits, config, place, config.baselines.nice_epochs)
-        scores.append(evaluation.score("nice", nice, splits.test, config.num_draws))
+        history = fit(flow, splits, config, place, rival.epochs)
+        scores.append(evaluation.score(label, flow, splits, config, history))
     return scores
 
 

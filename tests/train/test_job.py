@@ -21,10 +21,10 @@ ROOT = pathlib.Path(__file__).parents[2]
 TINY = {
     "epochs": 3,
     "num_draws": 2,
-    "baselines.nice_epochs": 1,
+    "rivals.nice.epochs": 1,
     "baselines.mixture_components": (2,),
     "baselines.covariance_floors": (0.1,),
-    "baselines.nice_options.hidden_units": (16,),
+    "rivals.nice.options.hidden_units": (16,),
     "flow.options.num_steps": 2,
     "flow.options.filters": 8,
 }
@@ -209,21 +209,22 @@ def test_a_log_cut_short_loses_its_last_line_only(tmp_path):
     path.write_text('{"epoch": 0, "nll": 1.0}\n{"epoch": 1, "nll": 0.9}\n{"epo')
     assert [row["epoch"] for row in callbacks.read_metrics(path)] == [0, 1]
     log = callbacks.MetricsLog(path, first_epoch=1)
+    log.on_epoch_begin(1)
     log.on_epoch_end(1, {"nll": 0.8})
-    assert callbacks.read_metrics(path) == [
-        {"epoch": 0, "nll": 1.0},
-        {"epoch": 1, "nll": 0.8},
-    ]
+    kept, new = callbacks.read_metrics(path)
+    assert kept == {"epoch": 0, "nll": 1.0}
+    assert new.pop("seconds") >= 0.0
+    assert new == {"epoch": 1, "nll": 0.8}
 
 
 def test_scores_have_the_standard_errors_of_the_book():
-    one = evaluation.Score("one", np.array([1.0, 2.0, 3.0]), 5)
-    two = evaluation.Score("two", np.array([1.5, 2.5, 3.5]), 1234)
+    one = evaluation.Score("one", np.array([1.0, 2.0, 3.0]), 5, 0.0, 0.01)
+    two = evaluation.Score("two", np.array([1.5, 2.5, 3.5]), 1234, 61.4, 0.25)
     assert one.mean == 2.0
     np.testing.assert_allclose(one.standard_error, 1 / np.sqrt(3))
     np.testing.assert_allclose(two.minus(one), (0.5, 0.0))
     text = evaluation.table([one, two, two])
-    assert "| two | 2.500 | 0.577 | 1,234 |" in text
+    assert "| two | 2.500 | 0.577 | 1,234 | 61 | 0.250 |" in text
 
 
 def test_a_report_says_whose_noise_was_learned():

@@ -39,6 +39,10 @@ def get_config() -> ml_collections.ConfigDict:
     config.jit_compile = "auto"  # "auto", "true" or "false": XLA
 
     config.baselines = baselines()
+    config.rivals = ml_collections.ConfigDict()  # other flows, trained to compare
+    config.rivals.nice = rival(
+        "nice", 120, num_steps=8, hidden_units=(128, 128), dropout=0.1
+    )
     config.num_draws = 16  # of dequantization noise an event in the report
     config.export = True
     return config
@@ -52,12 +56,21 @@ def baselines() -> ml_collections.ConfigDict:
     config.covariance_floors = (0.03, 0.1)
     config.fit_draws = 4  # of dequantization noise an event, to fit to
     config.max_events = 10000  # training events times draws, to fit to
-    config.nice = True  # train NICE as well
-    config.nice_options = ml_collections.ConfigDict()
-    config.nice_options.num_steps = 8
-    config.nice_options.hidden_units = (128, 128)
-    config.nice_options.dropout = 0.1
-    config.nice_epochs = 120
+    return config
+
+
+def rival(name: str, epochs: int, **options) -> ml_collections.ConfigDict:
+    """Returns a flow to compare with; it is trained as the flow itself is.
+
+    Args:
+      name: of the recipe.
+      epochs: at most; 0 leaves it out.
+      **options: of the recipe.
+    """
+    config = ml_collections.ConfigDict()
+    config.name = name
+    config.epochs = epochs
+    config.options = ml_collections.ConfigDict(options)
     return config
 
 

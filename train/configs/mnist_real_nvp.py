@@ -19,7 +19,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.flow.options.num_blocks = 2
     config.flow.options.dropout = 0.0
     config.epochs = 20
-    config.baselines.nice = False
+    config.rivals.nice.epochs = 0
     # 784 dimensions: a full covariance has 308,000 numbers, so few components.
     config.baselines.mixture_components = (5, 10)
     config.baselines.covariance_floors = (30.0, 300.0)

@@ -24,5 +24,5 @@ def get_config() -> ml_collections.ConfigDict:
     # The data are standardised first, so these are shares of their variance.
     config.baselines.covariance_floors = (1e-6, 1e-3)
     config.baselines.mixture_components = (5, 10, 20)
-    config.baselines.nice_options.hidden_units = (64, 64)
+    config.rivals.nice.options.hidden_units = (64, 64)
     return config
