@@ -2,9 +2,12 @@
 
 from tfp_flows.bijectors.act_norm import ActNorm, Standardize
 from tfp_flows.bijectors.affine import DiagonalScale, TriangularAffine
+from tfp_flows.bijectors.autoregressive import MaskedAutoregressive
+from tfp_flows.bijectors.batch_norm import BatchNorm
 from tfp_flows.bijectors.chain import Chain
 from tfp_flows.bijectors.conditioner import Conditioner
 from tfp_flows.bijectors.coupling import AdditiveCoupling, AffineCoupling, Coupling
+from tfp_flows.bijectors.inverse import Inverse
 from tfp_flows.bijectors.invertible_linear import InvertibleConv1x1, InvertibleLinear
 from tfp_flows.bijectors.keras_bijector import KerasBijector
 from tfp_flows.bijectors.mixture_logistic import (
@@ -18,20 +21,25 @@ from tfp_flows.bijectors.rational_quadratic import RationalQuadratic, SplineCoup
 from tfp_flows.bijectors.repeat import Repeat
 from tfp_flows.bijectors.reversible import ReversibleChain, chain_of
 from tfp_flows.bijectors.reversible_block import ReversibleBlock
+from tfp_flows.bijectors.scalar_map import Affine, ScalarMap, Shift
 from tfp_flows.bijectors.squeeze import Squeeze
 from tfp_flows.bijectors.unit_interval import UnitInterval
 
 __all__ = [
     "ActNorm",
     "AdditiveCoupling",
+    "Affine",
     "AffineCoupling",
+    "BatchNorm",
     "Chain",
     "Conditioner",
     "Coupling",
     "DiagonalScale",
+    "Inverse",
     "InvertibleConv1x1",
     "InvertibleLinear",
     "KerasBijector",
+    "MaskedAutoregressive",
     "MixtureLogistic",
     "MixtureLogisticCoupling",
     "Multiscale",
@@ -41,6 +49,8 @@ __all__ = [
     "RationalQuadratic",
     "ReversibleBlock",
     "ReversibleChain",
+    "ScalarMap",
+    "Shift",
     "SplineCoupling",
     "Squeeze",
     "Standardize",

@@ -111,8 +111,8 @@ class Conditioner:
         batch = tf.shape(x)[:batch_rank]
         if context is not None:
             context = broadcast_batch(context, self._context_ndims, x, ndims)
-            context = _one_batch_axis(context, self._context_ndims)
-        features = self._run(layers["network"], _one_batch_axis(x, ndims), context)
+            context = one_batch_axis(context, self._context_ndims)
+        features = self._run(layers["network"], one_batch_axis(x, ndims), context)
         params = layers["head"](features)
         if batch_rank == 1 and not self._reshape:
             return params
@@ -127,7 +127,7 @@ def _zero_dense(dtype, units):
     )
 
 
-def _one_batch_axis(x, event_ndims):
+def one_batch_axis(x: tf.Tensor, event_ndims: int) -> tf.Tensor:
     """Flattens the batch axes: Keras networks take exactly one."""
     if x.shape.rank == event_ndims + 1:
         return x

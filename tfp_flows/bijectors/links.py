@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -11,6 +12,9 @@ from tfp_flows.bijectors.keras_bijector import KerasBijector
 from tfp_flows.bijectors.position_affine import AffineMap, PositionAffine
 
 tfb = tfp.bijectors
+
+# What tfb.Invert(...) returns for bijectors that are no composite tensors, as ours.
+_Invert: Any = tfb.Invert.__bases__[0]
 
 
 class _Rebuilding:
@@ -140,7 +144,7 @@ def links(bijectors: Sequence[tfb.Bijector], ndims: Sequence) -> list:
 
 def context_shape(bijector: tfb.Bijector) -> tuple[int, ...] | None:
     """Returns the context shape of a bijector, looking through `tfb.Invert`."""
-    if isinstance(bijector, tfb.Invert):
+    if isinstance(bijector, _Invert):
         return context_shape(bijector.bijector)
     return getattr(bijector, "context_shape", None)
 

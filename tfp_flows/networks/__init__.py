@@ -4,21 +4,27 @@ from tfp_flows.networks import masks
 from tfp_flows.networks.autoregressive import AutoregressiveNetwork, generate
 from tfp_flows.networks.causal_conv import CausalConv
 from tfp_flows.networks.conv_net import ConvResNet
+from tfp_flows.networks.diagonal_bi_lstm import DiagonalBiLSTM
 from tfp_flows.networks.glow_net import GlowNet, ZeroConv, zero_conv
+from tfp_flows.networks.made import MADE
 from tfp_flows.networks.masked_conv import MaskedConv
 from tfp_flows.networks.mlp import MLP
 from tfp_flows.networks.parameters import Parameters
 from tfp_flows.networks.recurrent import RecurrentNetwork
+from tfp_flows.networks.row_lstm import RowLSTM
 
 __all__ = [
+    "MADE",
     "MLP",
     "AutoregressiveNetwork",
     "CausalConv",
     "ConvResNet",
+    "DiagonalBiLSTM",
     "GlowNet",
     "MaskedConv",
     "Parameters",
     "RecurrentNetwork",
+    "RowLSTM",
     "ZeroConv",
     "generate",
     "masks",

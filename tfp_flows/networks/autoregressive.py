@@ -113,6 +113,16 @@ class AutoregressiveNetwork(keras.layers.Layer):
         """
         raise NotImplementedError(f"{type(self).__name__} has no step.")
 
+    def separate(
+        self, x: tf.Tensor, context: tf.Tensor | None = None
+    ) -> list[tf.Tensor]:
+        """Returns the params of `call`, each by itself, `[B, *event_shape]`.
+
+        Override it when the network can hand them out without strides.
+        """
+        given = {} if context is None else {"context": context}
+        return tf.unstack(self(x, **given), axis=-1)
+
     def to_blocks(self, value: tf.Tensor) -> tf.Tensor:
         """Takes events apart: `[B, *event_shape]` -> `[positions, B, block_size]`."""
         flat = tf.reshape(value, [-1, self._order.size])

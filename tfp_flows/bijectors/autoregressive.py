@@ -1,0 +1,151 @@
+"""Masked autoregressive flows: each unit is transformed given those before it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import tensorflow as tf
+
+from tfp_flows.bijectors.conditioner import one_batch_axis
+from tfp_flows.bijectors.keras_bijector import KerasBijector, broadcast_batch
+from tfp_flows.bijectors.scalar_map import ScalarMap
+from tfp_flows.networks.autoregressive import AutoregressiveNetwork, generate
+
+
+class MaskedAutoregressive(KerasBijector):
+    """Transforms each unit given the units before it (Papamakarios et al., 2017) [1].
+
+    inverse:  x[i] = f^-1(y[i]; params_i(y[before i])), all units in one network call
+    forward:  y[i] = f(x[i]; params_i(y[before i])), position after position
+    log_det:  sum over all units of log|df/dx|, in nats
+
+    Density and training take one call of the network. Sampling goes through its
+    `step`, in one `tf.while_loop`: the arithmetic of about one call, where running
+    the network again for each position would take as many calls as there are.
+    `Inverse` (or `tfb.Invert`) of it is the inverse autoregressive flow: sampling in
+    one call, density of foreign events by steps. Both directions are differentiable;
+    through the steps a gradient keeps the record of every step in memory.
+
+    With a network in reduced precision, samples are as exact as its rounding, since
+    `step` and `call` may round differently.
+
+    Shapes: x, y `[*batch, *event_shape]`, context `[*batch', *context_shape]` ->
+    log_det `[*batch]`.
+
+    Args:
+      network: autoregressive, with `num_params` of the scalar map; built here if it is
+        not yet. The identity at initialisation, since its last layer is zero.
+      scalar_map: f, what happens to each unit.
+      context_shape: shape of one context, or None.
+      dtype: of the events.
+      name: of the bijector.
+
+    Raises:
+      ValueError: if the network is not autoregressive, or its params are not those of
+        the map.
+
+    Example:
+      >>> from tfp_flows.bijectors.scalar_map import Affine
+      >>> from tfp_flows.networks import MADE
+      >>> maf = MaskedAutoregressive(MADE((5,), 2, hidden_units=(16,)), Affine())
+      >>> maf.inverse(maf.forward(tf.ones([3, 5]))).shape
+      TensorShape([3, 5])
+
+    References:
+      [1] Papamakarios, Pavlakou, Murray. Masked autoregressive flow for density
+          estimation. NeurIPS 2017. arXiv:1705.07057
+    """
+
+    def __init__(
+        self,
+        network: AutoregressiveNetwork,
+        scalar_map: ScalarMap,
+        *,
+        context_shape: Sequence[int] | None = None,
+        dtype: Any = tf.float32,
+        name: str = "masked_autoregressive",
+    ):
+        parameters = dict(locals())
+        _check(network, scalar_map, name)
+        if not network.built:
+            given = {} if context_shape is None else {"context": context_shape}
+            shapes = {f"{key}_shape": (None, *s) for key, s in given.items()}
+            network.build((None, *network.features_shape), **shapes)
+        super().__init__(
+            network.event_shape,
+            context_shape=context_shape,
+            layers={"network": network},
+            dtype=dtype,
+            parameters=parameters,
+            name=name,
+        )
+        self._scalar_map = scalar_map
+
+    @property
+    def is_adapted(self) -> bool:
+        """Whether the network is, if it has data-dependent weights."""
+        return getattr(self._layers["network"], "is_adapted", True)
+
+    def adapt(self, y: tf.Tensor, context: tf.Tensor | None = None) -> None:
+        """Lets the network set its data-dependent weights, if it has any.
+
+        Args:
+          y: `[N, *event_shape]`.
+          context: `[N, *context_shape]` for a conditional bijector.
+        """
+        if hasattr(self._layers["network"], "adapt"):
+            given = {} if context is None else {"context": context}
+            self._layers["network"].adapt(y, **given)
+
+    def _inverse_and_log_det(self, y, context=None):
+        rows, context = self._rows(y, context)
+        params = self._layers["network"].separate(rows, context)
+        params = [tf.cast(p, self.dtype) for p in params]
+        x, log_slope = self._scalar_map.inverse(rows, *params)
+        log_slope = tf.zeros_like(x) if log_slope is None else log_slope
+        return self._like(y, x, log_slope, -1.0)
+
+    def _forward_and_log_det(self, x, context=None):
+        rows, context = self._rows(x, context)
+        network = self._layers["network"]
+        blocks = network.to_blocks(rows)
+
+        def draw(params, i):
+            params = tf.unstack(tf.cast(params, self.dtype), axis=-1)
+            y, log_slope = self._scalar_map.forward(blocks[i], *params)
+            log_slope = tf.zeros_like(y) if log_slope is None else log_slope
+            return tf.cast(y, network.compute_dtype), [y, log_slope]
+
+        batch = rows.shape[0] if rows.shape[0] is not None else tf.shape(rows)[0]
+        found = generate(network, batch, draw, [self.dtype, self.dtype], context)
+        return self._like(x, *found, 1.0)
+
+    def _rows(self, value, context):
+        """Returns events and contexts with one batch axis, as networks want them."""
+        ndims = len(self._event_shape)
+        if context is not None:
+            context_ndims = len(self._context_shape)
+            context = broadcast_batch(context, context_ndims, value, ndims)
+            context = one_batch_axis(context, context_ndims)
+        return one_batch_axis(value, ndims), context
+
+    def _like(self, value, rows, log_slope, sign):
+        """Gives events and log-dets the batch dimensions of the value."""
+        log_det = sign * tf.reduce_sum(log_slope, list(range(1, rows.shape.rank)))
+        if value.shape.rank == rows.shape.rank:
+            return rows, log_det
+        batch = tf.shape(value)[: value.shape.rank - len(self._event_shape)]
+        return tf.reshape(rows, tf.shape(value)), tf.reshape(log_det, batch)
+
+
+def _check(network, scalar_map, name):
+    if not isinstance(network, AutoregressiveNetwork):
+        raise ValueError(
+            f"{name} needs an AutoregressiveNetwork such as MADE, got "
+            f"{type(network).__name__}. Other networks can go into a Coupling."
+        )
+    if network.num_params != scalar_map.num_params or network.num_features != 1:
+        raise ValueError(
+            f"{name} needs a network with num_params={scalar_map.num_params}, as its "
+            f"{type(scalar_map).__name__} wants, and num_features=1, got "
+            f"{network.num_params} and {network.num_features}."
+        )

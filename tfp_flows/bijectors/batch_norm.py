@@ -1,0 +1,158 @@
+"""Normalisation by the statistics of batches, as a bijector."""
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.bijectors.keras_bijector import KerasBijector, as_shape
+from tfp_flows.networks.parameters import Parameters
+from tfp_flows.networks.training_mode import TrainingMode
+
+
+class BatchNorm(KerasBijector):
+    """Batch normalisation between the steps of a flow (Dinh et al.; MAF) [1, 2].
+
+    inverse:  x = (y - mean) / sqrt(variance + epsilon) * exp(log_scale) + shift
+    forward:  y = (x - shift) exp(-log_scale) sqrt(variance + epsilon) + mean
+    log_det:  of the inverse: sum(log_scale - log(variance + epsilon) / 2), the same for
+              every event
+
+    Mean and variance are running averages, so forward and inverse are exact inverses
+    and every event has a density of its own. Only when a Keras model trains (`fit`
+    calls its layers with training=True), the inverse takes the statistics of the batch
+    instead, gradients flow through them, and the running averages move:
+
+    mean <- momentum mean + (1 - momentum) mean of the batch, and so the variance
+
+    A loss of one batch is then no likelihood, since its events see each other: judge
+    by `evaluate`. Under `tf.distribute` each replica takes its own batch's statistics.
+    `adapt` sets the averages to the moments of data: before training, so that they
+    begin right, and after it, to have those of the whole data set, as in [2].
+
+    Vectors have weights for each feature, higher ranks for each channel of the last
+    axis.
+
+    Shapes: x, y `[*batch, *event_shape]` -> log_det `[]`.
+
+    Args:
+      event_shape: shape of one event.
+      momentum: of the running averages, in [0, 1).
+      epsilon: added to variances.
+      dtype: of the events.
+      name: of the bijector.
+
+    Raises:
+      ValueError: if a number is out of its range.
+
+    Example:
+      >>> BatchNorm((3,)).forward(tf.ones([5, 3])).shape
+      TensorShape([5, 3])
+
+    References:
+      [1] Dinh, Sohl-Dickstein, Bengio. Density estimation using Real NVP. ICLR 2017.
+          arXiv:1605.08803
+      [2] Papamakarios, Pavlakou, Murray. Masked autoregressive flow for density
+          estimation. NeurIPS 2017. arXiv:1705.07057
+    """
+
+    def __init__(
+        self,
+        event_shape: Sequence[int],
+        *,
+        momentum: float = 0.99,
+        epsilon: float = 1e-5,
+        dtype: Any = tf.float32,
+        name: str = "batch_norm",
+    ):
+        parameters = dict(locals())
+        shape, dtype = as_shape(event_shape), tf.as_dtype(dtype)
+        if not (0 <= momentum < 1 and 0 < epsilon < 1):
+            raise ValueError(
+                f"{name} needs 0 <= momentum < 1 and 0 < epsilon < 1, got {momentum} "
+                f"and {epsilon}."
+            )
+        zeros = np.zeros(shape[-1:], dtype.as_numpy_dtype)
+        weights = Parameters(
+            {"shift": zeros, "log_scale": zeros},
+            # With epsilon added it is 1: the identity, before it has seen data.
+            {
+                "mean": zeros,
+                "variance": zeros + (1 - epsilon),
+                "adapted": np.array(False),
+            },
+            dtype=dtype.name,
+            name=f"{name}_weights",
+        )
+        super().__init__(
+            shape,
+            layers={"weights": weights},
+            dtype=dtype,
+            parameters=parameters,
+            name=name,
+            is_constant_jacobian=True,
+        )
+        self._momentum, self._epsilon = float(momentum), float(epsilon)
+        self._copies = math.prod(shape[:-1])  # units that share a weight
+        self._mode = TrainingMode()
+
+    @property
+    def is_adapted(self) -> bool:
+        """Whether `adapt` was called, now or before the weights were saved."""
+        return bool(self._layers["weights"]["adapted"].numpy())
+
+    def adapt(self, y: tf.Tensor, context: tf.Tensor | None = None) -> None:
+        """Sets the running averages to the moments of data.
+
+        Args:
+          y: `[N, *event_shape]`, as much of the data as fits.
+          context: not used.
+
+        Raises:
+          ValueError: if a moment is not finite.
+        """
+        mean, variance = (m.numpy() for m in _moments(tf.cast(y, tf.float64)))
+        if not np.isfinite(variance).all():
+            raise ValueError(
+                f"{self.name!r} needs finite events to adapt, got a batch of shape "
+                f"{y.shape} with variances from {variance.min()} to {variance.max()}."
+            )
+        self._layers["weights"].assign(mean=mean, variance=variance, adapted=True)
+
+    def _forward_and_log_det(self, x, context=None):
+        weights = self._layers["weights"]
+        log_scale, shift = weights["log_scale"], weights["shift"]
+        spread = weights["variance"] + self._epsilon
+        y = (x - shift) * tf.exp(-log_scale) * tf.sqrt(spread) + weights["mean"]
+        return y, -self._log_det(log_scale, spread)
+
+    def _inverse_and_log_det(self, y, context=None):
+        weights = self._layers["weights"]
+        mean, variance = weights["mean"], weights["variance"]
+        if self._mode.current() and y.shape.rank > len(self._event_shape):
+            batch = _moments(y)
+            self._follow(mean, variance, batch)
+            mean, variance = batch
+        log_scale, spread = weights["log_scale"], variance + self._epsilon
+        x = (y - mean) * tf.math.rsqrt(spread) * tf.exp(log_scale) + weights["shift"]
+        return x, self._log_det(log_scale, spread)
+
+    def _log_det(self, log_scale, spread):
+        return self._copies * tf.reduce_sum(log_scale - 0.5 * tf.math.log(spread))
+
+    def _follow(self, mean, variance, batch):
+        """Moves the running averages; a batch that is not finite leaves them."""
+        is_finite = tf.math.is_finite(batch[0] + batch[1])
+        new = {}
+        for key, old, seen in zip(
+            ("mean", "variance"), (mean, variance), batch, strict=True
+        ):
+            moved = old + (1 - self._momentum) * (seen - old)
+            new[key] = tf.where(is_finite, moved, old)
+        self._layers["weights"].assign(**new)
+
+
+def _moments(y):
+    return tf.nn.moments(y, list(range(y.shape.rank - 1)))
