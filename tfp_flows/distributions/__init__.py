@@ -1,20 +1,34 @@
 """Flows as distributions, their bases, and distributions over integers."""
 
 from tfp_flows.distributions.augmented import Augmented
+from tfp_flows.distributions.autoregressive import Autoregressive
 from tfp_flows.distributions.bases import Base, StandardLogistic, StandardNormal
 from tfp_flows.distributions.dequantized import Dequantized
+from tfp_flows.distributions.elements import (
+    Bernoulli,
+    Categorical,
+    Element,
+    NormalMixture,
+)
 from tfp_flows.distributions.flow import Flow
 from tfp_flows.distributions.gaussian_mixture import GaussianMixture
 from tfp_flows.distributions.given import Given
+from tfp_flows.distributions.logistic_mixture import DiscretizedLogisticMixture
 from tfp_flows.distributions.padded import Padded
 
 __all__ = [
     "Augmented",
+    "Autoregressive",
     "Base",
+    "Bernoulli",
+    "Categorical",
     "Dequantized",
+    "DiscretizedLogisticMixture",
+    "Element",
     "Flow",
     "GaussianMixture",
     "Given",
+    "NormalMixture",
     "Padded",
     "StandardLogistic",
     "StandardNormal",

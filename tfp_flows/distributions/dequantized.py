@@ -99,6 +99,11 @@ class Dequantized(tfd.Distribution):
         return self._num_values
 
     @property
+    def is_exact(self) -> bool:
+        """False: `log_prob` is a bound from one draw of noise, and takes a seed."""
+        return False
+
+    @property
     def context_shape(self) -> tuple[int, ...] | None:
         """Shape of one context, or None for an unconditional flow."""
         return self._flow.context_shape

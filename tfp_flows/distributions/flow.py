@@ -83,6 +83,11 @@ class Flow(_TransformedDistribution):
         return None
 
     @property
+    def is_exact(self) -> bool:
+        """True: `log_prob` is no bound and takes no noise."""
+        return True
+
+    @property
     def context_shape(self) -> tuple[int, ...] | None:
         """Shape of one context, or None for an unconditional flow."""
         return getattr(self.bijector, "context_shape", None)

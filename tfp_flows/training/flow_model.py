@@ -89,7 +89,7 @@ class FlowModel(keras.Model):
         Args:
           data: x `[B, *event_shape]`, or the pair (context, x).
           training: read by the flow's networks from Keras' call context.
-          seed: int32 `[2]`, for the noise of a dequantized flow; others ignore it.
+          seed: int32 `[2]`, for the noise of a dequantized flow; exact ones take none.
 
         Returns:
           log_prob `[B]`, nats.
@@ -99,7 +99,7 @@ class FlowModel(keras.Model):
         """
         x, context = batches.split(self.flow, data)
         given = {} if context is None else {"context": context}
-        if self.flow.num_values is not None:
+        if not self.flow.is_exact:
             given["seed"] = seed
         return self.flow.log_prob(x, **given)
 
