@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from tfp_flows import flows
 
-LEVELS, STEPS, FILTERS = 2, 2, 3
+LEVELS = 2
 
 
 def squeeze(x):
@@ -46,12 +46,15 @@ def relu(x):
     return np.maximum(x, 0.0)
 
 
-def network(x, w, context):
+def network(x, w, context, norms):
     h = convolve(x, w["conv_kernel"])
     if context is not None:
         h = h + (context @ w["context_kernel"])[:, None, None, :]
-    h = relu(h * np.exp(w["conv_ls"]) + w["conv_bias"])
-    return relu((h @ w["mix_kernel"]) * np.exp(w["mix_ls"]) + w["mix_bias"])
+    h = h * np.exp(w["conv_ls"]) + w["conv_bias"]
+    norms.append(h)
+    h = (relu(h) @ w["mix_kernel"]) * np.exp(w["mix_ls"]) + w["mix_bias"]
+    norms.append(h)
+    return relu(h)
 
 
 def log_normal(x, mean, log_std):
@@ -60,28 +63,31 @@ def log_normal(x, mean, log_std):
     return z, density.sum(axis=(1, 2, 3))
 
 
-def step(h, w, context):
+def step(h, w, context, norms):
     """Act norm, 1x1 convolution, affine coupling: Table 1 of the paper."""
     pixels = h.shape[1] * h.shape[2]
     s = np.exp(-w["norm"])
     h = (h - w["shift"]) * s
+    norms.append(h)
     log_det = pixels * np.log(np.abs(s)).sum()
     h = np.einsum("bhwc,cd->bhwd", h, w["matrix"])
     log_det += pixels * np.log(abs(np.linalg.det(w["matrix"])))
     first, second = np.split(h, 2, axis=-1)
-    shift, raw = np.split(zero_convolve(network(first, w, context), w), 2, axis=-1)
+    shift, raw = np.split(
+        zero_convolve(network(first, w, context, norms), w), 2, axis=-1
+    )
     log_s = -2.0 * np.tanh(raw)
     second = np.exp(log_s) * second - shift
     return np.concatenate([first, second], -1), log_det + log_s.sum(axis=(1, 2, 3))
 
 
 def glow(x, weights, context=None):
-    """Returns z, in the places of the pixels it came from, and log p(x)."""
-    h, total, parts = x, 0.0, []
+    """Returns z in the places of its pixels, log p(x), and what act norms give."""
+    h, total, parts, norms = x, 0.0, [], []
     for level, steps in enumerate(weights["levels"]):
         h = squeeze(h)
         for w in steps:
-            h, log_det = step(h, w, context)
+            h, log_det = step(h, w, context, norms)
             total = total + log_det
         if level < LEVELS - 1:
             done, h = np.split(h, 2, axis=-1)
@@ -94,7 +100,7 @@ def glow(x, weights, context=None):
     z, log_p = log_normal(h, top["shift"], top["log_scale"])
     for done in [None, *parts[::-1]]:
         z = unsqueeze(z if done is None else np.concatenate([done, z], -1))
-    return z, total + log_p
+    return z, total + log_p, norms
 
 
 def logit(y, num_values, alpha):
@@ -103,14 +109,11 @@ def logit(y, num_values, alpha):
     return np.log(p / (1 - p)), np.log(slope).sum(axis=(1, 2, 3))
 
 
-def drawn(variables, rng):
-    """Gives weights random values and returns them by name."""
-    for variable in variables:
-        variable.assign(rng.normal(size=tuple(variable.shape)) * 0.4)
-    return {v.path.split("/")[-1]: v.numpy() for v in variables}
+def by_name(layer):
+    return {v.path.split("/")[-1]: v.numpy() for v in layer.trainable_variables}
 
 
-def draw_steps(layer, rng):
+def read_steps(layer):
     """Returns the weights of each step of a level, in the words of this file."""
     ours = {
         "shift": "act_norm_weights_shift",
@@ -120,54 +123,75 @@ def draw_steps(layer, rng):
         "bias": "zero_conv_bias",
         "log_scale": "zero_conv_log_scale",
     }
-    values = drawn(layer.trainable_variables, rng)
+    values = by_name(layer)
     net = {n.removeprefix("glow_net_"): n for n in values if n.startswith("glow_net")}
     names = {**ours, **net}
     assert set(names.values()) == set(values)
-    return [{k: values[n][i] for k, n in names.items()} for i in range(STEPS)]
+    return [{k: values[n][i] for k, n in names.items()} for i in range(layer.count)]
 
 
-def both(num_values=None, **options):
-    """A flow of the library and the weights of the same Glow."""
-    flow = flows.glow(
-        (8, 4, 3),
-        LEVELS,
-        STEPS,
-        FILTERS,
-        num_values=num_values,
-        linear="plain",
-        dtype="float64",
-        **options,
-    )
-    rng = np.random.default_rng(0)
+def read_weights(flow):
+    """Returns the weights of a flow of the library for the Glow of this file."""
     layers = [layer for layer in flow.keras_layers if layer.trainable_variables]
-    levels = [draw_steps(la, rng) for la in layers if la.name == "glow_steps_weights"]
+    levels = [read_steps(la) for la in layers if la.name == "glow_steps_weights"]
     top, prior = (
-        drawn(next(la for la in layers if la.name == name).trainable_variables, rng)
+        by_name(next(layer for layer in layers if layer.name == name))
         for name in ("top_prior_weights", "zero_conv")
     )
     assert len(layers) == len(levels) + 2 == LEVELS + 2
-    return flow, {"levels": levels, "top": top, "prior": prior}
+    return {"levels": levels, "top": top, "prior": prior}
+
+
+def library_glow(num_steps=2, dtype="float64", **options):
+    flow = flows.glow(
+        (8, 4, 3), LEVELS, num_steps, 3, linear="plain", dtype=dtype, **options
+    )
+    rng = np.random.default_rng(0)
+    for variable in flow.trainable_variables:
+        variable.assign(rng.normal(size=tuple(variable.shape)) * 0.4)
+    return flow
 
 
 @pytest.mark.parametrize("memory", ["constant", "activations"])
 @pytest.mark.parametrize("context_shape", [None, (2,)])
 def test_log_density_and_latents_are_those_of_the_numpy_glow(context_shape, memory):
-    flow, weights = both(context_shape=context_shape, memory=memory)
+    flow = library_glow(context_shape=context_shape, memory=memory)
     rng = np.random.default_rng(1)
     x, kwargs, context = rng.normal(size=(5, 8, 4, 3)), {}, None
     if context_shape is not None:
         context = rng.normal(size=(5, *context_shape))
         kwargs = {"context": tf.constant(context)}
-    z, log_prob = glow(x, weights, context)
+    z, log_prob, _ = glow(x, read_weights(flow), context)
     np.testing.assert_allclose(flow.log_prob(x, **kwargs), log_prob, rtol=1e-10)
     np.testing.assert_allclose(flow.encode(x, **kwargs), z, atol=1e-10, rtol=1e-9)
     assert np.std(log_prob) > 1.0
 
 
 def test_the_density_of_pixels_is_that_of_the_numpy_glow():
-    model, weights = both(num_values=17, alpha=0.03)
+    model = library_glow(num_values=17, alpha=0.03)
     y = np.random.default_rng(2).uniform(0.0, 17.0, (5, 8, 4, 3))
     x, log_det = logit(y, 17, 0.03)
-    _, log_prob = glow(x, weights)
+    _, log_prob, _ = glow(x, read_weights(model))
     np.testing.assert_allclose(model.flow.log_prob(y), log_prob + log_det, rtol=1e-10)
+
+
+@pytest.mark.parametrize(("dtype", "atol"), [("float64", 1e-9), ("float32", 1e-2)])
+@pytest.mark.parametrize("context_shape", [None, (2,)])
+def test_every_act_norm_standardises_the_adapting_batch(dtype, atol, context_shape):
+    """Of steps, inside of networks and of the top prior: channel by channel."""
+    depth = 6
+    flow = library_glow(depth, dtype, context_shape=context_shape)
+    rng = np.random.default_rng(3)
+    x, context = rng.normal(5.0, 3.0, size=(20, 8, 4, 3)), None
+    if context_shape is not None:
+        context = rng.normal(size=(20, *context_shape))
+    assert not flow.is_adapted
+    flow.adapt(x, context)
+    assert flow.is_adapted
+    z, _, norms = glow(x, read_weights(flow), context)
+    assert len(norms) == LEVELS * depth * 3
+    # The top prior's variables are those of the last 2 x 1 pixels.
+    top = squeeze(squeeze(z)[..., 6:])
+    for value in [*norms, top]:
+        np.testing.assert_allclose(value.mean(axis=(0, 1, 2)), 0.0, atol=atol)
+        np.testing.assert_allclose(value.var(axis=(0, 1, 2)), 1.0, atol=atol)
