@@ -9,7 +9,7 @@ export CUDA_VISIBLE_DEVICES ?= -1
 help: ## Shows the targets.
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/:/'
 
-train: .venv/.train ## Trains the main job: RealNVP on handwritten digits.
+train: .venv/.train ## Trains the main job: Glow on handwritten digits, beside others.
 	$(BIN)/python -m train $(ARGS)
 
 test: .venv/.test ## Runs all tests, the slow ones and the doctests included.

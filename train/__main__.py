@@ -1,6 +1,6 @@
 """Trains a flow from a config file, evaluates it beside baselines and exports it.
 
-python -m train                                          # RealNVP on handwritten digits
+python -m train                                          # Glow on handwritten digits
 python -m train --config=train/configs/two_moons.py --workdir=runs/two_moons
 python -m train --config.data.name=mnist --config.data.data_dir=DIR
 python -m train --config.epochs=5 --config.flow.options.num_steps=8
@@ -16,12 +16,12 @@ import sys
 from absl import app, flags, logging
 from ml_collections import config_flags
 
-_DEFAULT = pathlib.Path(__file__).parent / "configs" / "digits_real_nvp.py"
+_DEFAULT = pathlib.Path(__file__).parent / "configs" / "digits_glow.py"
 
 _CONFIG = config_flags.DEFINE_config_file(
     "config",
     None,
-    "Python file with get_config(); RealNVP on digits if not given. Any field of it "
+    "Python file with get_config(); Glow on digits if not given. Any field of it "
     "can be set on the command line: --config.field=value.",
     lock_config=True,
 )

@@ -1,5 +1,6 @@
-"""RealNVP on scikit-learn's handwritten digits: `python -m train`.
+"""RealNVP on scikit-learn's handwritten digits; what the other configs begin with.
 
+python -m train --config=train/configs/digits_real_nvp.py
 Expect: 2.00 bits/dim (standard error 0.02) on the 250 test digits after 220 epochs,
 beside 2.63 of the best mixture; 4 minutes in all on 2 CPU cores.
 """
@@ -8,7 +9,7 @@ import ml_collections
 
 
 def get_config() -> ml_collections.ConfigDict:
-    """Returns the default configuration of `python -m train`."""
+    """Returns the configuration of RealNVP on the digits."""
     config = ml_collections.ConfigDict()
     config.seed = 0
 
