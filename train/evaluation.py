@@ -109,7 +109,8 @@ def _score(name, flow, part, num_draws, train_seconds):
 
 def _sample_seconds(flow, part, count: int = 100):
     """Draws twice: the first time is that of tracing."""
-    given, shape = {}, count
+    given: dict[str, Any] = {}
+    shape: Any = count
     if part.context is not None:
         context = np.resize(part.context, (count, *part.context.shape[1:]))
         given, shape = {"context": tf.constant(context)}, ()
