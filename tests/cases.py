@@ -11,7 +11,7 @@ import tensorflow_probability as tfp
 from tests import laws
 from tfp_flows import bijectors as b
 from tfp_flows import flows
-from tfp_flows.networks import MLP, ConvResNet, GlowNet, masks
+from tfp_flows.networks import MADE, MLP, ConvResNet, GlowNet, masks
 
 tfb = tfp.bijectors
 
@@ -125,6 +125,20 @@ def _multiscale(shape, memory="activations", **kwargs):
     )
 
 
+def _masked(shape, unit_map, context_shape=None, **kwargs):
+    return lambda dtype: b.MaskedAutoregressive(
+        MADE(
+            shape,
+            unit_map.num_params,
+            **{"hidden_units": (16, 16), "activation": "tanh", **kwargs},
+            dtype=dtype,
+        ),
+        unit_map,
+        context_shape=context_shape,
+        dtype=dtype,
+    )
+
+
 _ODD = np.array([True, False, False, True, False])
 _VECTOR, _IMAGE = (5,), (4, 4, 2)
 
@@ -208,6 +222,31 @@ BIJECTORS = {
     "multiscale context": Case(
         _multiscale((4, 8, 1), context_shape=(2,)), (4, 8, 1), (2,)
     ),
+    "autoregressive": Case(_masked(_VECTOR, b.Affine()), _VECTOR),
+    "autoregressive image": Case(
+        _masked((2, 2, 2), b.Affine(), order="random", residual=True), (2, 2, 2)
+    ),
+    "autoregressive spline": Case(
+        _masked(_VECTOR, b.RationalQuadratic(4, 3.0), order="reversed"), _VECTOR
+    ),
+    "autoregressive mixture context": Case(
+        _masked((4,), b.MixtureLogistic(2), (2,), block_size=2), (4,), (2,)
+    ),
+    "inverse autoregressive context": Case(
+        lambda d: b.Inverse(_masked(_VECTOR, b.Affine(), (2,))(d)), _VECTOR, (2,)
+    ),
+    "tfp's inverse in a chain": Case(
+        lambda d: b.Chain(
+            [
+                b.ActNorm(_VECTOR, dtype=d),
+                tfb.Invert(_masked(_VECTOR, b.Affine(), (2,))(d)),
+            ]
+        ),
+        _VECTOR,
+        (2,),
+    ),
+    "batch norm": Case(lambda d: b.BatchNorm(_VECTOR, dtype=d), _VECTOR),
+    "batch norm image": Case(lambda d: b.BatchNorm(_IMAGE, dtype=d), _IMAGE),
     "act norm": Case(lambda d: b.ActNorm(_VECTOR, dtype=d), _VECTOR),
     "act norm image": Case(lambda d: b.ActNorm(_IMAGE, dtype=d), _IMAGE),
     "diagonal scale": Case(lambda d: b.DiagonalScale(_VECTOR, dtype=d), _VECTOR),
@@ -389,5 +428,55 @@ FLOWS = {
     ),
     "flow++ image": Case(
         lambda d: flows.flow_pp((4, 4, 1), 2, 3, **_SMALL_CONV, dtype=d), (4, 4, 1)
+    ),
+    "wavenet": Case(lambda d: flows.wavenet((5, 1), 2, 4, dtype=d), (5, 1)),
+    "wavenet beside a sequence": Case(
+        lambda d: flows.wavenet(
+            (4, 2),
+            2,
+            4,
+            num_steps=2,
+            scalar_map="mixture",
+            num_components=2,
+            context_shape=(4, 3),
+            dtype=d,
+        ),
+        (4, 2),
+        (4, 3),
+    ),
+    "recurrent": Case(
+        lambda d: flows.recurrent(
+            (4, 1), (4,), "gru", scalar_map="spline", context_shape=(2,), dtype=d
+        ),
+        (4, 1),
+        (2,),
+    ),
+    "maf": Case(lambda d: flows.maf((4,), 2, **_SMALL, dtype=d), (4,)),
+    "maf mixtures": Case(
+        lambda d: flows.maf(
+            (3,),
+            1,
+            **_SMALL,
+            scalar_map="mixture",
+            scalar_map_options={"num_components": 2},
+            normalization="batch_norm",
+            num_components=2,
+            dtype=d,
+        ),
+        (3,),
+    ),
+    "maf image context": Case(
+        lambda d: flows.maf(
+            (2, 2, 1), 2, **_SMALL, context_shape=(2,), order="random", dtype=d
+        ),
+        (2, 2, 1),
+        (2,),
+    ),
+    "iaf": Case(lambda d: flows.iaf((3,), 2, **_SMALL, dtype=d), (3,)),
+    "neural spline autoregressive": Case(
+        lambda d: flows.neural_spline(
+            (3,), 2, 4, **_SMALL, autoregressive=True, dtype=d
+        ),
+        (3,),
     ),
 }

@@ -3,6 +3,7 @@
 from tfp_flows.distributions.augmented import Augmented
 from tfp_flows.distributions.autoregressive import Autoregressive
 from tfp_flows.distributions.bases import Base, StandardLogistic, StandardNormal
+from tfp_flows.distributions.completion import complete
 from tfp_flows.distributions.dequantized import Dequantized
 from tfp_flows.distributions.elements import (
     Bernoulli,
@@ -32,4 +33,5 @@ __all__ = [
     "Padded",
     "StandardLogistic",
     "StandardNormal",
+    "complete",
 ]

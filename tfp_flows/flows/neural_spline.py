@@ -1,4 +1,4 @@
-"""Neural spline flows: rational-quadratic couplings, for vectors and images."""
+"""Neural spline flows: rational-quadratic couplings or autoregressive steps."""
 
 import functools
 from collections.abc import Callable, Sequence
@@ -8,6 +8,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import SplineCoupling
 from tfp_flows.flows.couplings import coupling_flow
+from tfp_flows.flows.masked_autoregressive import masked_autoregressive_flow
 from tfp_flows.flows.recipe import recipe
 
 tfd = tfp.distributions
@@ -20,6 +21,7 @@ def neural_spline(
     num_bins: int = 8,
     hidden_units: Sequence[int] = (256, 256),
     *,
+    autoregressive: bool = False,
     num_values: int | None = None,
     pad_to: Sequence[int] | None = None,
     dequantization: str = "uniform",
@@ -45,11 +47,18 @@ def neural_spline(
     an interval and leave what lies outside, so with `act_norm` the data are normalised
     before the first coupling as well. Train it compiled by XLA: twice as fast.
 
+    With `autoregressive` the steps are masked autoregressive, as in `maf`, the orders
+    natural and reversed in turn, for events of any shape: each unit is transformed
+    given all before it, and samples are drawn position by position.
+
     Args:
       event_shape: `(D,)` or `(H, W, C)`.
       num_steps: couplings of a vector flow, or of each level of an image flow.
       num_bins: bins of each spline.
       hidden_units: widths of each coupling's network, vectors only.
+      autoregressive: masked autoregressive steps in place of couplings. The options
+        `pad_to`, `dropout`, `memory` and `network` are then refused, and those for
+        images (`num_levels`, `filters`, `num_blocks`) not used.
       num_values: number of integer values for discrete data; None for continuous.
       pad_to: `(height, width)` that images are padded to with zeros, so that more
         levels fit; the likelihood stays a bound, see `Padded`. For discrete data.
@@ -85,6 +94,27 @@ def neural_spline(
       [1] Durkan, Bekasov, Murray, Papamakarios. Neural spline flows. NeurIPS 2019.
           arXiv:1906.04032
     """
+    if autoregressive:
+        _refuse(pad_to=pad_to, dropout=dropout, memory=memory, network=network)
+        return masked_autoregressive_flow(
+            "neural_spline",
+            event_shape,
+            num_steps,
+            scalar_map="spline",
+            scalar_map_options={"num_bins": num_bins, "bound": bound},
+            normalization="act_norm" if act_norm else None,
+            order="alternating",
+            context_shape=context_shape,
+            num_values=num_values,
+            dequantization=dequantization,
+            alpha=alpha,
+            seed=0,
+            dtype=dtype,
+            network_dtype=network_dtype,
+            hidden_units=hidden_units,
+            activation=activation,
+            residual=residual,
+        )
     return coupling_flow(
         "neural_spline",
         event_shape,
@@ -110,3 +140,14 @@ def neural_spline(
         dropout=dropout,
         network_dtype=network_dtype,
     )
+
+
+def _refuse(**options):
+    """Options of couplings that an autoregressive flow would ignore."""
+    usual = {"pad_to": None, "dropout": 0.0, "memory": "activations", "network": None}
+    given = sorted(key for key, value in options.items() if value != usual[key])
+    if given:
+        raise ValueError(
+            f"An autoregressive neural_spline has no {', '.join(given)}. Drop it, or "
+            "take couplings: autoregressive=False."
+        )

@@ -2,11 +2,10 @@
 
 from typing import Any
 
-import keras
 import tensorflow as tf
 
 from tfp_flows.networks.pixel_layer import (
-    PixelLayer,
+    PixelBlock,
     keep,
     look_back,
     look_left,
@@ -16,50 +15,24 @@ from tfp_flows.networks.pixel_layer import (
 )
 
 
-class _Block(PixelLayer):
-    """What both blocks share: sizes, dropout and the shift that a context gives."""
+class _ConvBlock(PixelBlock):
+    """A block with k x k kernels."""
 
-    def __init__(
-        self, kernel_size: int, groups: int = 1, dropout: float = 0.0, **kwargs
-    ):
+    def __init__(self, kernel_size: int, groups: int = 1, **kwargs):
         super().__init__(groups, **kwargs)
         self.kernel_size = kernel_size
-        self.dropout = dropout
-        self._drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
 
     @property
     def reach(self) -> int:
         """Pixels to the left, and rows above, that one kernel spans."""
         return self.kernel_size // 2
 
-    def _add_shift(self, name, units, context_shape):
-        """Adds a bias, and a kernel for the context where there is one."""
-        bias = self.add_bias(f"{name}_bias", units)
-        if context_shape is None:
-            return bias, None
-        return bias, self.add(f"{name}_context", context_shape[-1], units)
-
-    def _shifted(self, y, shift, context):
-        """Adds bias and context to `[B, R, W, units]`."""
-        bias, kernel = shift
-        y = tf.nn.bias_add(y, self.read(bias))
-        if kernel is None:
-            return y
-        context = tf.cast(context, y.dtype)
-        return y + tf.matmul(context, self.read(kernel))[:, None, None, :]
-
-    def _dropped(self, h, training):
-        return self._drop(h, training=training) if self.dropout else h
-
     def get_config(self):
         """Returns the constructor's arguments."""
-        return super().get_config() | {
-            "kernel_size": self.kernel_size,
-            "dropout": self.dropout,
-        }
+        return super().get_config() | {"kernel_size": self.kernel_size}
 
 
-class GatedBlock(_Block):
+class GatedBlock(_ConvBlock):
     """A layer of the gated PixelCNN: a vertical and a horizontal stack [1].
 
     a <- conv(above; k//2 + 1 rows of k)       above <- above + gate(a)
@@ -88,10 +61,10 @@ class GatedBlock(_Block):
         """Makes the weights."""
         n = self._filters = h_shape[-1]
         self._up = self.add("up", self.reach + 1, self.kernel_size, n, 2 * n)
-        self._up_shift = self._add_shift("up", 2 * n, context_shape)
+        self._up_shift = self.add_shift("up", 2 * n, context_shape)
         self._mix = self.add("mix", 2 * n, 2 * n)
         self._left = self.add("left", self.reach + 1, n, 2 * n)
-        self._left_shift = self._add_shift("left", 2 * n, context_shape)
+        self._left_shift = self.add_shift("left", 2 * n, context_shape)
         self._out = self.add("out", n, n)
         self._out_bias = self.add_bias("out_bias", n)
 
@@ -99,15 +72,15 @@ class GatedBlock(_Block):
         """Returns (above, h)."""
         vertical, mixed = self._vertical(above, context, padding=self.reach)
         horizontal = mixed + look_left(h, self.masked(self._left, parts=2))
-        gated = self._dropped(_gate(horizontal), training)
+        gated = self.dropped(_gate(horizontal), training)
         return above + vertical, h + self._map_out(gated)
 
     def _vertical(self, above, context, padding=0):
         """Returns gate(a), and W a with everything else that h does not decide."""
         a = look_up(above, self.read(self._up), padding)
-        a = self._shifted(a, self._up_shift, context)
+        a = self.shifted(a, self._up_shift, context)
         mixed = pointwise(a, self.read(self._mix))
-        return _gate(a), self._shifted(mixed, self._left_shift, context)
+        return _gate(a), self.shifted(mixed, self._left_shift, context)
 
     def _map_out(self, gated):
         return pointwise(gated, self.masked(self._out), self.read(self._out_bias))
@@ -142,7 +115,7 @@ class GatedBlock(_Block):
         return h + self._map_out(_gate(horizontal)), state
 
 
-class ResidualBlock(_Block):
+class ResidualBlock(_ConvBlock):
     """A residual block of the first PixelCNN: one masked k x k convolution [1].
 
     t <- relu(W1 relu(h));  h <- h + W2 relu(conv(t)), with mask B
@@ -171,7 +144,7 @@ class ResidualBlock(_Block):
         self._in_bias = self.add_bias("in_bias", t)
         self._up = self.add("up", self.reach, self.kernel_size, t, t)
         self._left = self.add("left", self.reach + 1, t, t)
-        self._shift = self._add_shift("conv", t, context_shape)
+        self._shift = self.add_shift("conv", t, context_shape)
         self._out = self.add("out", t, n)
         self._out_bias = self.add_bias("out_bias", n)
 
@@ -179,9 +152,9 @@ class ResidualBlock(_Block):
         """Returns (above, h); above is not used."""
         t = self._map_in(h)
         up = look_up(t, self.read(self._up), padding=self.reach)[:, :-1]
-        conv = self._shifted(up, self._shift, context)
+        conv = self.shifted(up, self._shift, context)
         conv += look_left(t, self.masked(self._left))
-        return above, h + self._map_out(self._dropped(tf.nn.relu(conv), training))
+        return above, h + self._map_out(self.dropped(tf.nn.relu(conv), training))
 
     def _map_in(self, h):
         t = pointwise(tf.nn.relu(h), self.masked(self._in), self.read(self._in_bias))
@@ -204,7 +177,7 @@ class ResidualBlock(_Block):
         """Convolves the rows above; returns the state, and `above` as it came."""
         row = state["row"]
         rows = tf.concat([state["rows"][:, 1:], row[:, None]], axis=1)
-        up = self._shifted(look_up(rows, self.read(self._up)), self._shift, context)
+        up = self.shifted(look_up(rows, self.read(self._up)), self._shift, context)
         left = tf.zeros_like(state["left"])
         return {"row": row, "rows": rows, "up": up[:, 0], "left": left}, above
 

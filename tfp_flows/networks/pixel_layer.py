@@ -84,6 +84,45 @@ class PixelLayer(keras.layers.Layer):
         return super().get_config() | {"groups": self.groups}
 
 
+class PixelBlock(PixelLayer):
+    """A residual layer between input and head, with a context and dropout.
+
+    Args:
+      groups: channel groups of a pixel.
+      dropout: rate on the features before the last map, in training mode.
+      **kwargs: of `keras.layers.Layer`.
+    """
+
+    def __init__(self, groups: int = 1, dropout: float = 0.0, **kwargs):
+        super().__init__(groups, **kwargs)
+        self.dropout = dropout
+        self._drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
+
+    def add_shift(self, name: str, units: int, context_shape: tuple | None):
+        """Adds a bias, and a kernel for the context where there is one."""
+        bias = self.add_bias(f"{name}_bias", units)
+        if context_shape is None:
+            return bias, None
+        return bias, self.add(f"{name}_context", context_shape[-1], units)
+
+    def shifted(self, y: tf.Tensor, shift: tuple, context: tf.Tensor | None):
+        """Adds bias and context to `[B, R, W, units]`."""
+        bias, kernel = shift
+        y = tf.nn.bias_add(y, self.read(bias))
+        if kernel is None:
+            return y
+        context = tf.cast(context, y.dtype)
+        return y + tf.matmul(context, self.read(kernel))[:, None, None, :]
+
+    def dropped(self, h: tf.Tensor, training: bool | None) -> tf.Tensor:
+        """Drops features in training mode."""
+        return self._drop(h, training=training) if self.dropout else h
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        return super().get_config() | {"dropout": self.dropout}
+
+
 def group_mask(
     groups: int, n_in: int, n_out: int, parts: int = 1, strict: bool = False
 ) -> np.ndarray:

@@ -127,10 +127,13 @@ class PixelNetwork(AutoregressiveNetwork):
         """Returns params `[B, block_size, num_params]` of position i, and the state."""
         i, width = tf.convert_to_tensor(i, tf.int32), self.event_shape[1]
         state = state | {"input": self._input.write(state["input"], x_previous, i)}
-        state = tf.cond(
-            tf.equal(i % (width * self.groups), 0),
-            lambda: self._start_row(state),
-            lambda: state,
+        starts = tf.equal(i % (width * self.groups), 0)
+        # A loop of one turn at most: XLA copies all that passes a conditional.
+        _, state = tf.while_loop(
+            lambda starts, _: starts,
+            lambda _, state: (tf.constant(False), self._start_row(state)),
+            (starts, state),
+            maximum_iterations=1,
         )
         column, group = (i // self.groups) % width, i % self.groups
         done = tf.equal(group, self.groups - 1)

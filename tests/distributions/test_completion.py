@@ -1,0 +1,98 @@
+"""Completions: conditional frequencies against enumeration, and what is refused."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests.distributions.test_autoregressive import (
+    ODD_PIXELS,
+    PIXELS,
+    REVERSED,
+    all_states,
+    assert_frequencies,
+    model_of,
+)
+from tfp_flows import flows
+from tfp_flows.distributions import Categorical, DiscretizedLogisticMixture, complete
+
+TERNARY = Categorical(3)
+JOINT = DiscretizedLogisticMixture(3, 2, num_channels=2)
+FIRST_ROW = [[True, True], [False, False]]
+CASES = {
+    "first row": (TERNARY, None, FIRST_ROW),
+    "three of four": (TERNARY, None, [[True, True], [True, False]]),
+    "last of a reversed order": (TERNARY, REVERSED, [[False, True], [True, True]]),
+    "part of a block of independent units": (
+        TERNARY,
+        ODD_PIXELS,  # units 3 and 1 first; one of them known
+        [[False, True], [False, False]],
+    ),
+    "first pixel": (JOINT, PIXELS, FIRST_ROW),
+    "nothing": (TERNARY, None, False),
+    "everything": (TERNARY, None, True),
+}
+
+
+@pytest.mark.parametrize("element,order,mask", CASES.values(), ids=CASES)
+def test_draws_have_the_conditional_frequencies(element, order, mask):
+    model = model_of(element, order)
+    states = all_states(model)
+    mask = np.broadcast_to(mask, (2, 2))
+    given = states[[11, 61]]
+    drawn = complete(model, given, mask, 8000, seed=1)
+    assert drawn.dtype == tf.int32 and drawn.shape == (8000, 2, 2, 2)
+    probabilities = np.exp(model.log_prob(states))
+    for i, x in enumerate(given):
+        known = (states == x)[:, mask].all(axis=1)
+        np.testing.assert_array_equal(drawn.numpy()[:, i, mask] - x[mask], 0)
+        conditional = np.where(known, probabilities, 0.0)
+        conditional /= conditional.sum()
+        assert_frequencies(drawn[:, i].numpy(), states, conditional)
+
+
+def test_the_unknown_part_of_x_does_not_matter():
+    model = model_of(TERNARY)
+    one, two = np.ones([2, 2], int), np.array([[1, 1], [-7, 99]])
+    np.testing.assert_array_equal(
+        complete(model, one, FIRST_ROW, 20, seed=3),
+        complete(model, two, FIRST_ROW, 20, seed=3),
+    )
+
+
+def test_contexts_seeds_and_temperatures_pass_through():
+    model = model_of(TERNARY, context_shape=(2,))
+    x, context = np.ones([3, 2, 2]), np.random.default_rng(0).normal(size=(3, 2))
+    one = complete(model, x, FIRST_ROW, 5, seed=(1, 2), context=context)
+    assert one.shape == (5, 3, 2, 2)
+    again = complete(model, x, FIRST_ROW, 5, seed=(1, 2), context=context)
+    np.testing.assert_array_equal(one, again)
+    # Row i of the third draw sees the context of row i.
+    cold = complete(model, x, FIRST_ROW, 3, seed=4, context=context, temperature=1e-6)
+    for i in range(3):
+        single = complete(
+            model, x[i], FIRST_ROW, 1, seed=5, context=context[i], temperature=1e-6
+        )
+        np.testing.assert_array_equal(cold[2, i], single[0])
+    with pytest.raises(ValueError, match="conditional and got no context"):
+        complete(model, x, FIRST_ROW)
+
+
+def test_the_number_of_steps_is_that_of_one_sample():
+    model = model_of(TERNARY)
+    function = tf.function(lambda x: complete(model, x, FIRST_ROW, 4, seed=1))
+    graph = function.get_concrete_function(tf.TensorSpec([3, 2, 2], tf.int32)).graph
+    loops = [op for op in graph.get_operations() if "While" in op.type]
+    assert len(loops) == 1
+
+
+def test_masks_that_are_no_beginning_are_refused():
+    for element, order, mask, match in [
+        (TERNARY, None, [[False, True], [True, True]], r"unit \(0, 0\) is unknown"),
+        (TERNARY, REVERSED, FIRST_ROW, r"unit \(1, 1\) is unknown"),
+        (JOINT, PIXELS, [[True, False], [False, False]], "known in part"),
+    ]:
+        with pytest.raises(ValueError, match=match):
+            complete(model_of(element, order), np.zeros([2, 2]), mask)
+    flow = flows.real_nvp((4,), 2, (8,))
+    with pytest.raises(ValueError, match="needs an Autoregressive .* Flow 'real_nvp'"):
+        complete(flow, np.zeros([4]), True)

@@ -1,0 +1,99 @@
+"""Inverse autoregressive flows: samples in one call of each network."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import tensorflow_probability as tfp
+
+from tfp_flows.flows.masked_autoregressive import masked_autoregressive_flow
+from tfp_flows.flows.recipe import recipe
+
+tfd = tfp.distributions
+
+
+@recipe
+def iaf(
+    event_shape: Sequence[int],
+    num_steps: int = 5,
+    hidden_units: Sequence[int] = (256, 256),
+    *,
+    num_values: int | None = None,
+    dequantization: str = "uniform",
+    context_shape: Sequence[int] | None = None,
+    scalar_map: str = "affine",
+    scalar_map_options: Mapping[str, Any] | None = None,
+    normalization: str | None = "act_norm",
+    order: str = "alternating",
+    block_size: int = 1,
+    activation: str = "relu",
+    residual: bool = False,
+    alpha: float = 0.05,
+    seed: int = 0,
+    dtype: str = "float32",
+    network_dtype: str | None = None,
+) -> tfd.Distribution:
+    """Builds an inverse autoregressive flow [1].
+
+    A masked autoregressive flow the other way round: sampling, and the density of the
+    flow's own samples, take one call of each network, as variational inference wants.
+    The density of other events goes position by position, through the networks'
+    steps: about the arithmetic of one call for a value, but a gradient keeps the record
+    of every step in memory. To fit data by maximum likelihood take `maf`.
+
+    Args:
+      event_shape: shape of one event; images are taken pixel by pixel.
+      num_steps: number of networks.
+      hidden_units: widths of each network.
+      num_values: number of integer values for discrete data; None for continuous.
+      dequantization: "uniform", or "variational" for noise that a small flow learns,
+        see `noise_flow`; for discrete data.
+      context_shape: `(C,)` for a conditional flow.
+      scalar_map: what happens to each unit: "affine", "spline" or "mixture".
+      scalar_map_options: arguments of `Affine`, `RationalQuadratic`, `MixtureLogistic`.
+      normalization: after every step (and before the first, unless affine):
+        "act_norm", "batch_norm" or None.
+      order: "alternating" between natural and reversed, "random" or "natural".
+      block_size: units that are transformed at once, without seeing each other.
+      activation: of the networks.
+      residual: skip connections in the networks.
+      alpha: margin of the pixels' logit, see `PixelLogit`.
+      seed: of random orders.
+      dtype: of the events and weights.
+      network_dtype: Keras dtype policy of the networks, see `parts.network_policy`.
+
+    Returns:
+      `Flow`, or `Dequantized` if `num_values` is given.
+
+    Raises:
+      ValueError: for a bad shape, number or name.
+
+    Example:
+      >>> flow = iaf((4,), num_steps=2, hidden_units=(8,))
+      >>> flow.log_prob(flow.sample(5, seed=1)).shape
+      TensorShape([5])
+
+    References:
+      [1] Kingma, Salimans, Jozefowicz, Chen, Sutskever, Welling. Improving variational
+          inference with inverse autoregressive flow. NeurIPS 2016. arXiv:1606.04934
+    """
+    return masked_autoregressive_flow(
+        "iaf",
+        event_shape,
+        num_steps,
+        inverse=True,
+        scalar_map=scalar_map,
+        scalar_map_options=scalar_map_options,
+        normalization=normalization,
+        order=order,
+        context_shape=context_shape,
+        num_values=num_values,
+        dequantization=dequantization,
+        alpha=alpha,
+        seed=seed,
+        dtype=dtype,
+        network_dtype=network_dtype,
+        hidden_units=hidden_units,
+        block_size=block_size,
+        activation=activation,
+        residual=residual,
+    )

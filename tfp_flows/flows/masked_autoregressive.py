@@ -1,0 +1,132 @@
+"""Flows of masked autoregressive steps, whatever the map and the direction."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import tensorflow_probability as tfp
+
+from tfp_flows.bijectors import (
+    ActNorm,
+    Affine,
+    BatchNorm,
+    Chain,
+    Inverse,
+    KerasBijector,
+    MaskedAutoregressive,
+    MixtureLogistic,
+    RationalQuadratic,
+)
+from tfp_flows.distributions import Flow, GaussianMixture
+from tfp_flows.flows.parts import checked_shape, finished, network_policy, pixel_map
+from tfp_flows.networks import MADE
+
+tfd = tfp.distributions
+
+_MAPS = {"affine": Affine, "spline": RationalQuadratic, "mixture": MixtureLogistic}
+_NORMS = {"act_norm": ActNorm, "batch_norm": BatchNorm}
+_ORDERS = {
+    "natural": ("natural",),
+    "alternating": ("natural", "reversed"),
+    "random": ("random",),
+}
+
+
+def masked_autoregressive_flow(
+    name: str,
+    event_shape: Sequence[int],
+    num_steps: int,
+    *,
+    inverse: bool = False,
+    scalar_map: str,
+    scalar_map_options: Mapping[str, Any] | None,
+    normalization: str | None,
+    order: str,
+    context_shape: Sequence[int] | None,
+    num_values: int | None,
+    dequantization: str,
+    alpha: float,
+    seed: int,
+    dtype: Any,
+    network_dtype: str | None,
+    num_components: int | None = None,
+    **network_options,
+) -> tfd.Distribution:
+    """Builds a flow of masked autoregressive steps with MADE networks.
+
+    The steps take the units in the orders of `order` in turn. A normalisation follows
+    every step, and comes first of all as well unless the map is affine: the others act
+    around 0.
+
+    Args:
+      name: of the recipe.
+      event_shape: shape of one event; images are taken pixel by pixel.
+      num_steps: number of networks.
+      inverse: whether to invert the steps, for an inverse autoregressive flow.
+      scalar_map: "affine", "spline" or "mixture".
+      scalar_map_options: arguments of the map: of `Affine`, `RationalQuadratic`,
+        `MixtureLogistic`.
+      normalization: "act_norm", "batch_norm" or None.
+      order: "alternating", "random" or "natural".
+      context_shape: `(C,)` for a conditional flow.
+      num_values: number of integer values for discrete data; None for continuous.
+      dequantization: "uniform" or "variational", see `parts.finished`.
+      alpha: margin of the pixels' logit, see `PixelLogit`.
+      seed: of random orders and of a mixture's first means.
+      dtype: of the events and weights.
+      network_dtype: Keras dtype policy of the networks, see `parts.network_policy`.
+      num_components: of a mixture of Gaussians as base; a standard normal if None.
+      **network_options: of `MADE`.
+
+    Returns:
+      `Flow`, or `Dequantized` if `num_values` is given.
+
+    Raises:
+      ValueError: if there are no steps, or an option is not one of those named.
+    """
+    shape = checked_shape(event_shape, name)
+    if num_steps < 1:
+        raise ValueError(f"{name} needs num_steps >= 1, got {num_steps}.")
+    unit_map = _chosen(_MAPS, scalar_map, "scalar_map", name)
+    unit_map = unit_map(**(scalar_map_options or {}))
+    norm = None
+    if normalization is not None:
+        norm = _chosen(_NORMS, normalization, "normalization", name)
+    orders = _chosen(_ORDERS, order, "order", name)
+    policy = network_policy(dtype, network_dtype)
+    body: list[KerasBijector] = []
+    if norm and scalar_map != "affine":
+        body.append(norm(shape, dtype=dtype, name=f"{normalization}_data"))
+    for i in range(num_steps):
+        network = MADE(
+            shape,
+            unit_map.num_params,
+            order=orders[i % len(orders)],
+            seed=seed + i,
+            dtype=policy,
+            name="made",
+            **network_options,
+        )
+        step: KerasBijector = MaskedAutoregressive(
+            network,
+            unit_map,
+            context_shape=context_shape,
+            dtype=dtype,
+            name=f"autoregressive_{i}",
+        )
+        body.append(Inverse(step, name=f"inverse_{i}") if inverse else step)
+        if norm:
+            body.append(norm(shape, dtype=dtype, name=f"{normalization}_{i}"))
+    chain = Chain([*pixel_map(shape, num_values, alpha, dtype), *body], name=name)
+    base = None
+    if num_components is not None:
+        base = GaussianMixture(shape, num_components, seed=seed, dtype=dtype)
+    flow = Flow(chain, base, name=name)
+    return finished(flow, num_values, dequantization, network_dtype)
+
+
+def _chosen(table, choice, option, name):
+    if choice not in table:
+        raise ValueError(
+            f"{name} has no {option} {choice!r}. Choose from {', '.join(table)}."
+        )
+    return table[choice]

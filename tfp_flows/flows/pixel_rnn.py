@@ -1,0 +1,91 @@
+"""PixelRNN: integer images by recurrent layers that see the whole image so far."""
+
+import functools
+from collections.abc import Callable, Sequence
+
+import tensorflow_probability as tfp
+
+from tfp_flows.flows.parts import network_policy
+from tfp_flows.flows.pixels import pixel_model
+from tfp_flows.flows.recipe import recipe
+from tfp_flows.networks import AutoregressiveNetwork, DiagonalBiLSTM, RowLSTM
+
+tfd = tfp.distributions
+
+_LAYERS = {"row": RowLSTM, "diagonal": DiagonalBiLSTM}
+
+
+@recipe
+def pixel_rnn(
+    event_shape: Sequence[int],
+    num_layers: int = 3,
+    units: int = 32,
+    *,
+    layer: str = "row",
+    num_values: int | None = None,
+    element: str = "categorical",
+    num_components: int = 10,
+    first_kernel_size: int = 7,
+    dropout: float = 0.0,
+    context_shape: Sequence[int] | None = None,
+    network: Callable[..., AutoregressiveNetwork] | None = None,
+    dtype: str = "float32",
+    network_dtype: str | None = None,
+) -> tfd.Distribution:
+    """Builds a PixelRNN over integer images [1].
+
+    As `pixel_cnn`, with LSTMs instead of convolutions: "row" runs from the top row to
+    the bottom, with a triangle above each pixel in view; "diagonal" runs along both
+    diagonals and has all pixels before in view.
+
+    Args:
+      event_shape: `(H, W, C)`.
+      num_layers: recurrent layers of the network.
+      units: of each LSTM.
+      layer: "row" or "diagonal".
+      num_values: number of integer values, 256 for 8 bits.
+      element: "categorical", "mixture" or "bernoulli" (two values).
+      num_components: logistics of the mixture.
+      first_kernel_size: side of the first kernel, odd.
+      dropout: rate in the network, in training mode only.
+      context_shape: `(K,)` for a conditional model.
+      network: builder of an `AutoregressiveNetwork` from event_shape, num_params,
+        num_features and `channels=`, instead of the layers.
+      dtype: of the arithmetic and weights.
+      network_dtype: Keras dtype policy of the network, see `parts.network_policy`.
+
+    Returns:
+      `Autoregressive`.
+
+    Raises:
+      ValueError: for a bad shape, number, layer or element.
+
+    Example:
+      >>> model = pixel_rnn((3, 3, 1), 1, 4, num_values=4)
+      >>> model.log_prob(model.sample(2, seed=1)).shape
+      TensorShape([2])
+
+    References:
+      [1] van den Oord, Kalchbrenner, Kavukcuoglu. Pixel recurrent neural networks.
+          ICML 2016. arXiv:1601.06759
+    """
+    if layer not in _LAYERS:
+        raise ValueError(f"pixel_rnn has no layer {layer!r}. Choose row or diagonal.")
+    builder = network or functools.partial(
+        _LAYERS[layer],
+        units=units,
+        num_layers=num_layers,
+        first_kernel_size=first_kernel_size,
+        dropout=dropout,
+        dtype=network_policy(dtype, network_dtype),
+    )
+    return pixel_model(
+        "pixel_rnn",
+        event_shape,
+        builder,
+        num_values=num_values,
+        element=element,
+        num_components=num_components,
+        context_shape=context_shape,
+        dtype=dtype,
+    )

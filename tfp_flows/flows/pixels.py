@@ -1,0 +1,96 @@
+"""Exact models of integer images, pixel after pixel, whatever the network."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import tensorflow_probability as tfp
+
+from tfp_flows.distributions import (
+    Autoregressive,
+    Bernoulli,
+    Categorical,
+    DiscretizedLogisticMixture,
+    Element,
+)
+from tfp_flows.flows.parts import checked_shape
+from tfp_flows.networks import AutoregressiveNetwork
+
+tfd = tfp.distributions
+
+
+def pixel_model(
+    name: str,
+    event_shape: Sequence[int],
+    network: Callable[..., AutoregressiveNetwork],
+    *,
+    num_values: int | None,
+    element: str,
+    num_components: int,
+    context_shape: Sequence[int] | None,
+    dtype: Any,
+) -> Autoregressive:
+    """Builds an autoregressive model of images, each channel after those before it.
+
+    Args:
+      name: of the recipe.
+      event_shape: `(H, W, C)`.
+      network: builds one from event_shape, num_params, num_features and `channels`:
+        "ordered", or "joint" where the element models the channels of a pixel itself.
+      num_values: number of integer values.
+      element: "categorical", "mixture" or "bernoulli", see `element_of`.
+      num_components: of the mixture.
+      context_shape: `(K,)`, or None.
+      dtype: of the arithmetic and weights.
+
+    Returns:
+      `Autoregressive`, with the exact log_prob of the integers.
+
+    Raises:
+      ValueError: for a bad shape, number or element.
+    """
+    shape = checked_shape(event_shape, name)
+    if len(shape) != 3:
+        raise ValueError(
+            f"{name} needs images (H, W, C), got events of shape {shape}. Write grey "
+            "images as (H, W, 1), vectors as (1, D, 1)."
+        )
+    unit = element_of(element, num_values, num_components, shape[-1], name)
+    channels = "joint" if unit.block_size else "ordered"
+    one = network(shape, unit.num_params, unit.num_features, channels=channels)
+    return Autoregressive(
+        one, unit, context_shape=context_shape, dtype=dtype, name=name
+    )
+
+
+def element_of(
+    element: str,
+    num_values: int | None,
+    num_components: int,
+    num_channels: int,
+    owner: str,
+) -> Element:
+    """Returns an element of integer pixels by its name.
+
+    "categorical": a free probability for each value; "mixture": discretised logistics,
+    the channels of a pixel together, for many values; "bernoulli": two values.
+
+    Raises:
+      ValueError: for an unknown name, or a number of values that does not fit.
+    """
+    if element == "bernoulli" and num_values in (None, 2):
+        return Bernoulli()
+    if element not in ("categorical", "mixture", "bernoulli"):
+        raise ValueError(
+            f"{owner} has no element {element!r}. Choose categorical, mixture or "
+            "bernoulli."
+        )
+    if element == "bernoulli" or num_values is None or num_values < 2:
+        wanted = "2 (binarised images)" if element == "bernoulli" else ">= 2"
+        raise ValueError(
+            f"{owner} with element {element!r} models integers and needs num_values "
+            f"{wanted}, got {num_values}. For real numbers take flows.maf or a "
+            "coupling flow."
+        )
+    if element == "categorical":
+        return Categorical(num_values)
+    return DiscretizedLogisticMixture(num_values, num_components, num_channels)

@@ -1,0 +1,89 @@
+"""Recurrent flows: sequences by LSTM or GRU networks."""
+
+import functools
+from collections.abc import Sequence
+
+import tensorflow_probability as tfp
+
+from tfp_flows.flows.parts import network_policy
+from tfp_flows.flows.recipe import recipe
+from tfp_flows.flows.sequences import sequence_model
+from tfp_flows.networks import RecurrentNetwork
+
+tfd = tfp.distributions
+
+
+@recipe
+def recurrent(
+    event_shape: Sequence[int],
+    units: Sequence[int] = (128,),
+    cell: str = "lstm",
+    *,
+    num_values: int | None = None,
+    one_hot: bool = True,
+    num_steps: int = 1,
+    scalar_map: str = "affine",
+    num_components: int = 8,
+    scale_bound: float = 2.0,
+    context_shape: Sequence[int] | None = None,
+    dtype: str = "float32",
+    network_dtype: str | None = None,
+) -> tfd.Distribution:
+    """Builds a recurrent model of sequences of real numbers or of symbols.
+
+    Real numbers: a masked autoregressive flow along time. The channels of one time
+    step are independent of each other given the past; with `num_steps` of 2 or more,
+    matrices between the steps mix them. Integers, such as characters: a categorical
+    distribution for each unit, and an exact log_prob.
+
+    Args:
+      event_shape: `(T, C)`, time steps and channels; a text has one channel.
+      units: widths of the recurrent layers of each network.
+      cell: "lstm" or "gru".
+      num_values: number of symbols; None for real numbers.
+      one_hot: shows the network symbols as indicators; False for integers that are
+        amounts.
+      num_steps: of the flow, each with a network; for real numbers.
+      scalar_map: "affine", "mixture" (of logistics) or "spline"; for real numbers.
+      num_components: of the mixture, or bins of the spline.
+      scale_bound: of the affine map, see `Affine`.
+      context_shape: `(K,)`, or `(T, K)` for a context at each time step.
+      dtype: of the events and weights.
+      network_dtype: Keras dtype policy of the networks, see `parts.network_policy`.
+
+    Returns:
+      `Flow`, or `Autoregressive` if `num_values` is given.
+
+    Raises:
+      ValueError: for a bad shape or number.
+
+    Example:
+      >>> symbols = sorted(set("to be or not to be"))
+      >>> model = recurrent((18, 1), (16,), num_values=len(symbols))
+      >>> text = "".join(symbols[i] for i in model.sample(seed=1)[:, 0])
+      >>> len(text), set(text) <= set(symbols)
+      (18, True)
+
+    References:
+      Graves. Generating sequences with recurrent neural networks. 2013.
+          arXiv:1308.0850
+    """
+    network = functools.partial(
+        RecurrentNetwork,
+        units=tuple(units),
+        cell=cell,
+        dtype=network_policy(dtype, network_dtype),
+    )
+    return sequence_model(
+        "recurrent",
+        event_shape,
+        network,
+        num_values=num_values,
+        one_hot=one_hot,
+        num_steps=num_steps,
+        scalar_map=scalar_map,
+        num_components=num_components,
+        scale_bound=scale_bound,
+        context_shape=context_shape,
+        dtype=dtype,
+    )

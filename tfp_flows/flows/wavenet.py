@@ -1,0 +1,99 @@
+"""WaveNet: sequences by dilated causal convolutions."""
+
+import functools
+from collections.abc import Sequence
+
+import tensorflow_probability as tfp
+
+from tfp_flows.flows.parts import network_policy
+from tfp_flows.flows.recipe import recipe
+from tfp_flows.flows.sequences import sequence_model
+from tfp_flows.networks import CausalConv
+
+tfd = tfp.distributions
+
+
+@recipe
+def wavenet(
+    event_shape: Sequence[int],
+    num_layers: int = 16,
+    filters: int = 64,
+    *,
+    num_values: int | None = None,
+    one_hot: bool = False,
+    dilation_cycle: int = 8,
+    kernel_size: int = 2,
+    skip_filters: int | None = None,
+    num_steps: int = 1,
+    scalar_map: str = "affine",
+    num_components: int = 8,
+    scale_bound: float = 2.0,
+    context_shape: Sequence[int] | None = None,
+    dtype: str = "float32",
+    network_dtype: str | None = None,
+) -> tfd.Distribution:
+    """Builds a WaveNet over sequences of real numbers or of integers [1].
+
+    Real numbers: a masked autoregressive flow along time. The channels of one time
+    step are independent of each other given the past; with `num_steps` of 2 or more,
+    matrices between the steps mix them. Integers: a categorical distribution for each
+    unit, and an exact log_prob. Audio becomes integers by `mu_law.encode`, and samples
+    become audio by `mu_law.decode` (`tfp_flows.distributions.mu_law`).
+
+    Sampling takes one pass through ring buffers, see `CausalConv`.
+
+    Args:
+      event_shape: `(T, C)`, time steps and channels.
+      num_layers: dilated layers of each network.
+      filters: channels of each network.
+      num_values: number of integer values, 256 for mu-law audio; None for real numbers.
+      one_hot: shows the network integers as indicators, for symbols without an order.
+      dilation_cycle: the dilation begins again at 1 after so many layers.
+      kernel_size: taps of each layer.
+      skip_filters: channels of the skip connections; None for `filters`.
+      num_steps: of the flow, each with a network; for real numbers.
+      scalar_map: "affine", "mixture" (of logistics) or "spline"; for real numbers.
+      num_components: of the mixture, or bins of the spline.
+      scale_bound: of the affine map, see `Affine`.
+      context_shape: `(K,)`, or `(T, K)` for a context at each time step.
+      dtype: of the events and weights.
+      network_dtype: Keras dtype policy of the networks, see `parts.network_policy`.
+
+    Returns:
+      `Flow`, or `Autoregressive` if `num_values` is given.
+
+    Raises:
+      ValueError: for a bad shape or number.
+
+    Example:
+      >>> model = wavenet((20, 1), 3, 8, num_values=256, dilation_cycle=3)
+      >>> codes = model.sample(2, seed=1)
+      >>> codes.shape, model.log_prob(codes).shape
+      (TensorShape([2, 20, 1]), TensorShape([2]))
+
+    References:
+      [1] van den Oord et al. WaveNet: A generative model for raw audio. 2016.
+          arXiv:1609.03499
+    """
+    network = functools.partial(
+        CausalConv,
+        filters=filters,
+        num_layers=num_layers,
+        dilation_cycle=dilation_cycle,
+        kernel_size=kernel_size,
+        skip_filters=skip_filters,
+        dtype=network_policy(dtype, network_dtype),
+    )
+    return sequence_model(
+        "wavenet",
+        event_shape,
+        network,
+        num_values=num_values,
+        one_hot=one_hot,
+        num_steps=num_steps,
+        scalar_map=scalar_map,
+        num_components=num_components,
+        scale_bound=scale_bound,
+        context_shape=context_shape,
+        dtype=dtype,
+    )
