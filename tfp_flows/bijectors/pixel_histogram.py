@@ -110,7 +110,7 @@ class PixelHistogram(KerasBijector):
         # NaN has no cell: any integer will do, as long as it is one of the table's.
         number = tf.clip_by_value(tf.cast(cell, tf.int32), 0, self._num_values - 1)
         left, slope = self._look_up(number)
-        x = left + slope * (inside - cell) + (flat - inside)
+        x = tf.where(self._is_inside(flat), left + slope * (inside - cell), flat)
         return tf.reshape(x, tf.shape(y)), self._log_det(flat, slope, y)
 
     def _forward_and_log_det(self, x, context=None):
@@ -121,11 +121,15 @@ class PixelHistogram(KerasBijector):
         cell = tf.searchsorted(edges[:, 1:], tf.transpose(inside), side="right")
         cell = tf.transpose(cell)
         left, slope = self._look_up(cell)
-        y = tf.cast(cell, x.dtype) + (inside - left) / slope + (flat - inside)
+        y = tf.cast(cell, x.dtype) + (inside - left) / slope
+        y = tf.where(self._is_inside(flat), y, flat)
         return tf.reshape(y, tf.shape(x)), -self._log_det(flat, slope, x)
 
     def _flat(self, value):
         return tf.reshape(value, [-1, self._size])
+
+    def _is_inside(self, flat):
+        return (flat >= 0) & (flat <= self._num_values)
 
     def _look_up(self, cell):
         """Returns the image of the left edge of each pixel's cell, and the slope."""
@@ -136,8 +140,7 @@ class PixelHistogram(KerasBijector):
         return tf.gather(left, index), tf.gather(slope, index)
 
     def _log_det(self, flat, slope, value):
-        is_inside = (flat >= 0) & (flat <= self._num_values)
-        log_slope = tf.where(is_inside, tf.math.log(slope), 0.0)
+        log_slope = tf.where(self._is_inside(flat), tf.math.log(slope), 0.0)
         batch = tf.shape(value)[: value.shape.rank - len(self._event_shape)]
         return tf.reshape(tf.reduce_sum(log_slope, axis=-1), batch)
 
