@@ -47,6 +47,14 @@ RECIPES = {
     "nice logistic": lambda: flows.nice((4,), **_SMALL, base="logistic"),
     "gaussian": lambda: flows.gaussian((3,)),
     "gaussian mixture": lambda: flows.gaussian_mixture((3,), 2, num_values=17),
+    # One direction of each of these is a loop over the positions.
+    "maf": lambda: flows.maf((3,), 1, (8,), num_values=17, context_shape=(3,)),
+    "iaf": lambda: flows.iaf((3,), 1, (8,)),
+    "autoregressive spline": lambda: flows.neural_spline(
+        (3,), 1, 4, (8,), autoregressive=True
+    ),
+    "wavenet": lambda: flows.wavenet((4, 1), 2, 4),
+    "recurrent": lambda: flows.recurrent((4, 1), (4,)),
 }
 
 

@@ -199,9 +199,10 @@ class CausalConv(SequenceNetwork):
 
 
 def _ring(entries):
-    """A list of the tensors along the first axis."""
+    """A list of the tensors along the first axis; their batch may be unknown."""
+    shape = [-1 if n is None else n for n in entries.shape[1:]]
     return tf.raw_ops.TensorListFromTensor(
-        tensor=entries, element_shape=tf.constant(entries.shape[1:].as_list())
+        tensor=entries, element_shape=tf.constant(shape)
     )
 
 
