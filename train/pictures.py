@@ -48,21 +48,43 @@ def grid(
     _write(figure, path)
 
 
-def samples_beside_data(flow: Any, part: Any, path: pathlib.Path, seed: int) -> None:
-    """Writes 8 x 8 samples on the left and 8 x 8 test images on the right."""
-    count = 64
+def samples_beside_data(
+    flow: Any,
+    part: Any,
+    path: pathlib.Path,
+    seed: int,
+    temperatures: Sequence[float] = (0.7, 1.0),
+) -> None:
+    """Writes 8 rows of samples at each temperature, and of test images beside them.
+
+    Args:
+      flow: to sample from.
+      part: the test images, whose contexts a conditional flow is given.
+      path: of the PNG.
+      seed: of the samples, the same at every temperature.
+      temperatures: one block of 8 x 6 samples each.
+    """
+    rows, columns = 8, 6
+    count = rows * columns
     kwargs = {}
     if part.context is not None:
         kwargs["context"] = np.resize(part.context, (count, *part.context.shape[1:]))
-    drawn = flow.sample(() if kwargs else count, seed=(seed, 0), **kwargs).numpy()
-    data = np.resize(part.x, (count, *part.x.shape[1:]))
-    blank = np.zeros_like(data[:8])
-    rows = [
-        np.concatenate([drawn[i : i + 8], blank[:1], data[i : i + 8]])
-        for i in range(0, count, 8)
+    blocks = [
+        flow.sample(() if kwargs else count, (seed, 0), temperature=t, **kwargs).numpy()
+        for t in temperatures
     ]
-    heading = "samples of the flow (left) and test images (right)"
-    grid(np.concatenate(rows), path, columns=17, heading=heading)
+    blocks.append(np.resize(part.x, (count, *part.x.shape[1:])))
+    blank = np.zeros_like(blocks[-1][:rows]).reshape(rows, 1, *part.x.shape[1:])
+    blocks = [b.reshape(rows, columns, *b.shape[1:]) for b in blocks]
+    spaced = [piece for block in blocks for piece in (block, blank)][:-1]
+    images = np.concatenate(spaced, axis=1)
+    shown = ", ".join(f"{t:g}" for t in temperatures)
+    grid(
+        images.reshape(-1, *part.x.shape[1:]),
+        path,
+        columns=images.shape[1],
+        heading=f"samples at temperatures {shown}, and test images (right)",
+    )
 
 
 def interpolations(flow: Any, part: Any, path: pathlib.Path, rows: int = 8) -> None:
