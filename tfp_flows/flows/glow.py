@@ -93,8 +93,8 @@ def glow(
         with many equal pixels; see `PixelHistogram`.
       alpha: margin of the pixels' logit, see `PixelLogit`.
       memory: of the backward pass: "constant" recomputes what it needs, so that memory
-        does not grow with `num_steps`; "activations" stores it, which is faster by
-        about a seventh. See `Repeat`.
+        does not grow with `num_steps`; "activations" stores it, which saves about
+        a quarter of the time. See `Repeat`.
       seed: of the 1x1 convolutions' initial rotations.
       network: builder of a Keras layer for each step, instead of `GlowNet`.
       dtype: of the events and weights.
