@@ -13,6 +13,8 @@ import pytest
 
 from tests import laws
 from tfp_flows import flows, serving
+from tfp_flows.distributions import Autoregressive, NormalMixture
+from tfp_flows.networks import MADE
 
 ROOT = pathlib.Path(__file__).parents[2]
 _SMALL = {"num_steps": 2, "hidden_units": (8,)}
@@ -55,6 +57,21 @@ RECIPES = {
     ),
     "wavenet": lambda: flows.wavenet((4, 1), 2, 4),
     "recurrent": lambda: flows.recurrent((4, 1), (4,)),
+    # Autoregressive models over 81 integer states, and one over real numbers.
+    "pixel cnn": lambda: flows.pixel_cnn(
+        (2, 2, 1), 1, 4, num_values=3, first_kernel_size=3, context_shape=(3,)
+    ),
+    "pixel cnn mixture": lambda: flows.pixel_cnn(
+        *((1, 2, 2), 1, 4), num_values=3, element="mixture", num_components=2
+    ),
+    "pixel rnn": lambda: flows.pixel_rnn(
+        (2, 2, 1), 1, 4, num_values=3, first_kernel_size=3
+    ),
+    "wavenet of integers": lambda: flows.wavenet((4, 1), 2, 4, num_values=3),
+    "recurrent of symbols": lambda: flows.recurrent((4, 1), (4,), num_values=3),
+    "real elements": lambda: Autoregressive(
+        MADE((3,), 6, hidden_units=(8,)), NormalMixture(2), dtype="float64"
+    ),
 }
 
 
@@ -93,8 +110,14 @@ class Served:
     ask: Any
 
     @property
+    def is_autoregressive(self):
+        return isinstance(self.flow, Autoregressive)
+
+    @property
     def inner(self):
-        return self.flow if self.flow.num_values is None else self.flow.flow
+        """The flow below the integers; an autoregressive model has none."""
+        whole = self.is_autoregressive or self.flow.num_values is None
+        return self.flow if whole else self.flow.flow
 
     def requests(self, num_rows=5, seed=3):
         """Returns inputs for every signature, none of them golden rows."""
@@ -103,22 +126,24 @@ class Served:
         x = rng.standard_normal([num_rows, *event])
         if num_values is not None:
             x = rng.uniform(0.0, num_values, x.shape)
+        middle = tuple(slice(n) for n in self.flow.event_shape)
+        integers = x[(slice(None), *middle)].astype(np.int32)
+        is_exact = self.is_autoregressive and num_values is not None
+        data = {"x": integers if is_exact else x.astype(np.float32)}
         inputs = {
-            "log_prob": {"x": x.astype(np.float32)},
-            "serving_default": {"x": x.astype(np.float32)},
-            "encode": {"x": x.astype(np.float32)},
-            "decode": {"z": rng.standard_normal(x.shape).astype(np.float32)},
+            "log_prob": data,
+            "serving_default": data,
             "sample": {
                 "seed": serving.seeds(11, num_rows),
                 "temperature": rng.uniform(0.5, 1.2, num_rows).astype(np.float32),
             },
         }
+        if not self.is_autoregressive:
+            z = rng.standard_normal(x.shape).astype(np.float32)
+            inputs |= {"encode": data, "decode": {"z": z}}
         if num_values is not None:
-            middle = tuple(slice(n) for n in self.flow.event_shape)
-            inputs["bits_per_dim"] = {
-                "x": x[(slice(None), *middle)].astype(np.int32),
-                "seed": serving.seeds(12, num_rows),
-            }
+            noise = {} if is_exact else {"seed": serving.seeds(12, num_rows)}
+            inputs["bits_per_dim"] = {"x": integers, **noise}
         if self.flow.context_shape is not None:
             shape = [num_rows, *self.flow.context_shape]
             condition = rng.standard_normal(shape).astype(np.float32)

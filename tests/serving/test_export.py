@@ -232,8 +232,9 @@ def test_a_number_taken_meanwhile_is_stepped_over(tmp_path):
 
 
 def test_every_input_is_checked_inside_the_function():
-    functions = signatures.Endpoints(make("vector")).functions()
-    for name, inputs in signatures.Endpoints(make("vector")).specs().items():
+    endpoints = signatures.FlowEndpoints(make("vector"))
+    functions = endpoints.functions()
+    for name, inputs in endpoints.specs().items():
         graph = functions[name].get_concrete_function().graph
         checked = [op for op in graph.get_operations() if op.type == "EnsureShape"]
         assert {f"check_{key}" for key in inputs} <= {op.name for op in checked}

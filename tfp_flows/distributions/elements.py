@@ -103,8 +103,12 @@ class Categorical(Element):
 
     def log_prob(self, params, x):
         """Returns the sum of log p over the units, `[...]`."""
-        nll = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=x, logits=params)
-        return -tf.reduce_sum(nll, axis=-1)
+        # As a list of units: with more axes of unknown size TensorFlow adds an Assert,
+        # which may not be served.
+        nll = tf.nn.sparse_softmax_cross_entropy_with_logits(
+            labels=tf.reshape(x, [-1]), logits=tf.reshape(params, [-1, self.num_values])
+        )
+        return -tf.reduce_sum(tf.reshape(nll, tf.shape(x)), axis=-1)
 
     def from_uniform(self, params, u, temperature=1.0):
         """Returns the value whose share of (0, 1) holds u."""

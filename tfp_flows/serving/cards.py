@@ -12,17 +12,28 @@ import numpy as np
 import tensorflow as tf
 
 import tfp_flows
-from tfp_flows.distributions import Padded
+from tfp_flows.distributions import Autoregressive, Padded
 from tfp_flows.serving import row_noise
 
 SCHEMA_VERSION = 1
 
 # Known only when the files are written.
 _WRITTEN = ("version", "saved_model_checksum", "sha256")
+# is it autoregressive? -> what it is, and what for
+_KINDS = {
+    False: (
+        "A normalizing flow: an exact density, an encoder and a sampler in one model.",
+        "scoring, sampling and encoding",
+    ),
+    True: (
+        "An autoregressive model: exact log-probabilities and a sampler.",
+        "scoring and sampling",
+    ),
+}
 _PAGE = """\
 # {name}, version {version}
 
-A normalizing flow: an exact density, an encoder and a sampler in one model.
+{kind}
 
 - Made with tfp_flows {tfp_flows}, TensorFlow {tensorflow}. Use a TensorFlow Serving of
   the same minor version or later.
@@ -31,7 +42,7 @@ A normalizing flow: an exact density, an encoder and a sampler in one model.
 - `flow_card.json` holds the facts, `golden.npz` 8 rows of every signature with the
   answers. To replay them: `python -m tfp_flows.serving.check <this version>`.
 
-Intended use: scoring, sampling and encoding of data like the training data; which data
+Intended use: {use} of data like the training data; which data
 that was, and how well the model does, stands in `flow_card.json` if the exporter said
 so. Limits: a likelihood is not by itself a detector of anomalies, samples can repeat
 what the training data hold, and numbers are float32 (never serve with reduced
@@ -43,31 +54,45 @@ def facts(flow: Any, specs: Mapping[str, Any], nonfinite: str) -> dict[str, Any]
     """Returns what is known about a flow and its served form, JSON-able.
 
     Args:
-      flow: the flow, over integers or not.
+      flow: the flow or autoregressive model, over integers or not.
       specs: signature -> input name -> `tf.TensorSpec`.
       nonfinite: what an invalid row holds.
     """
-    inner = flow if flow.num_values is None else flow.flow
     recipe = getattr(flow, "recipe", None)
     return {
         "schema_version": SCHEMA_VERSION,
         "event_shape": flow.event_shape.as_list(),
-        "padded_shape": inner.event_shape.as_list() if _is_padded(flow) else None,
-        "latent_shape": inner.distribution.event_shape.as_list(),
         "condition_shape": _as_list(flow.context_shape),
         "num_values": flow.num_values,
-        "dequantization": _dequantization(flow),
-        "model_dtype": inner.dtype.name,
+        **_particulars(flow),
         "signatures": _signature_table(specs),
         "units": _units(flow),
         "log_prob_includes_preprocessing": True,
         "invalid_rows": nonfinite,
-        "base": type(inner.distribution).__name__,
         "recipe": recipe and {"name": recipe.name, "options": dict(recipe.options)},
         "is_adapted": bool(flow.is_adapted),
         "num_parameters": sum(math.prod(v.shape) for v in flow.raw_variables),
         "seed_algorithm": row_noise.ALGORITHM,
         "library_versions": _library_versions(),
+    }
+
+
+def _particulars(flow):
+    """Returns what only flows have, or only autoregressive models: None elsewhere."""
+    facts = dict.fromkeys(
+        ("padded_shape", "latent_shape", "base", "dequantization", "element")
+    )
+    if isinstance(flow, Autoregressive):
+        element = type(flow.element).__name__
+        return {**facts, "element": element, "model_dtype": flow.real_dtype.name}
+    inner = flow if flow.num_values is None else flow.flow
+    return {
+        **facts,
+        "padded_shape": inner.event_shape.as_list() if _is_padded(flow) else None,
+        "latent_shape": inner.distribution.event_shape.as_list(),
+        "base": type(inner.distribution).__name__,
+        "dequantization": _dequantization(flow),
+        "model_dtype": inner.dtype.name,
     }
 
 
@@ -114,7 +139,10 @@ def write(directory: pathlib.Path, card: Mapping[str, Any]) -> None:
     }
     text = json.dumps(full, indent=1, default=_to_json, allow_nan=False)
     (extra / "flow_card.json").write_text(text + "\n", encoding="utf-8")
+    kind, use = _KINDS[card["element"] is not None]
     page = _PAGE.format(
+        kind=kind,
+        use=use,
         **_library_versions(),
         name=card["name"],
         version=card["version"],
@@ -129,6 +157,11 @@ def write(directory: pathlib.Path, card: Mapping[str, Any]) -> None:
 def _units(flow):
     if flow.num_values is None:
         return "log_prob in nats, a density over x as the data came."
+    if isinstance(flow, Autoregressive):
+        return (
+            f"Integers 0 to {flow.num_values - 1}; log_prob in nats, of their "
+            "probability itself; bits_per_dim exact, without noise."
+        )
     return (
         f"Integers 0 to {flow.num_values - 1}; log_prob, encode and decode speak of "
         "the cell [k, k + 1) of an integer k, log_prob in nats per unit of pixel "

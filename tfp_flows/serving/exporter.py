@@ -12,16 +12,11 @@ import numpy as np
 import tensorflow as tf
 
 import tfp_flows
-from tfp_flows.distributions import Padded
-from tfp_flows.serving import (
-    cards,
-    check,
-    golden,
-    publishing,
-    row_noise,
-    row_seeds,
-    signatures,
-)
+from tfp_flows.distributions import Autoregressive
+from tfp_flows.serving import cards, check, golden, publishing, row_noise, row_seeds
+from tfp_flows.serving.autoregressive_endpoints import AutoregressiveEndpoints
+from tfp_flows.serving.endpoints import DEFAULT, Endpoints
+from tfp_flows.serving.signatures import FlowEndpoints
 
 _NUM_GOLDEN = 8
 
@@ -42,11 +37,13 @@ def export(
     The model is written beside the versions, checked there in the C++ runtime (see
     `serving.check`, about two seconds in another process) and renamed: a reader of
     `base_dir` sees a complete new version or nothing. Nothing is ever overwritten.
-    Signatures, units and what an invalid row holds: see `serving.signatures`.
+    Signatures and units: see `serving.signatures` for flows and
+    `serving.autoregressive_endpoints` for `Autoregressive` models; what an invalid row
+    holds: see `serving.endpoints`.
 
     Args:
-      flow: a `Flow`, or one over integers; conditional ones get the additional input
-        `condition` f32 `[B, *C]` in every signature.
+      flow: a `Flow`, or one over integers, or an `Autoregressive` model; conditional
+        ones get the additional input `condition` f32 `[B, *C]` in every signature.
       base_dir: local directory of all versions of this model; made if missing.
       version: a positive integer that is not taken, or None for the next.
       examples: `[N, *E]`, N >= 1, typical data for the golden rows, whole numbers for a
@@ -73,8 +70,8 @@ def export(
       >>> serving.export(flow, "served/digits")  # doctest: +SKIP
       PosixPath('served/digits/1')
     """
-    endpoints = signatures.Endpoints(flow, nonfinite)
-    rows = _golden_inputs(flow, endpoints.specs(), examples, conditions)
+    endpoints = endpoints_of(flow, nonfinite)
+    rows = _golden_inputs(flow, endpoints, examples, conditions)
     base = publishing.check_base(base_dir)
     publishing.check_version(base, version)
     if not 0.0 < rtol < 1.0:
@@ -85,7 +82,8 @@ def export(
     with publishing.workspace(base) as directory:
         functions = endpoints.functions()
         _save(flow, functions, directory)
-        golden.save(directory, _answers(functions, rows, rtol))
+        answers = _answers(functions, rows, rtol, endpoints.rounds_samples)
+        golden.save(directory, answers)
         _run_gate(directory)
         return publishing.publish(
             directory,
@@ -95,17 +93,28 @@ def export(
         )
 
 
+def endpoints_of(model: Any, nonfinite: str = "nan") -> Endpoints:
+    """Returns the served functions that fit a model.
+
+    Raises:
+      ValueError: if it cannot be served, see `Endpoints`.
+    """
+    if isinstance(model, Autoregressive):
+        return AutoregressiveEndpoints(model, nonfinite)
+    return FlowEndpoints(model, nonfinite)
+
+
 def _save(flow, functions, directory):
     root = tf.Module()
     # Raw variables only: Keras' own export hooks store weights twice, or leave the
     # served functions without them.
     root.raw_variables = list(flow.raw_variables)
     root.functions = functions
-    served = {**functions, signatures.DEFAULT: functions["log_prob"]}
+    served = {**functions, DEFAULT: functions["log_prob"]}
     tf.saved_model.save(root, str(directory), signatures=served)
 
 
-def _answers(functions, rows, rtol):
+def _answers(functions, rows, rtol, rounds_samples):
     """Returns the golden rows of each signature, the default one included."""
     answers = {}
     for name, inputs in rows.items():
@@ -121,26 +130,28 @@ def _answers(functions, rows, rtol):
             )
         atol = {key: golden.tolerance(value, rtol) for key, value in outputs.items()}
         answers[name] = golden.Golden(inputs, outputs, atol, rtol)
-    if "bits_per_dim" in answers:
-        # These whole numbers are rounded down: the last bit may decide about one.
+    if rounds_samples:
+        # The last bit may decide whether one of these goes down to the next integer.
         answers["sample"].atol["x"] = 1.0
-    answers[signatures.DEFAULT] = answers["log_prob"]
+    answers[DEFAULT] = answers["log_prob"]
     return answers
 
 
-def _golden_inputs(flow, specs, examples, conditions):
+def _golden_inputs(flow, endpoints, examples, conditions):
     """Returns rows for every input of every signature: name -> name -> array."""
+    specs = endpoints.specs()
     seeds = row_seeds.seeds(0, _NUM_GOLDEN)
-    values = {"seed": seeds, "temperature": np.linspace(0.6, 1.3, _NUM_GOLDEN)}
+    temperature = np.linspace(0.6, 1.3, _NUM_GOLDEN).astype(np.float32)
+    values = {"temperature": temperature}
     values.update(_golden_condition(flow, seeds, conditions))
-    latent = specs["decode"]["z"].shape[1:]
-    values["z"] = _normals(seeds, latent)
+    values["seed"] = endpoints.golden_seeds(temperature, values.get("condition"))
+    if "decode" in specs:
+        values["z"] = _normals(seeds, specs["decode"]["z"].shape[1:])
     if examples is None:
-        context = {"context": values["condition"]} if "condition" in values else {}
-        x = np.asarray(flow.decode(values["z"].astype(_float(flow)), **context))
+        x = endpoints.typical(values)
     else:
         x = _first_rows("examples", examples, flow.event_shape)
-    values["x"] = _points(flow, x)
+    values["x"] = endpoints.points(x)
     result = {}
     for name, inputs in specs.items():
         picked = {**values, "x": x} if name == "bits_per_dim" else values
@@ -149,13 +160,6 @@ def _golden_inputs(flow, specs, examples, conditions):
             for key, spec in inputs.items()
         }
     return result
-
-
-def _points(flow, x):
-    """Returns where the continuous flow is asked: the middles of integers' cells."""
-    if flow.num_values is None:
-        return x
-    return np.asarray(flow.pad(x) if isinstance(flow, Padded) else x) + 0.5
 
 
 def _golden_condition(flow, seeds, conditions):
@@ -182,11 +186,6 @@ def _first_rows(name, rows, shape):
             f"{rows.shape}."
         )
     return rows[np.arange(_NUM_GOLDEN) % len(rows)]
-
-
-def _float(flow):
-    inner = flow if flow.num_values is None else flow.flow
-    return inner.dtype.as_numpy_dtype
 
 
 def _run_gate(directory):
