@@ -10,9 +10,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 import tfp_flows
-from benchmarks import glow, real_nvp, spline, timing
+from benchmarks import glow, maf, real_nvp, spline, timing
 
-_WORKLOADS = {"real_nvp": real_nvp, "spline": spline, "glow": glow}
+_WORKLOADS = {"real_nvp": real_nvp, "spline": spline, "maf": maf, "glow": glow}
 
 
 def main() -> None:
