@@ -1,12 +1,10 @@
-"""The report: flow and baselines on the test split, with standard errors."""
+"""Scores of flow and baselines on the test split, with standard errors."""
 
 import dataclasses
 import itertools
-import json
 import math
-import pathlib
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -25,6 +23,8 @@ class Score:
       num_parameters: trained numbers.
       train_seconds: of all epochs.
       sample_seconds: to draw 100 events, after compilation.
+      num_dims: of one event.
+      is_exact: whether `bits` are those of the model, or a bound for integers.
     """
 
     name: str
@@ -32,6 +32,13 @@ class Score:
     num_parameters: int
     train_seconds: float
     sample_seconds: float
+    num_dims: int
+    is_exact: bool
+
+    @property
+    def nats(self) -> np.ndarray:
+        """Negative log-likelihood of each test event, `[N]`, in nats."""
+        return self.bits * (self.num_dims * math.log(2.0))
 
     @property
     def mean(self) -> float:
@@ -55,22 +62,23 @@ class Score:
 def bits_per_dim(flow: Any, part: Any, num_draws: int, batch_size: int = 500) -> Any:
     """Returns bits per dimension of each event of a part, `[N]`.
 
-    A flow on integers gives a bound for one draw of the dequantization noise; here it
-    is averaged over `num_draws` draws with the seeds 0 .. num_draws - 1.
+    A dequantized flow gives a bound for one draw of its noise; here it is averaged over
+    `num_draws` draws with the seeds 0 .. num_draws - 1. Flows on real numbers and
+    `Autoregressive` models are exact: one evaluation, no noise.
 
     Args:
-      flow: any flow.
+      flow: any flow or autoregressive model.
       part: `Part` of a data set.
-      num_draws: of the noise; a continuous flow needs none.
+      num_draws: of the noise; an exact model needs none.
       batch_size: events at a time.
     """
-    discrete = flow.num_values is not None
+    exact = flow.is_exact
     scale = -1.0 / (np.prod(part.x.shape[1:]) * math.log(2.0))
 
     @tf.function(reduce_retracing=True)
     def log_prob(x, context, seed):
         given = {} if context is None else {"context": context}
-        return flow.log_prob(x, **given, **({"seed": seed} if discrete else {}))
+        return flow.log_prob(x, **given, **({} if exact else {"seed": seed}))
 
     def draw(i):
         pieces = []
@@ -81,7 +89,7 @@ def bits_per_dim(flow: Any, part: Any, num_draws: int, batch_size: int = 500) ->
             pieces.append(log_prob(tf.constant(part.x[rows]), context, seed).numpy())
         return np.concatenate(pieces)
 
-    draws = [draw(i) for i in range(num_draws if discrete else 1)]
+    draws = [draw(i) for i in range(1 if exact else num_draws)]
     return scale * np.mean(draws, axis=0)
 
 
@@ -94,7 +102,7 @@ def score(
       name: for the table.
       flow: trained.
       splits: of the data.
-      config: of the job, with `num_draws`.
+      config: of the job, with `num_draws`, which exact models leave unused.
       history: the metrics of every epoch.
     """
     seconds = sum(row.get("seconds", 0.0) for row in history)
@@ -104,7 +112,15 @@ def score(
 def _score(name, flow, part, num_draws, train_seconds):
     parameters = sum(int(np.prod(v.shape)) for v in flow.trainable_variables)
     bits = bits_per_dim(flow, part, num_draws)
-    return Score(name, bits, parameters, train_seconds, _sample_seconds(flow, part))
+    return Score(
+        name=name,
+        bits=bits,
+        num_parameters=parameters,
+        train_seconds=train_seconds,
+        sample_seconds=_sample_seconds(flow, part),
+        num_dims=math.prod(part.x.shape[1:]),
+        is_exact=flow.is_exact,
+    )
 
 
 def _sample_seconds(flow, part, count: int = 100):
@@ -169,66 +185,3 @@ def _seconds_to_adapt(flow, events):
     start = time.perf_counter()
     flow.adapt(events)
     return time.perf_counter() - start
-
-
-def table(scores: Sequence[Score], note: str = "") -> str:
-    """Returns the scores as a Markdown table, the mixture's paired difference below.
-
-    Args:
-      scores: Gaussian, mixture, then flows.
-      note: how they were measured, a sentence for the end.
-    """
-    lines = [
-        "| model | bits/dim on test | standard error | parameters | training, s | "
-        "100 samples, s |",
-        "|---|---|---|---|---|---|",
-        *(
-            f"| {s.name} | {s.mean:.3f} | {s.standard_error:.3f} | "
-            f"{s.num_parameters:,} | {s.train_seconds:.0f} | {s.sample_seconds:.3f} |"
-            for s in scores
-        ),
-    ]
-    difference, error = scores[-1].minus(scores[1])
-    return "\n".join(lines) + (
-        f"\n\n{scores[-1].name} minus {scores[1].name}, paired by test event: "
-        f"{difference:.3f} bits/dim, standard error {error:.3f}. {note}".rstrip()
-        + "\n"
-    )
-
-
-def save(
-    scores: Sequence[Score], workdir: pathlib.Path, say: Callable, note: str = ""
-) -> dict:
-    """Prints the table and writes `report.md` and `report.json`.
-
-    Args:
-      scores: Gaussian, mixture, then flows.
-      workdir: of the job.
-      say: prints a line.
-      note: how the scores were measured.
-
-    Returns:
-      The report as plain data.
-    """
-    text = table(scores, note)
-    say(text)
-    difference, error = scores[-1].minus(scores[1])
-    report = {
-        "scores": [
-            {
-                "name": s.name,
-                "bits_per_dim": s.mean,
-                "standard_error": s.standard_error,
-                "num_parameters": s.num_parameters,
-                "train_seconds": s.train_seconds,
-                "sample_seconds": s.sample_seconds,
-            }
-            for s in scores
-        ],
-        "difference_to_mixture": {"mean": difference, "standard_error": error},
-        "num_test_events": len(scores[0].bits),
-        "note": note,
-    }
-    (workdir / "report.md").write_text(text)
-    (workdir / "report.json").write_text(json.dumps(report, indent=2) + "\n")
-    return report

@@ -8,8 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfp_flows import FlowModel, flows, serving
-from train import callbacks, evaluation, pictures, pipelines
+from tfp_flows import FlowModel, distributions, flows, serving
+from train import callbacks, evaluation, pictures, pipelines, report
 
 
 def run(config: Any, workdir: pathlib.Path, say: Callable = print) -> dict:
@@ -38,12 +38,13 @@ def run(config: Any, workdir: pathlib.Path, say: Callable = print) -> dict:
     flow_score = evaluation.score(config.flow.name, flow, splits, config, history)
     gaussians = evaluation.gaussian_scores(splits, config)
     scores = [*gaussians, *rivals(splits, config, workdir), flow_score]
-    report = evaluation.save(scores, workdir, say, _how_measured(splits, config))
+    note = report.how_measured(scores, splits, config)
+    saved = report.save(scores, workdir, say, note)
     draw(flow, splits, flow_score.bits, history, workdir, config.seed)
     if config.export:
-        path = publish(flow, splits, report, config, workdir)
+        path = publish(flow, splits, saved, config, workdir)
         say(f"Exported to {path}. Check it: python -m tfp_flows.serving.check {path}")
-    return report
+    return saved
 
 
 def _check(config):
@@ -155,18 +156,6 @@ def rivals(splits: Any, config: Any, workdir: pathlib.Path) -> list:
     return scores
 
 
-def _how_measured(splits, config):
-    if splits.num_values is None:
-        return "Densities of real numbers, so bits/dim depend on their unit."
-    learned = config.flow.options.get("dequantization") == "variational"
-    exception = f" ({config.flow.name}: of learned noise)" if learned else ""
-    return (
-        f"Each is the variational bound of uniform dequantization{exception}, averaged "
-        f"over {config.num_draws} draws of noise with the seeds 0 to "
-        f"{config.num_draws - 1}."
-    )
-
-
 def draw(
     flow: Any,
     splits: Any,
@@ -177,6 +166,9 @@ def draw(
 ) -> None:
     """Writes the pictures of a run."""
     pictures.curves(history, workdir / "curves.png")
+    if len(splits.event_shape) == 2:
+        pictures.sequences(flow, splits.test, workdir / "samples.png", seed)
+        return
     if len(splits.event_shape) != 3:
         kwargs = (
             {} if splits.context_shape is None else {"context": splits.test.context}
@@ -186,18 +178,28 @@ def draw(
         pictures.points(drawn, splits.test.x, workdir / "samples.png")
         return
     pictures.samples_beside_data(flow, splits.test, workdir / "samples.png", seed)
-    pictures.interpolations(flow, splits.test, workdir / "interpolations.png")
+    if isinstance(flow, distributions.Autoregressive):  # no latent to walk in
+        pictures.completions(flow, splits.test, workdir / "completions.png", seed)
+    else:
+        pictures.interpolations(flow, splits.test, workdir / "interpolations.png")
     pictures.extremes(bits, splits.test, workdir / "extremes.png")
 
 
 def publish(
-    flow: Any, splits: Any, report: dict, config: Any, workdir: pathlib.Path
+    flow: Any, splits: Any, saved: dict, config: Any, workdir: pathlib.Path
 ) -> pathlib.Path:
-    """Exports the flow with its report on the card."""
+    """Exports the flow with its saved report on the card."""
     return serving.export(
         flow,
         workdir / "export",
         examples=splits.test.x[:8],
         conditions=None if splits.context_shape is None else splits.test.context[:8],
-        card={"report": report, "data": {"name": config.data.name}},
+        card={"report": saved, "data": _data_facts(config.data)},
     )
+
+
+def _data_facts(config):
+    facts = {"name": config.name}
+    if config.binarize:
+        facts |= {"binarize": config.binarize, "seed": config.seed}
+    return facts

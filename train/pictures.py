@@ -1,4 +1,4 @@
-"""What a run looks like: samples, interpolations, curves, extreme images."""
+"""What a run looks like: samples, interpolations, completions, curves, extremes."""
 
 import pathlib
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,8 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
+
+from tfp_flows.distributions import complete  # noqa: E402
 
 
 def grid(
@@ -123,6 +125,39 @@ def _slerp(start, end, t):
     return first * start + second * end
 
 
+def completions(
+    model: Any,
+    part: Any,
+    path: pathlib.Path,
+    seed: int,
+    rows: int = 8,
+    draws: int = 6,
+) -> None:
+    """Writes exact draws of the lower half of test images given the upper half.
+
+    Args:
+      model: `Autoregressive` over images.
+      part: the test images, and contexts of a conditional model.
+      path: of the PNG.
+      seed: of the draws.
+      rows: number of images.
+      draws: of each.
+    """
+    images = part.x[:rows]
+    context = None if part.context is None else part.context[:rows]
+    height = images.shape[1]
+    upper = np.arange(height).reshape(height, 1, 1) < height // 2
+    drawn = complete(model, images, upper, draws, seed=(seed, 1), context=context)
+    columns = [np.where(upper, images, 0), *drawn.numpy(), images]
+    heading = "upper half given (left), draws of the rest, the test image (right)"
+    grid(
+        np.stack(columns, axis=1).reshape(-1, *images.shape[1:]),
+        path,
+        columns=len(columns),
+        heading=heading,
+    )
+
+
 def extremes(bits: np.ndarray, part: Any, path: pathlib.Path, count: int = 16) -> None:
     """Writes the most likely test images in the upper rows, the least likely below.
 
@@ -160,6 +195,30 @@ def curves(history: Sequence[Mapping[str, float]], path: pathlib.Path) -> None:
     axis.set_ylabel("bits per dimension")
     axis.grid(alpha=0.3)
     axis.legend()
+    _write(figure, path)
+
+
+def sequences(
+    flow: Any, part: Any, path: pathlib.Path, seed: int, rows: int = 4
+) -> None:
+    """Writes samples (left) and test sequences `[T, C]` (right) over time.
+
+    Args:
+      flow: to sample from.
+      part: the test sequences, whose contexts a conditional flow is given.
+      path: of the PNG.
+      seed: of the samples.
+      rows: number of each.
+    """
+    given = {} if part.context is None else {"context": part.context[:rows]}
+    drawn = flow.sample(() if given else rows, seed=(seed, 0), **given).numpy()
+    size = (8, 1.2 * rows)
+    figure, axes = plt.subplots(rows, 2, figsize=size, sharex=True, sharey=True)
+    for row, values in zip(axes, zip(drawn, part.x[:rows], strict=False), strict=False):
+        for axis, sequence in zip(row, values, strict=True):
+            axis.plot(sequence, linewidth=0.8)
+    axes[0, 0].set_title("samples")
+    axes[0, 1].set_title("data")
     _write(figure, path)
 
 

@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 
 from tfp_flows import FlowModel, flows
-from train import callbacks, evaluation, job, pictures, pipelines
+from train import callbacks, evaluation, job, pictures, pipelines, report
 from train.configs import digits_real_nvp, two_moons
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -40,13 +40,13 @@ def digits_run(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("digits")
     lines = []
     config = tiny(digits_real_nvp.get_config())
-    report = job.run(config, workdir, say=lines.append)
-    return workdir, report, lines, config
+    saved = job.run(config, workdir, say=lines.append)
+    return workdir, saved, lines, config
 
 
 @pytest.mark.slow
 def test_a_run_leaves_everything_it_promises(digits_run):
-    workdir, report, lines, _ = digits_run
+    workdir, saved, lines, _ = digits_run
     for name in ("samples", "interpolations", "extremes", "curves"):
         assert (workdir / f"{name}.png").stat().st_size > 5000
     assert (workdir / "export" / "1" / "saved_model.pb").is_file()
@@ -55,8 +55,8 @@ def test_a_run_leaves_everything_it_promises(digits_run):
     rows = callbacks.read_metrics(workdir / "metrics.jsonl")
     assert [row["epoch"] for row in rows] == [0, 1, 2]
     assert {"nll", "bits_per_dim", "val_bits_per_dim"} <= set(rows[0])
-    assert report == json.loads((workdir / "report.json").read_text())
-    names = [score["name"] for score in report["scores"]]
+    assert saved == json.loads((workdir / "report.json").read_text())
+    names = [row["name"] for row in saved["scores"]]
     assert names == ["Gaussian", "mixture of 2 Gaussians", "nice", "real_nvp"]
     assert (workdir / "report.md").read_text() in lines
     assert rows[-1]["bits_per_dim"] < rows[0]["bits_per_dim"]
@@ -85,11 +85,11 @@ def test_the_reported_the_restored_and_the_served_number_agree(digits_run):
 
 @pytest.mark.slow
 def test_a_finished_run_is_not_trained_again(digits_run):
-    workdir, report, _, config = digits_run
+    workdir, saved, _, config = digits_run
     before = (workdir / "metrics.jsonl").read_text()
     again = job.run(config, workdir, say=lambda line: None)
     assert (workdir / "metrics.jsonl").read_text() == before
-    for one, two in zip(report["scores"], again["scores"], strict=True):
+    for one, two in zip(saved["scores"], again["scores"], strict=True):
         np.testing.assert_allclose(one["bits_per_dim"], two["bits_per_dim"], rtol=1e-5)
 
 
@@ -99,10 +99,10 @@ def test_a_conditional_vector_job_runs(tmp_path):
         two_moons.get_config(),
         **{"flow.options.hidden_units": (16,), "data.num_train": 500},
     )
-    report = job.run(config.copy_and_resolve_references(), tmp_path, lambda line: None)
+    saved = job.run(config.copy_and_resolve_references(), tmp_path, lambda line: None)
     assert (tmp_path / "samples.png").stat().st_size > 5000
     assert (tmp_path / "export" / "1" / "saved_model.pb").is_file()
-    assert len(report["scores"]) == 4
+    assert len(saved["scores"]) == 4
 
 
 def vector_config(epochs):
@@ -217,25 +217,39 @@ def test_a_log_cut_short_loses_its_last_line_only(tmp_path):
     assert new == {"epoch": 1, "nll": 0.8}
 
 
+def score(name, bits, num_parameters=5, is_exact=True, **fields):
+    fields = {"train_seconds": 0.0, "sample_seconds": 0.01, "num_dims": 4, **fields}
+    return evaluation.Score(
+        name, np.array(bits), num_parameters, is_exact=is_exact, **fields
+    )
+
+
 def test_scores_have_the_standard_errors_of_the_book():
-    one = evaluation.Score("one", np.array([1.0, 2.0, 3.0]), 5, 0.0, 0.01)
-    two = evaluation.Score("two", np.array([1.5, 2.5, 3.5]), 1234, 61.4, 0.25)
+    one = score("one", [1.0, 2.0, 3.0])
+    two = score("two", [1.5, 2.5, 3.5], 1234, train_seconds=61.4, sample_seconds=0.25)
     assert one.mean == 2.0
     np.testing.assert_allclose(one.standard_error, 1 / np.sqrt(3))
     np.testing.assert_allclose(two.minus(one), (0.5, 0.0))
-    text = evaluation.table([one, two, two])
-    assert "| two | 2.500 | 0.577 | 1,234 | 61 | 0.250 |" in text
+    np.testing.assert_allclose(one.nats, [2.772589, 5.545177, 8.317766], rtol=1e-6)
+    text = report.table([one, two, two])
+    assert "| two | 2.500 | 0.577 | 6.93 | 1,234 | 61 | 0.250 |" in text
 
 
-def test_a_report_says_whose_noise_was_learned():
+def test_a_report_says_which_numbers_are_exact_and_whose_noise_was_learned():
     settings, splits = digits_real_nvp.get_config(), pipelines.splits
     parts = [splits.Part(np.zeros((1, 4)))] * 3
     integers, reals = (splits.Splits(*parts, n) for n in (17, None))
-    assert "uniform dequantization, averaged" in job._how_measured(integers, settings)
+    scores = [score("Gaussian", [1.0], is_exact=False), score("pixel_cnn", [1.0])]
+    note = report.how_measured(scores, integers, settings)
+    assert note.startswith("Exact, in one evaluation without noise: pixel_cnn. The")
+    assert "uniform dequantization, averaged over 16 draws" in note
+    assert note.endswith(": Gaussian.")
+    assert "bound" not in report.how_measured(scores[1:], integers, settings)
     settings.flow.options.dequantization = "variational"
-    note = job._how_measured(integers, settings)
+    note = report.how_measured(scores[:1], integers, settings)
     assert "uniform dequantization (real_nvp: of learned noise), averaged" in note
-    assert "real numbers" in job._how_measured(reals, settings)
+    assert "Exact" not in note
+    assert "real numbers" in report.how_measured(scores, reals, settings)
 
 
 def test_bits_average_the_bound_over_seeded_draws():

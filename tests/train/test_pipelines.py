@@ -106,6 +106,12 @@ def test_tables_are_read_from_csv_and_npy(tmp_path, header):
         ({"name": "npy", "path": "/none.npy"}, "There is no file '/none.npy'"),
         ({"name": "two_moons", "num_train": 0}, "too few"),
         ({"name": "two_moons", "num_values": 32}, "holds real numbers"),
+        ({"name": "two_moons", "binarize": "threshold"}, "holds real numbers"),
+        ({"binarize": "half"}, "'threshold' or 'stochastic', got 'half'"),
+        ({"binarize": "threshold", "num_values": 17}, "Set num_values to 0"),
+        ({"name": "ar_process", "context": True}, "no labels to condition on"),
+        ({"name": "ar_process", "num_steps": 2}, "needs longer sequences"),
+        ({"name": "ar_process", "coefficients": (1.0, 0.5)}, "not stationary"),
         ({"name": "digits", "num_values": 16}, "0 for all 17 values of 'digits'"),
         ({"name": "mnist", "num_values": 512}, "power of two from 2 to 256"),
         ({"name": "mnist", "num_values": 48}, "power of two from 2 to 256"),
@@ -175,6 +181,47 @@ def test_grey_levels_of_8_bits_are_reduced(monkeypatch, tmp_path_factory, num_va
         np.testing.assert_array_equal(part.x, levels)
         assert part.x.dtype == np.uint8
     assert len(np.unique(splits.train.x)) == min(num_values, 256)
+
+
+def test_images_become_binary_at_half_of_their_range(workdir):
+    grey = pipelines.load(config(), workdir).train.x
+    splits = pipelines.load(config(binarize="threshold"), workdir)
+    assert splits.num_values == 2 and splits.train.x.dtype == np.uint8
+    np.testing.assert_array_equal(splits.train.x, grey >= 8)
+
+
+def test_images_become_binary_once_with_the_probability_of_their_grey(workdir):
+    grey = pipelines.load(config(), workdir)
+    splits = pipelines.load(config(binarize="stochastic", seed=3), workdir)
+    again = pipelines.load(config(binarize="stochastic", seed=3), workdir)
+    other = pipelines.load(config(binarize="stochastic", seed=4), workdir)
+    assert splits.num_values == 2
+    np.testing.assert_array_equal(splits.train.x, again.train.x)
+    assert (splits.train.x != other.train.x).any()
+    for level in range(17):
+        chosen = splits.train.x[grey.train.x == level]
+        error = np.sqrt(0.25 / len(chosen))
+        np.testing.assert_allclose(chosen.mean(), level / 16, atol=4 * error)
+        if level in (0, 16):
+            assert (chosen == level // 16).all()
+    same = (grey.valid.x == 8) & (grey.test.x == 8)  # parts with noise of their own
+    assert 0.3 < (splits.valid.x == splits.test.x)[same].mean() < 0.7
+
+
+def test_a_process_gives_its_parts_and_what_is_known_of_it(workdir):
+    fields = config(name="ar_process", num_train=300, num_test=200, num_steps=50)
+    splits = pipelines.load(fields, workdir)
+    assert splits.event_shape == (50, 1)
+    assert [len(p) for p in (splits.train, splits.valid, splits.test)] == [
+        300,
+        250,
+        200,
+    ]
+    assert (splits.train.x[:200] != splits.test.x).all()
+    known = np.log(0.5) + 0.5 * np.log(2 * np.pi * np.e)
+    np.testing.assert_allclose(splits.process.entropy_rate, known)
+    nll = -splits.process.log_prob(splits.train.x) / 50
+    np.testing.assert_allclose(nll.mean(), known, atol=0.06)
 
 
 def test_an_image_data_set_must_have_images_of_one_size(monkeypatch, tmp_path):

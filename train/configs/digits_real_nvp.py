@@ -14,16 +14,20 @@ def get_config() -> ml_collections.ConfigDict:
     config.seed = 0
 
     config.data = ml_collections.ConfigDict()
-    config.data.name = "digits"  # or a TFDS image set, two_moons, csv, npy
+    config.data.name = "digits"  # or TFDS images, two_moons, csv, npy, ar_process
     config.data.data_dir = ""  # of TFDS; the digits go to <workdir>/data if empty
     config.data.path = ""  # of a .csv or .npy file
     config.data.num_values = 0  # grey levels, 32 for 5 bits; 0 for all of the file
+    config.data.binarize = ""  # images to 0 and 1: "threshold" or "stochastic"
     config.data.batch_size = 128
     config.data.context = False  # condition on the class label
-    config.data.num_train = 4000  # events; two_moons only
+    config.data.num_train = 4000  # events; of generated data
     config.data.num_valid = 250  # events; where the source has no validation split
     config.data.num_test = 0  # events; 0 for the whole test split
-    config.data.seed = 0  # of generated data, and of the order of files
+    config.data.seed = 0  # of generated data, order of files, stochastic binarizing
+    config.data.num_steps = 200  # of a sequence; this and the next: ar_process only
+    config.data.coefficients = (1.2, -0.6)  # x[t] = 1.2 x[t-1] - 0.6 x[t-2] + noise
+    config.data.scale = 0.5  # of the noise
 
     config.flow = ml_collections.ConfigDict()
     config.flow.name = "real_nvp"  # a recipe of tfp_flows.flows

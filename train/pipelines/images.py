@@ -21,10 +21,13 @@ def load(config: Any, workdir: Any) -> tuple:
 
     Raises:
       ValueError: if TFDS does not know the data set, it is not prepared in `data_dir`,
-        it holds no images, or they cannot have `config.num_values` values.
+        it holds no images, or they cannot have `config.num_values` values, or for an
+        unknown `config.binarize`.
     """
     num_values, step = _num_values(config)
     builder = _builder(config, workdir)
+    if config.binarize:
+        num_values = 2
     train = _arrays(builder, "train", config, step)
     test = _arrays(builder, "test", config, step)
     if "validation" in builder.info.splits:
@@ -44,7 +47,8 @@ def load(config: Any, workdir: Any) -> tuple:
 
 def _num_values(config):
     """Returns the number of pixel values, and how many of the file's make one."""
-    stored = 17 if config.name == "digits" else 256
+    stored = _stored_values(config)
+    _check_binarize(config)
     wanted = config.num_values or stored
     # 256 has the powers of two for divisors, and 17 only itself.
     if not 2 <= wanted <= stored or stored % wanted:
@@ -54,6 +58,38 @@ def _num_values(config):
             f"for 5 bits), got {config.num_values}."
         )
     return wanted, stored // wanted
+
+
+def _stored_values(config):
+    return 17 if config.name == "digits" else 256
+
+
+def _check_binarize(config):
+    if config.binarize not in ("", "threshold", "stochastic"):
+        raise ValueError(
+            f"config.data.binarize must be '' for grey levels, 'threshold' or "
+            f"'stochastic', got {config.binarize!r}."
+        )
+    if config.binarize and config.num_values:
+        raise ValueError(
+            f"config.data.num_values is {config.num_values}, but "
+            f"config.data.binarize={config.binarize!r} leaves two values. Set "
+            "num_values to 0."
+        )
+
+
+def _binarized(images, split, config):
+    """Returns 0 and 1: at half of the range, or 1 with the grey level's probability.
+
+    The stochastic draw is made once, for the seed and the stored split: every epoch and
+    every model sees the same images.
+    """
+    level = images / np.float32(_stored_values(config) - 1)
+    if config.binarize == "threshold":
+        return (level >= 0.5).astype(np.uint8)
+    position = ("train", "validation", "test").index(split)
+    rng = np.random.default_rng((config.seed, position))
+    return (rng.random(level.shape, np.float32) < level).astype(np.uint8)
 
 
 def _builder(config, workdir):
@@ -113,7 +149,9 @@ def _arrays(builder, split, config, step):
     # Whole data sets in memory: 60,000 MNIST images are 47 MB.
     data = builder.as_dataset(split=split, batch_size=-1)
     images = np.asarray(data["image"])
-    if step > 1:
+    if config.binarize:
+        images = _binarized(images, split, config)
+    elif step > 1:
         images = images // np.uint8(step)  # 255 of 32 values becomes 31
     if not config.context:
         return images, None

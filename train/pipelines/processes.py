@@ -1,6 +1,7 @@
 """Random processes in time whose entropy rate is known, to hold models against."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import scipy.linalg
@@ -40,7 +41,7 @@ class GaussianAR:
         """Nats a step."""
         return float(np.log(self.scale) + 0.5 * np.log(2.0 * np.pi * np.e))
 
-    def draw(self, count: int, steps: int, seed: int) -> np.ndarray:
+    def draw(self, count: int, steps: int, seed: int | Sequence[int]) -> np.ndarray:
         """Returns sequences, float32 `[count, steps, 1]`."""
         noise = np.random.default_rng(seed).normal(size=(count, _BURN_IN + steps))
         feedback = [1.0, *(-a for a in self.coefficients)]
@@ -115,3 +116,36 @@ class MarkovChain:
         with np.errstate(divide="ignore"):  # what never comes has -inf
             steps = np.log(self._matrix)[x[:, :-1], x[:, 1:]]
             return np.log(self._stationary)[x[:, 0]] + steps.sum(axis=1)
+
+
+def ar_process(config: Any) -> tuple:
+    """Draws sequences of a Gaussian autoregressive process; the three parts one by one.
+
+    Args:
+      config: `coefficients` and `scale` of the process, `num_steps` of a sequence,
+        `num_train`, `num_valid`, `num_test`, `seed`, `context`.
+
+    Returns:
+      ((x, None) of train, valid and test), the process.
+
+    Raises:
+      ValueError: if it is not stationary, for sequences shorter than its memory, or if
+        contexts are asked for.
+    """
+    if config.context:
+        raise ValueError(
+            "ar_process has no labels to condition on. Set config.data.context to "
+            "False."
+        )
+    if config.num_steps <= len(config.coefficients):
+        raise ValueError(
+            f"config.data.num_steps is {config.num_steps}; a process with "
+            f"{len(config.coefficients)} coefficients needs longer sequences. Raise it."
+        )
+    process = GaussianAR(config.coefficients, config.scale)
+    sizes = (config.num_train, config.num_valid, config.num_test)
+    parts = [
+        (process.draw(size, config.num_steps, seed=[config.seed, i]), None)
+        for i, size in enumerate(sizes)
+    ]
+    return tuple(parts), process

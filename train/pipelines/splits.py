@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from train.pipelines import images, tables
+from train.pipelines import images, processes, tables
 
 
 @dataclasses.dataclass(frozen=True)
@@ -72,12 +72,15 @@ class Splits:
       valid: to stop and to choose.
       test: to report.
       num_values: number of integer values, None for real numbers.
+      process: that the data were drawn from, with its `entropy_rate` and `log_prob`;
+        None if unknown.
     """
 
     train: Part
     valid: Part
     test: Part
     num_values: int | None
+    process: Any = None
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -95,9 +98,9 @@ def load(config: Any, workdir: Any) -> Splits:
     """Loads the data that `config.data` names.
 
     Args:
-      config: `name` ("digits", any TFDS image data set, "two_moons", "csv" or "npy"),
-        `data_dir` or `path`, `num_values` of 8-bit images, `num_valid`, `num_test`,
-        `context`, `seed`.
+      config: `name` ("digits", any TFDS image data set, "two_moons", "csv", "npy" or
+        "ar_process"), `data_dir` or `path`, `num_values` of 8-bit images, `binarize`
+        of images, `num_valid`, `num_test`, `context`, `seed`.
       workdir: where the digits are prepared when `data_dir` is empty.
 
     Returns:
@@ -106,20 +109,34 @@ def load(config: Any, workdir: Any) -> Splits:
     Raises:
       ValueError: if the data cannot be found or do not fit.
     """
-    if config.name in tables.SOURCES:
-        if config.num_values:
-            raise ValueError(
-                f"config.data.num_values is {config.num_values}, but {config.name!r} "
-                "holds real numbers. Set it to 0; it is for images of 8 bits."
-            )
-        splits = tables.SOURCES[config.name](config)
+    process = None
+    if config.name in tables.SOURCES or config.name == "ar_process":
+        _refuse_image_options(config)
+    if config.name == "ar_process":
+        parts, process = processes.ar_process(config)
+        num_values = None
+    elif config.name in tables.SOURCES:
+        parts, num_values = tables.SOURCES[config.name](config)
     else:
-        splits = images.load(config, workdir)
-    (train, valid, test), num_values = splits
+        parts, num_values = images.load(config, workdir)
+    train, valid, test = parts
     for name, (x, _) in (("train", train), ("valid", valid), ("test", test)):
         if len(x) == 0:
             raise ValueError(
                 f"The {name} part of {config.name!r} is empty. Give more data, or "
                 "lower config.data.num_valid and config.data.num_test."
             )
-    return Splits(Part(*train), Part(*valid), Part(*test), num_values)
+    return Splits(Part(*train), Part(*valid), Part(*test), num_values, process)
+
+
+def _refuse_image_options(config):
+    if config.num_values:
+        raise ValueError(
+            f"config.data.num_values is {config.num_values}, but {config.name!r} "
+            "holds real numbers. Set it to 0; it is for images of 8 bits."
+        )
+    if config.binarize:
+        raise ValueError(
+            f"config.data.binarize is {config.binarize!r}, but {config.name!r} holds "
+            "real numbers. Set it to ''; it is for images."
+        )

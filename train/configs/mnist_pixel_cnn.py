@@ -1,0 +1,33 @@
+"""PixelCNN on binarised MNIST through tensorflow-datasets.
+
+python -m train --config=train/configs/mnist_pixel_cnn.py --config.data.data_dir=DIR
+with mnist prepared in DIR. Stochastic binarizing: --config.data.binarize=stochastic.
+All 256 grey levels: --config.data.binarize= and, for the baselines,
+--config.baselines.covariance_floors="(30.0, 300.0)". Expect: not yet measured.
+"""
+
+import ml_collections
+
+from train.configs import digits_pixel_cnn
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """Returns the configuration of PixelCNN on MNIST."""
+    config = digits_pixel_cnn.get_config()
+    config.data.name = "mnist"
+    config.data.binarize = "threshold"
+    config.data.num_valid = 5000
+    config.data.batch_size = 64
+    config.flow.options.num_blocks = 4
+    config.flow.options.filters = 24
+    config.flow.options.first_kernel_size = 7
+    config.flow.options.dropout = 0.0
+    config.optimizer.weight_decay = 0.0
+    config.optimizer.warmup = 200
+    config.optimizer.ema = 0.999
+    config.epochs = 8
+    # 784 dimensions: a full covariance has 308,000 numbers, so few components.
+    config.baselines.mixture_components = (5,)
+    config.baselines.covariance_floors = (0.03,)
+    config.num_draws = 2  # of the baselines' noise; PixelCNN is exact
+    return config

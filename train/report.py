@@ -1,0 +1,132 @@
+"""The report: a table of scores, how they were measured, and what is known."""
+
+import json
+import math
+import pathlib
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from train.evaluation import Score
+
+_BINARIZED = {
+    "": "",
+    "threshold": "Images binarised: 1 from half of the range.",
+    "stochastic": "Images binarised: 1 with the probability of the grey level, drawn "
+    "once with seed {}.",
+}
+
+
+def table(scores: Sequence[Score], note: str = "") -> str:
+    """Returns the scores as a Markdown table, the mixture's paired difference below.
+
+    Nats are those of a whole event: bits/dim times D ln 2.
+
+    Args:
+      scores: Gaussian, mixture, then flows.
+      note: how they were measured, a sentence for the end.
+    """
+    lines = [
+        "| model | bits/dim on test | standard error | nats | parameters | "
+        "training, s | 100 samples, s |",
+        "|---|---|---|---|---|---|---|",
+        *(
+            f"| {s.name} | {s.mean:.3f} | {s.standard_error:.3f} | "
+            f"{s.nats.mean():.2f} | {s.num_parameters:,} | {s.train_seconds:.0f} | "
+            f"{s.sample_seconds:.3f} |"
+            for s in scores
+        ),
+    ]
+    difference, error = scores[-1].minus(scores[1])
+    return "\n".join(lines) + (
+        f"\n\n{scores[-1].name} minus {scores[1].name}, paired by test event: "
+        f"{difference:.3f} bits/dim, standard error {error:.3f}. {note}".rstrip()
+        + "\n"
+    )
+
+
+def save(
+    scores: Sequence[Score], workdir: pathlib.Path, say: Callable, note: str = ""
+) -> dict:
+    """Prints the table and writes `report.md` and `report.json`.
+
+    Args:
+      scores: Gaussian, mixture, then flows.
+      workdir: of the job.
+      say: prints a line.
+      note: how the scores were measured.
+
+    Returns:
+      The report as plain data.
+    """
+    text = table(scores, note)
+    say(text)
+    difference, error = scores[-1].minus(scores[1])
+    report = {
+        "scores": [
+            {
+                "name": s.name,
+                "bits_per_dim": s.mean,
+                "standard_error": s.standard_error,
+                "nats": float(s.nats.mean()),
+                "is_exact": s.is_exact,
+                "num_parameters": s.num_parameters,
+                "train_seconds": s.train_seconds,
+                "sample_seconds": s.sample_seconds,
+            }
+            for s in scores
+        ],
+        "difference_to_mixture": {"mean": difference, "standard_error": error},
+        "num_test_events": len(scores[0].bits),
+        "note": note,
+    }
+    (workdir / "report.md").write_text(text)
+    (workdir / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+    return report
+
+
+def how_measured(scores: Sequence[Score], splits: Any, config: Any) -> str:
+    """Says which numbers are exact and which are bounds, and what the data are.
+
+    Args:
+      scores: of all models.
+      splits: of the data.
+      config: of the job.
+    """
+    if splits.num_values is None:
+        note = "Densities of real numbers, so bits/dim depend on their unit."
+        return (
+            note if splits.process is None else f"{note} {_known(scores[-1], splits)}"
+        )
+    exact = ", ".join(s.name for s in scores if s.is_exact)
+    bounds = ", ".join(s.name for s in scores if not s.is_exact)
+    given = [(config.flow.name, config.flow), *config.rivals.items()]
+    learned = [
+        name
+        for name, model in given
+        if model.options.get("dequantization") == "variational"
+    ]
+    exception = f" ({', '.join(learned)}: of learned noise)" if learned else ""
+    sentences = [
+        f"Exact, in one evaluation without noise: {exact}." if exact else "",
+        f"The variational bound of uniform dequantization{exception}, averaged over "
+        f"{config.num_draws} draws of noise with the seeds 0 to "
+        f"{config.num_draws - 1}: {bounds}."
+        if bounds
+        else "",
+        _BINARIZED[config.data.binarize].format(config.data.seed),
+    ]
+    return " ".join(filter(None, sentences))
+
+
+def _known(score, splits):
+    """Holds a model of sequences against the process that they come from."""
+    steps = splits.event_shape[0]
+    nll = score.nats / steps
+    excess = nll + splits.process.log_prob(splits.test.x) / steps
+    error, excess_error = (v.std(ddof=1) / math.sqrt(len(v)) for v in (nll, excess))
+    return (
+        f"Entropy rate of the process: {splits.process.entropy_rate:.4f} nats a step; "
+        f"{score.name}: {nll.mean():.4f} nats a step, standard error {error:.4f}, "
+        f"which is {excess.mean():.4f} (standard error {excess_error:.4f}) above the "
+        "process's own density of the same sequences."
+    )
