@@ -117,12 +117,13 @@ def test_a_missing_signature_is_a_mismatch(copy):
     assert "golden rows for ['decode', 'encode', 'log_prob'" in refused(copy)
 
 
-def _save_module(directory, function, root):
+def _save_module(directory, function, root, dtype=tf.float32):
     """Saves a module by hand with golden rows of what Python says."""
-    spec = tf.TensorSpec([None, 4], tf.float32, name="x")
+    spec = tf.TensorSpec([None, 4], dtype, name="x")
     root.serve = tf.function(function, input_signature=[spec], autograph=False)
     tf.saved_model.save(root, str(directory), signatures={"serve": root.serve})
-    x = np.random.default_rng(0).standard_normal([8, 4]).astype(np.float32)
+    x = np.random.default_rng(0).standard_normal([8, 4])
+    x = np.abs(3.0 * x).astype(dtype.as_numpy_dtype)
     loaded = tf.saved_model.load(str(directory)).signatures["serve"]
     outputs = {k: v.numpy() for k, v in loaded(x=tf.constant(x)).items()}
     atol = {key: golden.tolerance(value) for key, value in outputs.items()}
@@ -169,13 +170,14 @@ def test_rows_that_see_their_neighbours_are_caught(tmp_path):
     assert "golden rows replayed in a batch of 1" in refused(tmp_path)
 
 
-def test_bad_rows_that_are_called_valid_are_caught(tmp_path):
+@pytest.mark.parametrize("dtype, bad", [(tf.float32, "NaN"), (tf.int32, "-1")])
+def test_bad_rows_that_are_called_valid_are_caught(tmp_path, dtype, bad):
     def function(x):
         x = tf.ensure_shape(x, [None, 4])
         return {"value": x, "valid": tf.fill(tf.shape(x)[:1], True)}
 
-    _save_module(tmp_path, function, tf.Module())
-    assert "a row with NaN in x is called valid" in refused(tmp_path)
+    _save_module(tmp_path, function, tf.Module(), dtype)
+    assert f"a row with {bad} in x is called valid" in refused(tmp_path)
 
 
 def test_usage_errors_exit_with_two():
