@@ -76,7 +76,9 @@ def samples_beside_data(
         for t in temperatures
     ]
     blocks.append(np.resize(part.x, (count, *part.x.shape[1:])))
-    blank = np.zeros_like(blocks[-1][:rows]).reshape(rows, 1, *part.x.shape[1:])
+    blank = np.full_like(blocks[-1][:rows], _white(part)).reshape(
+        rows, 1, *part.x.shape[1:]
+    )
     blocks = [b.reshape(rows, columns, *b.shape[1:]) for b in blocks]
     spaced = [piece for block in blocks for piece in (block, blank)][:-1]
     images = np.concatenate(spaced, axis=1)
@@ -87,6 +89,11 @@ def samples_beside_data(
         columns=images.shape[1],
         heading=f"samples at temperatures {shown}, and test images (right)",
     )
+
+
+def _white(part):
+    """The value that `grid` shows white: grey images are dark on white paper."""
+    return part.x.max() if part.x.shape[-1] > 1 else 0
 
 
 def interpolations(flow: Any, part: Any, path: pathlib.Path, rows: int = 8) -> None:
