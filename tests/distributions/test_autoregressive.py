@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from tests import laws
+from tests.replicas import mirrored
 from tests.tiny_autoregressive import Tiny
 from tfp_flows import FlowModel
 from tfp_flows.distributions import (
@@ -332,8 +333,7 @@ def test_a_keras_model_fits_evaluates_and_saves_it(tmp_path):
 def test_two_replicas_train_as_one():
     x = np.random.default_rng(0).integers(0, 3, (64, *SHAPE))
     weights = []
-    for devices in (["CPU:0"], ["CPU:0", "CPU:1"]):
-        strategy = tf.distribute.MirroredStrategy(devices)
+    for strategy in (tf.distribute.get_strategy(), mirrored()):
         with strategy.scope():
             model = FlowModel(model_of(Categorical(3), dtype="float32"))
         model.compile(keras.optimizers.SGD(0.1), jit_compile=False)

@@ -10,6 +10,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tests import laws
+from tests.replicas import mirrored
 from tests.serving.conftest import Runtime, make
 from tfp_flows import flows, serving
 from tfp_flows.distributions import Flow, StandardNormal
@@ -121,7 +122,7 @@ def test_invalid_rows_can_hold_a_finite_sentinel(versions):
 
 
 def test_a_flow_of_two_replicas_and_lower_precision_is_served(tmp_path):
-    with tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"]).scope():
+    with mirrored().scope():
         flow = flows.real_nvp((4,), 2, (8,), network_dtype="mixed_bfloat16")
     laws.randomize(flow)
     directory = serving.export(flow, tmp_path, rtol=1e-2)

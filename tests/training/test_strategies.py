@@ -1,6 +1,5 @@
 """The same numbers on one device, two replicas and two workers."""
 
-import functools
 import json
 import os
 import pathlib
@@ -13,6 +12,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from tests.replicas import mirrored
 from tfp_flows import FlowModel, flows
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -38,13 +38,6 @@ def trained(strategy, jit_compile, **optimizer):
         )
     history = model.fit(data(), epochs=1, verbose=0, shuffle=False).history
     return [v.numpy() for v in model.variables], history, model
-
-
-@functools.cache
-def mirrored():
-    # One for all tests: TensorFlow numbers the collectives of every new strategy from
-    # the beginning, and on one machine the numbers of two strategies meet.
-    return tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
 
 
 def assert_same(one, two):

@@ -2,7 +2,8 @@
 
 python -m train --config=train/configs/digits_table.py
 Expect, in bits/dim on test: PixelCNN 1.81 and PixelRNN 1.89, exact; RealNVP and spline
-MAF 2.02, Glow 2.21, MAF 2.24; 5 minutes of CPU time in all. Each rival leaves checkpoints in its own directory.
+MAF 2.02, Glow 2.21, MAF 2.24; 5 minutes of CPU time in all. Each rival
+leaves checkpoints in its own directory.
 """
 
 import ml_collections
