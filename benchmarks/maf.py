@@ -40,13 +40,13 @@ def candidates(jit_compile: bool) -> dict[str, dict[str, Callable[[], object]]]:
     return models.work(calls, jit_compile, rows, many)
 
 
-def ours(dims: int, steps: int, hidden: tuple[int, ...]) -> tuple:
+def ours(dims: int, steps: int, hidden: tuple[int, ...], count: int = SAMPLES) -> tuple:
     """A MAF of this library with random weights: at zero, sampling is too easy."""
     flow = flows.maf((dims,), steps, hidden, normalization=None)
     rng = np.random.default_rng(1)
     for v in flow.trainable_variables:
         v.assign_add(0.02 * rng.standard_normal(v.shape))
-    return models.ours(flow, SAMPLES)
+    return models.ours(flow, count)
 
 
 def networks(dims: int, steps: int, hidden: tuple[int, ...]) -> tuple:
@@ -76,7 +76,7 @@ def networks(dims: int, steps: int, hidden: tuple[int, ...]) -> tuple:
     )
 
 
-def tfps(dims: int, steps: int, hidden: tuple[int, ...]) -> tuple:
+def tfps(dims: int, steps: int, hidden: tuple[int, ...], count: int = SAMPLES) -> tuple:
     """TFP's masked autoregressive flow, with Keras 2, the Keras it is bound to."""
     stack = [
         tfb.AutoregressiveNetwork(
@@ -89,4 +89,4 @@ def tfps(dims: int, steps: int, hidden: tuple[int, ...]) -> tuple:
     flow = tfd.TransformedDistribution(base, chain)
     flow.log_prob(tf.zeros([1, dims]))  # builds the networks
     variables = [v for n in stack for v in n.trainable_variables]
-    return models.with_tf_keras_adam(flow, SAMPLES, variables)
+    return models.with_tf_keras_adam(flow, count, variables)
