@@ -1,75 +1,101 @@
-"""Seconds of a sample by dimensions: `python -m benchmarks.growth`.
+"""Seconds of 64 samples by dimensions: `python -m benchmarks.growth`.
 
-One MADE layer of 2 hidden layers, two units for each dimension, 64 samples; 64 to 784
-dimensions. "Steps": `flows.maf`, one position of each layer at a time. "Naive
-loop": `tfb.MaskedAutoregressiveFlow`, which runs the whole network once for each
-dimension. Both in graphs and under XLA, after a first call whose seconds (tracing and
-compiling) are reported as well. Prints a table and writes JSON and a plot.
+"vectors": one MADE layer of 2 hidden layers, two units for each dimension; 64 to 784
+dimensions. "Steps": `flows.maf`, one position at a time. "Naive loop":
+`tfb.MaskedAutoregressiveFlow`, which runs the whole network once for each dimension.
+"images" (`python -m benchmarks.growth images`): the PixelCNN of `pixel_cnn`, squares of
+64 to 784 pixels, by steps against the whole image for each pixel.
+
+Both in graphs and under XLA. Prints a table and writes JSON and a plot, whose second
+panel is what the first call takes beyond a later one: tracing and compiling.
 """
 
 import argparse
 import functools
 import json
 import pathlib
+from collections.abc import Callable
+from typing import NamedTuple
 
-import tensorflow as tf
+from benchmarks import loops, maf, pixel_cnn
 
-from benchmarks import maf, timing
+SAMPLES = pixel_cnn.BATCH
 
-SAMPLES = 64
 
-_MODELS = {"steps": maf.ours, "naive loop": maf.tfps}
+class Growth(NamedTuple):
+    """What grows.
+
+    Attributes:
+      title: of the plot's first panel.
+      sizes: from small to large.
+      exponent: dimensions are a size to this power.
+      make: size -> name -> loop.
+    """
+
+    title: str
+    sizes: tuple[int, ...]
+    exponent: int
+    make: Callable[[int], dict[str, loops.Loop]]
 
 
 def main() -> None:
-    """Times every size, model and mode."""
+    """Times every size, loop and mode."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.growth")
-    parser.add_argument("--dims", type=int, nargs="+", default=[64, 128, 256, 512, 784])
+    parser.add_argument("of", choices=_GROWTHS, nargs="?", default="vectors")
+    parser.add_argument("--sizes", type=int, nargs="+", help="dimensions, or sides")
     parser.add_argument("--repetitions", type=int, default=3)
-    parser.add_argument("--out", type=pathlib.Path, default="runs/growth.json")
+    parser.add_argument("--out", type=pathlib.Path, help="runs/growth_OF.json")
+    parser.add_argument("--plot", type=pathlib.Path, help="beside the JSON")
     arguments = parser.parse_args()
+    growth = _GROWTHS[arguments.of]
+    out = arguments.out or pathlib.Path(f"runs/growth_{arguments.of}.json")
+    picture = arguments.plot or out.with_suffix(".png")
     rows = []
-    for dims in arguments.dims:
-        calls = {
-            f"{name}, {mode}": sampler(make, dims, mode == "XLA")
-            for name, make in _MODELS.items()
-            for mode in ("graph", "XLA")
-        }
-        times = timing.milliseconds(
-            calls, arguments.repetitions, patience=arguments.repetitions + 2
-        )
-        rows.append({"dims": dims, "times": times})
-        for name, row in times.items():
-            print(
-                f"{dims:4} dimensions, {name:18} {row['median_ms']:9.1f} ms, first "
-                f"call {row['first_call_s']:5.1f} s",
-                flush=True,
-            )
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    arguments.out.write_text(json.dumps(rows, indent=2) + "\n")
-    plot(rows, arguments.out.with_suffix(".png"))
-    print(f"Written to {arguments.out} and {arguments.out.with_suffix('.png')}.")
+    for size in arguments.sizes or growth.sizes:
+        times = loops.timed(growth.make(size), arguments.repetitions)
+        rows.append({"dims": size**growth.exponent, "times": times})
+        _print(rows[-1])
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(rows, indent=2) + "\n")
+    plot(rows, growth.title, picture)
+    print(f"Written to {out} and {picture}.")
 
 
-def sampler(make, dims: int, jit_compile: bool):
-    """Returns a call that draws from a one-layer flow of `dims` dimensions."""
-    _, _, sample, _, _ = make(dims, 1, (2 * dims, 2 * dims), SAMPLES)
-    function = tf.function(sample, jit_compile=jit_compile)
-    return functools.partial(_touch, function, tf.constant([1, 2]))
+def vectors(dims: int) -> dict[str, loops.Loop]:
+    """One-layer flows of `dims` dimensions: this library's and TFP's."""
+    hidden = (2 * dims, 2 * dims)
+    makers = {}
+    for name, make in (("steps", maf.ours), ("naive loop", maf.tfps)):
+        _, _, sample, _, _ = make(dims, 1, hidden, SAMPLES)
+        makers[name] = functools.partial(loops.loop, sample)
+    return loops.in_both_modes(makers)
 
 
-def plot(rows: list[dict], path: pathlib.Path) -> None:
-    """Draws the time of a sample, and of the first call, by dimensions."""
+def images(side: int) -> dict[str, loops.Loop]:
+    """A PixelCNN over square images."""
+    return pixel_cnn.both(pixel_cnn.model(side))
+
+
+_GROWTHS = {
+    "vectors": Growth(
+        f"{SAMPLES} samples of a MADE layer", (64, 128, 256, 512, 784), 1, vectors
+    ),
+    "images": Growth(f"{SAMPLES} images of a PixelCNN", (8, 11, 16, 22, 28), 2, images),
+}
+
+
+def plot(rows: list[dict], title: str, path: pathlib.Path) -> None:
+    """Draws the time of a sample, and of setting up, by dimensions."""
     from matplotlib import pyplot as plt
 
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.6))
     dims = [row["dims"] for row in rows]
     for name in rows[0]["times"]:
         line = [row["times"][name] for row in rows]
-        axes[0].plot(dims, [t["median_ms"] / 1e3 for t in line], "o-", label=name)
-        axes[1].plot(dims, [t["first_call_s"] for t in line], "o-", label=name)
-    axes[0].set(title=f"{SAMPLES} samples", ylabel="seconds", yscale="log")
-    axes[1].set(title="first call: tracing, compiling, sampling", ylabel="seconds")
+        axes[0].plot(dims, [t["seconds"] for t in line], "o-", label=name)
+        axes[1].plot(dims, [t["setup_s"] for t in line], "o-", label=name)
+    axes[0].set(title=title, ylabel="seconds", yscale="log")
+    axes[1].set(title="tracing and compiling", ylabel="seconds", ylim=(0, None))
     for axis in axes:
         axis.set_xlabel("dimensions")
         axis.grid(alpha=0.3)
@@ -79,8 +105,14 @@ def plot(rows: list[dict], path: pathlib.Path) -> None:
     plt.close(figure)
 
 
-def _touch(function, seed):
-    return function(seed)[0, 0].numpy()
+def _print(row):
+    for name, times in row["times"].items():
+        print(
+            f"{row['dims']:4} dimensions, {name:18} {times['seconds']:8.3f} s, set up "
+            f"in {times['setup_s']:5.1f} s ({times['repetitions']} repetitions, "
+            f"{times['disturbed']} disturbed)",
+            flush=True,
+        )
 
 
 if __name__ == "__main__":

@@ -11,17 +11,15 @@ costs the same. Run it with `python -m benchmarks.wavenet`.
 import argparse
 import json
 import pathlib
-from collections.abc import Callable
 
 import numpy as np
 import tensorflow as tf
 
-from benchmarks import timing
+from benchmarks import loops
 from tfp_flows.networks import CausalConv, generate
 
 RATE, BATCH, FILTERS, LAYERS, CYCLE = 8000, 16, 64, 16, 8
 NAIVE_SAMPLES = 50
-MODES = ("graph", "XLA")
 
 
 def main() -> None:
@@ -30,27 +28,10 @@ def main() -> None:
     parser.add_argument("--repetitions", type=int, default=3)
     parser.add_argument("--out", type=pathlib.Path, default="runs/wavenet.json")
     arguments = parser.parse_args()
-    calls = {
-        f"{name}, {mode}": loop(jit_compile=mode == "XLA")
-        for name, loop in (("step", by_steps), ("whole network", by_whole_network))
-        for mode in MODES
-    }
-    times = timing.milliseconds(
-        calls, arguments.repetitions, patience=arguments.repetitions + 2
-    )
-    for name, row in times.items():
-        scale = RATE / NAIVE_SAMPLES if name.startswith("whole") else 1.0
-        row["seconds_of_compute"] = row["median_ms"] / 1e3 * scale
-    best = min(times[f"whole network, {m}"]["seconds_of_compute"] for m in MODES)
+    makers = {"step": by_steps, "whole network": by_whole_network}
+    times = loops.timed(loops.in_both_modes(makers), arguments.repetitions)
     print(f"One second of {RATE} Hz audio, batch {BATCH}:")
-    for name, row in times.items():
-        row["times_faster"] = best / row["seconds_of_compute"]
-        print(
-            f"  {name:22} {row['seconds_of_compute']:8.2f} s  "
-            f"{row['times_faster']:6.1f} x the faster whole network  "
-            f"({row['repetitions']} repetitions, {row['disturbed']} set aside, first "
-            f"call {row['first_call_s']} s)"
-        )
+    loops.report(times, "whole network")
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     arguments.out.write_text(json.dumps(times, indent=2) + "\n")
     print(f"Written to {arguments.out}.")
@@ -78,7 +59,7 @@ def draw(params: tf.Tensor, i: tf.Tensor) -> tf.Tensor:
     return params[..., 0] + tf.exp(params[..., 1]) * noise
 
 
-def by_steps(jit_compile: bool) -> Callable[[], np.ndarray]:
+def by_steps(jit_compile: bool) -> loops.Loop:
     """All samples of the second, one step of the network for each."""
     wavenet = network(RATE)
 
@@ -90,10 +71,10 @@ def by_steps(jit_compile: bool) -> Callable[[], np.ndarray]:
     def sample():
         return generate(wavenet, BATCH, drawn, [tf.float32])[0]
 
-    return lambda: sample()[0, -1].numpy()
+    return loops.Loop(lambda: sample()[0, -1].numpy())
 
 
-def by_whole_network(jit_compile: bool) -> Callable[[], np.ndarray]:
+def by_whole_network(jit_compile: bool) -> loops.Loop:
     """The first samples, the whole network over its receptive field for each."""
     reach = network(1).receptive_field + 1
     wavenet = network(reach)
@@ -113,7 +94,7 @@ def by_whole_network(jit_compile: bool) -> Callable[[], np.ndarray]:
             maximum_iterations=NAIVE_SAMPLES,
         )[1]
 
-    return lambda: sample()[0, -1].numpy()
+    return loops.Loop(lambda: sample()[0, -1].numpy(), NAIVE_SAMPLES / RATE)
 
 
 if __name__ == "__main__":
