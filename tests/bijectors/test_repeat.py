@@ -145,9 +145,20 @@ def test_a_copy_with_other_steps_or_another_count_has_weights_of_its_own():
         clone = repeat.copy(**change)
         own = {id(v) for v in repeat.trainable_variables}
         assert not own & {id(v) for v in clone.trainable_variables}
-    constant = repeat.copy(memory="constant")
+    clones = [repeat.copy(memory=memory) for memory in ("constant", "activations")]
     laws.randomize(repeat, seed=9)
-    np.testing.assert_allclose(constant.inverse(y), repeat.inverse(y), atol=1e-10)
+    for clone in clones:
+        np.testing.assert_allclose(clone.inverse(y), repeat.inverse(y), atol=1e-10)
+
+
+def test_a_step_computes_no_products_of_weights_when_activations_are_kept():
+    norms = [b.InvertibleLinear((4,), seed=i) for i in range(3)]
+    repeat = b.Repeat(lambda i: b.Chain([b.ActNorm((4,)), norms[i]]), 3)
+    function = tf.function(repeat.inverse).get_concrete_function(tf.ones([2, 4]))
+    functions = function.graph.as_graph_def().library.function
+    (step,) = (f for f in functions if "traced_step" in f.signature.name)
+    # That of the events; L U and P L U are computed for all steps together.
+    assert sum("MatMul" in node.op for node in step.node_def) == 1
 
 
 @modes

@@ -10,6 +10,7 @@ import tensorflow_probability as tfp
 from tfp_flows.bijectors import folding, position_affine
 from tfp_flows.bijectors.keras_bijector import KerasBijector
 from tfp_flows.bijectors.position_affine import AffineMap, PositionAffine
+from tfp_flows.networks.derived import derived
 
 tfb = tfp.bijectors
 
@@ -107,9 +108,17 @@ class FusedLink(_Rebuilding):
 
     def fused(self, direction):
         """Returns the product of the maps, taken in one direction."""
-        return folding.once(functools.partial(self._product, direction))
+        product = functools.partial(self.product, direction)
+        return derived(self, lambda: folding.once(product))
 
-    def _product(self, direction):
+    @property
+    def derived_from(self):
+        """The variables that nothing but `product` reads."""
+        layers = [layer for b in self.bijectors for layer in b.keras_layers]
+        return [variable for layer in layers for variable in layer.variables]
+
+    def product(self, direction):
+        """As `fused`, always from the weights."""
         if direction == "forward":
             maps = [b._forward_map() for b in reversed(self.bijectors)]
         else:

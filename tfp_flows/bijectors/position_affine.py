@@ -80,4 +80,5 @@ def apply(
 
 
 def _row_times(row, matrix):
-    return tf.linalg.matvec(matrix, row, transpose_a=True)
+    # A batched product of so few numbers takes ten times as long to start.
+    return tf.reduce_sum(row[:, tf.newaxis] * matrix, axis=0)

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import tensorflow as tf
 
 from tfp_flows.bijectors.chain import Chain
+from tfp_flows.bijectors.derivation import Derivation
 from tfp_flows.bijectors.fold import fold
 from tfp_flows.bijectors.folding import is_folded
 from tfp_flows.bijectors.keras_bijector import KerasBijector, unique
@@ -79,6 +80,14 @@ class Repeat(KerasBijector):
         self._template = Link(template, (ndims, ndims))
         self._mode = TrainingMode()
         self._memory = memory
+        self._derivations = self._no_dependency(
+            {
+                direction: Derivation(
+                    stack, self._links(direction), _layers(template), direction
+                )
+                for direction in ("forward", "inverse")
+            }
+        )
         self._step = tf.function(
             self._traced_step,
             autograph=False,
@@ -100,7 +109,8 @@ class Repeat(KerasBijector):
             return type(self)(**{**self.parameters, **overrides})
         clone = super().copy(**overrides)
         if clone._layers["stack"] is self._layers["stack"]:
-            clone._template = self._template  # whose variables the stack stands in for
+            # Whose variables the stack stands in for.
+            clone._template, clone._derivations = self._template, self._derivations
         return clone
 
     @property
@@ -149,11 +159,10 @@ class Repeat(KerasBijector):
     def _run(self, direction, value, context):
         """Returns value, log-det, and what the steps' layers assigned, stacked."""
         training, total, updates = self._mode.current(), None, []
-        stack = self._layers["stack"]
-        members, numbers = stack.members(), range(stack.count)
-        for k in numbers if direction == "inverse" else numbers[::-1]:
+        members = self._derivations[direction]()
+        for weights, derived in members if direction == "inverse" else members[::-1]:
             value, log_det, new = self._step(
-                value, context, members[k], None, direction, training
+                value, context, weights, derived, None, direction, training
             )
             total = log_det if total is None else total + log_det
             updates.append(new)
@@ -221,12 +230,12 @@ class Repeat(KerasBijector):
 
         def function(k, value, total):
             value, log_det, updates = self._step(
-                value, context, weights, k, direction, training
+                value, context, weights, None, k, direction, training
             )
             return [value, total + log_det], updates
 
         updates = self._step.get_concrete_function(
-            value, context, weights, tf.constant(0), direction, training
+            value, context, weights, None, tf.constant(0), direction, training
         ).structured_outputs[2]
         batch = tf.shape(value)[: value.shape.rank - len(self._event_shape)]
         state = [value, tf.zeros(batch, value.dtype)]
@@ -262,9 +271,10 @@ class Repeat(KerasBijector):
         of_context = state[2] if contexts else None
         return Gradients(state[0], state[1], of_context, of_weights)
 
-    def _traced_step(self, value, context, weights, k, direction, training):
+    def _traced_step(self, value, context, weights, derived, k, direction, training):
         stack, weights = self._layers["stack"], _member(weights, k)
-        with stack.as_member(weights) as scope:
+        given = self._derivations[direction].given(derived)
+        with stack.as_member(weights) as scope, given:
             function = getattr(self._template, direction)
             value, log_det = self._mode.run(lambda: function(value, context), training)
         updates = [
@@ -309,9 +319,9 @@ def _stacked(column):
 
 
 def _variables(step):
-    layers = [layer for part in (step, *step.submodules) for layer in _layers_of(part)]
-    return unique(v for layer in layers for v in layer.variables)
+    return unique(v for layer in _layers(step) for v in layer.variables)
 
 
-def _layers_of(part):
-    return getattr(part, "keras_layers", ())
+def _layers(step):
+    parts = (step, *step.submodules)
+    return unique(layer for p in parts for layer in getattr(p, "keras_layers", ()))

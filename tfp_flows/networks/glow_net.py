@@ -6,6 +6,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.networks.derived import derived
 from tfp_flows.networks.image_context import is_image, joined, joined_shape
 
 
@@ -109,27 +110,43 @@ class GlowNet(keras.layers.Layer):
         rows = tf.nn.relu(self._second(first))
         return tf.reshape(rows, tf.shape(first))
 
+    @property
+    def derived_from(self) -> list[keras.Variable]:
+        """The variables that nothing but `derive` reads."""
+        kernels = (self._conv, self._mix, self._context_kernel)
+        scales = [log_scale for log_scale, _ in self._norms]
+        return [*(kernel for kernel in kernels if kernel is not None), *scales]
+
+    def derive(self) -> list[tf.Tensor]:
+        """Returns the kernels, each times the scales of the act norm after it."""
+        scales = [
+            tf.exp(tf.convert_to_tensor(log_scale)) for log_scale, _ in self._norms
+        ]
+        kernels = [self._conv * scales[0], self._mix * scales[1]]
+        if self._context_kernel is not None:
+            kernels.append(self._context_kernel * scales[0])
+        return kernels
+
     def _first(self, x, context):
         """What the first act norm gives, `[B, H, W, filters]`."""
-        log_scale, bias = self._norms[0]
-        scale = tf.exp(tf.convert_to_tensor(log_scale))
-        first = tf.nn.conv2d(joined(x, context), self._conv * scale, 1, "SAME")
-        first = tf.nn.bias_add(first, bias)
-        if self._context_kernel is not None:
+        kernel, _, *of_context = derived(self, self.derive)
+        x = joined(x, context)
+        first = tf.nn.conv2d(x, tf.cast(kernel, x.dtype), 1, "SAME")
+        first = tf.nn.bias_add(first, self._norms[0][1])
+        for kernel in of_context:
             context = tf.cast(context, first.dtype)
-            shift = tf.matmul(context, self._context_kernel * scale)
+            shift = tf.matmul(context, tf.cast(kernel, first.dtype))
             first += shift[:, None, None, :]
         return first
 
     def _second(self, first):
         """What the second act norm gives, `[B * H * W, filters]`."""
-        log_scale, bias = self._norms[1]
+        kernel = tf.cast(derived(self, self.derive)[1], first.dtype)
         # A 1x1 convolution as a matrix product: up to twice as fast on small images.
         rows = tf.reshape(tf.nn.relu(first), [-1, self.filters])
         if self._drop is not None:
             rows = self._drop(rows)
-        rows = tf.matmul(rows, self._mix * tf.exp(tf.convert_to_tensor(log_scale)))
-        return tf.nn.bias_add(rows, bias)
+        return tf.nn.bias_add(tf.matmul(rows, kernel), self._norms[1][1])
 
     def get_config(self):
         """Returns the constructor's arguments."""
@@ -178,12 +195,21 @@ class ZeroConv(keras.layers.Layer):
             shape=(self.units,), initializer="zeros", name="log_scale"
         )
 
-    def call(self, x):
-        """Returns `[B, H, W, units]`."""
+    @property
+    def derived_from(self) -> list[keras.Variable]:
+        """The variables that nothing but `derive` reads."""
+        return [self._kernel, self._bias, self._log_scale]
+
+    def derive(self) -> list[tf.Tensor]:
+        """Returns kernel and bias with their scales."""
         # On the kernel and not on the image, where it would cost more.
         scale = tf.exp(3.0 * tf.convert_to_tensor(self._log_scale))
-        y = tf.nn.conv2d(x, self._kernel * scale, 1, "SAME")
-        return tf.nn.bias_add(y, self._bias * scale)
+        return [self._kernel * scale, self._bias * scale]
+
+    def call(self, x):
+        """Returns `[B, H, W, units]`."""
+        kernel, bias = (tf.cast(v, x.dtype) for v in derived(self, self.derive))
+        return tf.nn.bias_add(tf.nn.conv2d(x, kernel, 1, "SAME"), bias)
 
     def get_config(self):
         """Returns the constructor's arguments."""

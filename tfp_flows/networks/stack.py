@@ -113,7 +113,8 @@ class Stack(keras.layers.Layer):
         """Runs the template with the given values in place of its own.
 
         Args:
-          values: one for each of the template's variables.
+          values: one for each of the template's variables; None for those that are not
+            to be read.
 
         Yields:
           The scope, which knows the values that the template has assigned.
@@ -121,7 +122,8 @@ class Stack(keras.layers.Layer):
         Raises:
           ValueError: if the template adds losses, which would be lost.
         """
-        pairs = list(zip(self.template, values, strict=True))
+        both = zip(self.template, values, strict=True)
+        pairs = [(variable, value) for variable, value in both if value is not None]
         with keras.StatelessScope(pairs, collect_losses=True) as scope:
             yield scope
         if scope.losses:
