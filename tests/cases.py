@@ -303,9 +303,9 @@ BIJECTORS = {
 }
 
 
-def _histogram(shape, num_values=5):
+def _histogram(shape, num_values=5, per="pixel"):
     def make(dtype):
-        bijector = b.PixelHistogram(shape, num_values, smoothing=3.0, dtype=dtype)
+        bijector = b.PixelHistogram(shape, num_values, per, smoothing=3.0, dtype=dtype)
         counts = np.random.default_rng(3).poisson(1.0, (20, *shape))
         bijector.adapt(np.minimum(counts, num_values - 1) + 0.5)
         return bijector
@@ -323,6 +323,9 @@ FIXED = {
     "pixel histogram": Case(_histogram((1,)), (1,), low=-3.0, high=8.0),
     "pixel histogram vector": Case(_histogram((5,)), (5,), low=-3.0, high=8.0),
     "pixel histogram image": Case(_histogram(_IMAGE), _IMAGE, low=-3.0, high=8.0),
+    "pixel histogram per channel": Case(
+        _histogram(_IMAGE, per="channel"), _IMAGE, low=-3.0, high=8.0
+    ),
     "unit interval": Case(
         lambda d: b.UnitInterval(_IMAGE, dtype=d), _IMAGE, low=0.01, high=0.99
     ),

@@ -77,6 +77,23 @@ def test_it_begins_as_a_rotation_or_the_identity(kind, size):
     )
 
 
+@pytest.mark.parametrize("kind", ["lu", "plain"])
+def test_it_can_begin_as_a_permutation(kind):
+    first, second = (
+        matrix(b.InvertibleLinear((9,), kind, "permutation", seed, dtype="float64"))
+        for seed in (1, 2)
+    )
+    for w in (first, second):
+        np.testing.assert_allclose(np.sort(w), np.sort(np.eye(9)), atol=1e-12)
+        np.testing.assert_allclose(w.sum(axis=0), 1.0, atol=1e-12)
+    assert np.abs(first - second).max() > 0.5
+
+
+def test_reflections_make_no_permutations():
+    with pytest.raises(ValueError, match='Use the parametrization "lu" or "plain"'):
+        b.InvertibleLinear((4,), "householder", "permutation")
+
+
 def test_householder_products_stay_orthogonal_and_reach_other_rotations():
     linear = b.InvertibleLinear((5,), "householder", "identity", dtype="float64")
     for seed in range(3):

@@ -57,15 +57,35 @@ def test_what_leaves_it_is_uniform():
         assert np.abs(np.sort(flat) / 8 - steps).max() < 1.95 / np.sqrt(4000)
 
 
+def test_per_channel_all_positions_are_one_sample():
+    x = np.random.default_rng(0).binomial(3, [0.1, 0.6], (50, 2, 3, 2))
+    one = b.PixelHistogram((2, 3, 2), 4, "channel", smoothing=2.0, dtype="float64")
+    rows = b.PixelHistogram((2,), 4, smoothing=2.0, dtype="float64")
+    one.adapt(x + 0.5)
+    rows.adapt(x.reshape(-1, 2) + 0.5)
+    y = np.random.default_rng(1).uniform(-1.0, 5.0, (7, 2, 3, 2))
+    np.testing.assert_allclose(
+        one.inverse(y), tf.reshape(rows.inverse(y.reshape(-1, 2)), y.shape)
+    )
+    log_det = rows.inverse_log_det_jacobian(y.reshape(-1, 2), 1)
+    np.testing.assert_allclose(
+        one.inverse_log_det_jacobian(y, 3), np.reshape(log_det, (7, -1)).sum(axis=1)
+    )
+
+
 @settings(max_examples=20, deadline=None)
 @given(
     num_values=st.sampled_from([2, 3, 17, 256]),
     shape=st.sampled_from([(1,), (3,), (2, 1), (2, 2, 1)]),
     dtype=st.sampled_from(["float32", "float64"]),
     smoothing=st.sampled_from([1.0, 100.0]),
+    per=st.sampled_from(["pixel", "channel"]),
 )
-def test_it_is_an_increasing_bijection_of_the_line(num_values, shape, dtype, smoothing):
-    pixels = b.PixelHistogram(shape, num_values, smoothing=smoothing, dtype=dtype)
+def test_it_is_an_increasing_bijection_of_the_line(
+    num_values, shape, dtype, smoothing, per
+):
+    options = {"smoothing": smoothing, "dtype": dtype}
+    pixels = b.PixelHistogram(shape, num_values, per, **options)
     rng = np.random.default_rng(0)
     pixels.adapt(rng.integers(0, num_values, (30, *shape)) ** 2 / num_values)
     line = np.sort(rng.uniform(-5.0, num_values + 5.0, 200)).astype(dtype)
@@ -109,7 +129,8 @@ def test_it_is_adapted_first_and_saved(tmp_path):
     from tfp_flows import flows
 
     made = [
-        flows.glow((2, 2, 1), 1, 1, 4, num_values=4, histogram=True) for _ in range(2)
+        flows.glow((2, 2, 1), 1, 1, 4, num_values=4, histogram="pixel")
+        for _ in range(2)
     ]
     x = np.random.default_rng(0).integers(0, 2, (50, 2, 2, 1))
     made[0].adapt(x)
@@ -131,3 +152,8 @@ def test_it_is_adapted_first_and_saved(tmp_path):
 def test_bad_numbers_are_refused(options):
     with pytest.raises(ValueError, match="num_values >= 2 and smoothing > 0"):
         b.PixelHistogram((2,), **options)
+
+
+def test_an_unknown_kind_is_refused():
+    with pytest.raises(ValueError, match="per 'pixel' or per 'channel', got 'image'"):
+        b.PixelHistogram((2,), 4, "image")

@@ -37,7 +37,7 @@ RECIPES = {
         num_blocks=1,
     ),
     "glow": lambda: flows.glow(
-        (4, 4, 1), 2, 2, 4, num_values=17, histogram=True, context_shape=(3,)
+        (4, 4, 1), 2, 2, 4, num_values=17, histogram="pixel", context_shape=(3,)
     ),
     "padded": lambda: flows.glow(
         (3, 3, 1), 1, 2, 4, num_values=17, pad_to=(4, 4), dequantization="variational"

@@ -10,7 +10,7 @@ from tfp_flows.bijectors.keras_bijector import as_shape
 from tfp_flows.bijectors.position_affine import AffineMap, PositionAffine
 from tfp_flows.networks.parameters import Parameters
 
-_INITIALS = ("rotation", "identity")
+_INITIALS = ("rotation", "permutation", "identity")
 
 
 class InvertibleLinear(PositionAffine):
@@ -34,14 +34,15 @@ class InvertibleLinear(PositionAffine):
     Args:
       event_shape: shape of one event; C is its last axis.
       parametrization: "lu", "plain" or "householder".
-      initial: "rotation", a random one drawn with `seed`, or "identity".
+      initial: "rotation" or "permutation", random ones drawn with `seed`, or
+        "identity".
       seed: Python integer.
       dtype: of the events.
       name: of the bijector.
 
     Raises:
-      ValueError: for an unknown parametrisation or initial value, or one channel with
-        "householder".
+      ValueError: for an unknown parametrisation or initial value, or one channel or a
+        permutation, which may be no rotation, with "householder".
 
     Example:
       >>> linear = InvertibleLinear((3,))
@@ -204,6 +205,11 @@ class _Householder:
                 "Householder reflections need at least 2 channels, got 1. Use the "
                 'parametrization "lu".'
             )
+        if initial == "permutation":
+            raise ValueError(
+                "Householder reflections here make rotations, and a permutation may be "
+                'none. Use the parametrization "lu" or "plain".'
+            )
         count = size - size % 2  # an even number of reflections is a rotation
         vectors = rng.standard_normal((size, count))
         if initial == "identity":  # each reflection is undone by the next
@@ -233,6 +239,8 @@ _MATRICES: dict[str, Any] = {"lu": _LU, "plain": _Plain, "householder": _Househo
 def _initial_matrix(size, initial, rng):
     if initial == "identity":
         return np.eye(size)
+    if initial == "permutation":
+        return np.eye(size)[rng.permutation(size)]
     q, r = np.linalg.qr(rng.standard_normal((size, size)))
     q = q * np.sign(np.diag(r))  # uniform over the orthogonal group
     q[:, 0] *= np.linalg.det(q)  # and of determinant +1: a rotation

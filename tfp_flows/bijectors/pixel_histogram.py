@@ -1,4 +1,4 @@
-"""Equalises the histogram of every pixel: the marginals as a first step of a flow."""
+"""Equalises the histogram of pixels: the marginals as a first step of a flow."""
 
 import math
 from collections.abc import Sequence
@@ -26,17 +26,24 @@ class PixelHistogram(KerasBijector):
     histogram of all pixels as `smoothing` says, and that one by a uniform share of 1 %.
     It is not trained. Before, the map is the identity.
 
+    `per="channel"` counts all positions together, so that one value means the same
+    everywhere. That suits convolutions, which do not know where they are: with a
+    histogram for each pixel they cannot tell an empty pixel from an inked one without
+    knowing the position.
+
     Shapes: x, y `[*batch, *event_shape]` -> log_det `[*batch]`.
 
     Args:
       event_shape: shape of one event.
       num_values: number of integer values, 256 for 8 bits.
+      per: "pixel" for a histogram of each unit, or "channel" for one of each channel,
+        the last axis, at all positions.
       smoothing: observations that the common histogram counts for.
       dtype: of the events.
       name: of the bijector.
 
     Raises:
-      ValueError: if `num_values` < 2 or `smoothing` <= 0.
+      ValueError: if `num_values` < 2, `smoothing` <= 0 or for an unknown `per`.
 
     Example:
       >>> pixels = PixelHistogram((1,), 2, smoothing=1.0)
@@ -52,6 +59,7 @@ class PixelHistogram(KerasBijector):
         self,
         event_shape: Sequence[int],
         num_values: int,
+        per: str = "pixel",
         *,
         smoothing: float = 100.0,
         dtype: Any = tf.float32,
@@ -64,7 +72,12 @@ class PixelHistogram(KerasBijector):
                 f"{name} needs num_values >= 2 and smoothing > 0, got {num_values} "
                 f"and {smoothing}."
             )
-        self._size, self._num_values = math.prod(shape), int(num_values)
+        if per not in ("pixel", "channel"):
+            raise ValueError(
+                f"{name} needs a histogram per 'pixel' or per 'channel', got {per!r}."
+            )
+        self._size = shape[-1] if per == "channel" else math.prod(shape)
+        self._num_values = int(num_values)
         self._smoothing = smoothing
         slopes = np.ones((self._size, num_values))
         weights = Parameters(
@@ -141,8 +154,9 @@ class PixelHistogram(KerasBijector):
 
     def _log_det(self, flat, slope, value):
         log_slope = tf.where(self._is_inside(flat), tf.math.log(slope), 0.0)
-        batch = tf.shape(value)[: value.shape.rank - len(self._event_shape)]
-        return tf.reshape(tf.reduce_sum(log_slope, axis=-1), batch)
+        batch_rank = value.shape.rank - len(self._event_shape)
+        log_slope = tf.reshape(log_slope, tf.shape(value))
+        return tf.reduce_sum(log_slope, axis=list(range(batch_rank, value.shape.rank)))
 
 
 def _tables(slopes):

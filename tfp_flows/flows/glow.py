@@ -54,8 +54,9 @@ def glow(
     coupling: str = "affine",
     coupling_options: Mapping[str, Any] | None = None,
     linear: str = "lu",
+    initial: str = "rotation",
     learned_prior: bool = True,
-    histogram: bool = False,
+    histogram: str | None = None,
     alpha: float = 0.05,
     memory: str = "constant",
     seed: int = 0,
@@ -87,10 +88,14 @@ def glow(
         (rational-quadratic).
       coupling_options: arguments of the coupling, such as `{"num_components": 4}`.
       linear: parametrisation of the 1x1 convolutions, see `InvertibleLinear`.
+      initial: what they begin with, "rotation", "permutation" or "identity". Rotations
+        mix the pixels; where those have sharp edges, as many empty ones do, couplings
+        do better on the pixels themselves: a permutation leaves them apart.
       learned_prior: whether means and scales of the latent variables are learned,
         given the deeper levels.
-      histogram: whether the pixels' histograms are equalised first, which suits images
-        with many equal pixels; see `PixelHistogram`.
+      histogram: "pixel" or "channel" to equalise the histogram of each pixel, or of
+        each channel, first, which suits images with many equal pixels; see
+        `PixelHistogram`.
       alpha: margin of the pixels' logit, see `PixelLogit`.
       memory: of the backward pass: "constant" recomputes what it needs, so that memory
         does not grow with `num_steps`; "activations" stores it, which saves about
@@ -133,7 +138,9 @@ def glow(
         _COUPLINGS[coupling], context_shape=context_shape, **(coupling_options or {})
     )
     levels = [
-        _steps(s, num_steps, linear, seed + i, network, couple, options, memory)
+        _steps(
+            s, num_steps, (linear, initial, seed + i), network, couple, options, memory
+        )
         for i, s in enumerate(shapes)
     ]
     priors = None
@@ -147,15 +154,18 @@ def glow(
     return finished(flow, num_values, dequantization, network_dtype, given)
 
 
-def _steps(shape, count, linear, seed, network, couple, options, memory):
+def _steps(shape, count, linear, network, couple, options, memory):
     """Act norm, 1x1 convolution and coupling, `count` times."""
     dtype, mask = options["dtype"], masks.half(shape)
+    kind, initial, seed = linear
 
     def step(i):
         return Chain(
             [
                 ActNorm(shape, dtype=dtype),
-                InvertibleConv1x1(shape, linear, seed=seed + 1000 * i, dtype=dtype),
+                InvertibleConv1x1(
+                    shape, kind, initial, seed=seed + 1000 * i, dtype=dtype
+                ),
                 couple(shape, network(), mask, **options),
             ],
             name="glow_step",

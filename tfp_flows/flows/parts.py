@@ -85,15 +85,15 @@ def network_policy(dtype: Any, network_dtype: str | None) -> keras.DTypePolicy:
 
 
 def pixel_map(
-    event_shape, num_values, alpha, dtype, histogram: bool = False
+    event_shape, num_values, alpha, dtype, histogram: str | None = None
 ) -> list[KerasBijector]:
     """Returns the bijectors from pixels to the real line; none if continuous."""
     if num_values is None:
         return []
     logit = PixelLogit(event_shape, num_values, alpha=alpha, dtype=dtype)
-    if not histogram:
+    if histogram is None:
         return [logit]
-    return [PixelHistogram(event_shape, num_values, dtype=dtype), logit]
+    return [PixelHistogram(event_shape, num_values, histogram, dtype=dtype), logit]
 
 
 def finished(

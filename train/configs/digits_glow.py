@@ -23,7 +23,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.flow.options.filters = 32
     config.flow.options.dropout = 0.2
     config.flow.options.coupling = "mixture"  # of 8 logistics, as in Flow++
-    config.flow.options.histogram = True  # many pixels are always empty
+    config.flow.options.histogram = "pixel"  # many pixels are always empty
     config.flow.options.memory = "activations"  # 8 x 8 pixels: little to save
     config.optimizer.warmup = 100
     return config

@@ -21,7 +21,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.flow.options.filters = 64
     config.flow.options.coupling = "mixture"
     config.flow.options.coupling_options = {"num_components": 4}
-    config.flow.options.histogram = True
+    config.flow.options.histogram = "pixel"
     config.flow.options.alpha = 0.01
     config.flow.options.memory = "activations"  # 8 steps: little to save
     config.data.batch_size = 32
