@@ -102,16 +102,18 @@ def score(
       name: for the table.
       flow: trained.
       splits: of the data.
-      config: of the job, with `num_draws`, which exact models leave unused.
+      config: of the job, with `num_draws`, which exact models leave unused, and
+        `eval_batch_size`.
       history: the metrics of every epoch.
     """
     seconds = sum(row.get("seconds", 0.0) for row in history)
-    return _score(name, flow, splits.test, config.num_draws, seconds)
+    size = config.eval_batch_size
+    return _score(name, flow, splits.test, config.num_draws, seconds, size)
 
 
-def _score(name, flow, part, num_draws, train_seconds):
+def _score(name, flow, part, num_draws, train_seconds, batch_size=500):
     parameters = sum(int(np.prod(v.shape)) for v in flow.trainable_variables)
-    bits = bits_per_dim(flow, part, num_draws)
+    bits = bits_per_dim(flow, part, num_draws, batch_size)
     return Score(
         name=name,
         bits=bits,
@@ -137,6 +139,47 @@ def _sample_seconds(flow, part, count: int = 100):
         tf.nest.map_structure(lambda v: v.numpy(), draw(tf.constant([0, i])))
         seconds.append(time.perf_counter() - start)
     return seconds[-1]
+
+
+def baseline_scores(splits: Any, config: Any) -> list:
+    """Returns test scores of what needs no training; the flow is held to the last one.
+
+    Args:
+      splits: of the data.
+      config: of the job: `baselines.unigram` in place of Gaussians, see there.
+
+    Raises:
+      ValueError: if real numbers are to have a share each.
+    """
+    if not config.baselines.unigram:
+        return gaussian_scores(splits, config)
+    if splits.num_values is None:
+        raise ValueError(
+            f"config.baselines.unigram counts integers, but {config.data.name!r} holds "
+            "real numbers. Set it to False."
+        )
+    return [_unigram_score(splits)]
+
+
+def _unigram_score(splits):
+    """Every unit for itself, with the shares that the values have in training."""
+    start = time.perf_counter()
+    counts = np.bincount(splits.train.x.ravel(), minlength=splits.num_values)
+    shares = (counts + 1.0) / (counts + 1.0).sum()  # none is 0 (Laplace)
+    counted = time.perf_counter()
+    shape = 100, *splits.event_shape
+    np.random.default_rng(0).choice(splits.num_values, shape, p=shares)
+    drawn = time.perf_counter()
+    bits = -np.log2(shares)[splits.test.x].reshape(len(splits.test), -1)
+    return Score(
+        name="unigram",
+        bits=bits.mean(axis=1),
+        num_parameters=splits.num_values - 1,
+        train_seconds=counted - start,
+        sample_seconds=drawn - counted,
+        num_dims=bits.shape[1],
+        is_exact=True,
+    )
 
 
 def gaussian_scores(splits: Any, config: Any) -> list:

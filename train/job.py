@@ -9,7 +9,7 @@ import keras
 import numpy as np
 
 from tfp_flows import FlowModel, distributions, flows, serving
-from train import callbacks, evaluation, pictures, pipelines, report
+from train import audio, callbacks, evaluation, pictures, pipelines, report
 
 
 def run(config: Any, workdir: pathlib.Path, say: Callable = print) -> dict:
@@ -18,8 +18,8 @@ def run(config: Any, workdir: pathlib.Path, say: Callable = print) -> dict:
     Args:
       config: see `train/configs/digits_real_nvp.py`.
       workdir: where everything is written: `checkpoints/`, `logs/` for TensorBoard,
-        `metrics.jsonl`, PNGs, `report.md`, `report.json`, `config.json`,
-        `model.weights.h5`, `export/1`.
+        `metrics.jsonl`, PNGs, for sound `samples.wav`, `report.md`, `report.json`,
+        `config.json`, `model.weights.h5`, `export/1`.
       say: prints a line.
 
     Returns:
@@ -36,10 +36,10 @@ def run(config: Any, workdir: pathlib.Path, say: Callable = print) -> dict:
     flow = _build(config.flow.name, config.flow.options, splits)
     history = fit(flow, splits, config, workdir, config.epochs)
     flow_score = evaluation.score(config.flow.name, flow, splits, config, history)
-    gaussians = evaluation.gaussian_scores(splits, config)
-    scores = [*gaussians, *rivals(splits, config, workdir), flow_score]
+    baselines = evaluation.baseline_scores(splits, config)
+    scores = [*baselines, *rivals(splits, config, workdir), flow_score]
     note = report.how_measured(scores, splits, config)
-    saved = report.save(scores, workdir, say, note)
+    saved = report.save(scores, workdir, say, note, len(baselines) - 1)
     draw(flow, splits, flow_score.bits, history, workdir, config.seed)
     if config.export:
         path = publish(flow, splits, saved, config, workdir)
@@ -52,6 +52,7 @@ def _check(config):
         "epochs": config.epochs,
         "patience": config.patience,
         "num_draws": config.num_draws,
+        "eval_batch_size": config.eval_batch_size,
         "data.batch_size": config.data.batch_size,
         "optimizer.learning_rate": config.optimizer.learning_rate,
     }.items():
@@ -164,8 +165,11 @@ def draw(
     workdir: pathlib.Path,
     seed: int,
 ) -> None:
-    """Writes the pictures of a run."""
+    """Writes the pictures of a run, and the sound if there is any."""
     pictures.curves(history, workdir / "curves.png")
+    if splits.audio:
+        audio.write(flow, splits.audio, workdir, seed)
+        return
     if len(splits.event_shape) == 2:
         pictures.sequences(flow, splits.test, workdir / "samples.png", seed)
         return

@@ -16,14 +16,15 @@ _BINARIZED = {
 }
 
 
-def table(scores: Sequence[Score], note: str = "") -> str:
-    """Returns the scores as a Markdown table, the mixture's paired difference below.
+def table(scores: Sequence[Score], note: str = "", reference: int = 1) -> str:
+    """Returns the scores as a Markdown table, a paired difference below.
 
     Nats are those of a whole event: bits/dim times D ln 2.
 
     Args:
       scores: Gaussian, mixture, then flows.
       note: how they were measured, a sentence for the end.
+      reference: position of the score that the last one is held against.
     """
     lines = [
         "| model | bits/dim on test | standard error | nats | parameters | "
@@ -36,16 +37,21 @@ def table(scores: Sequence[Score], note: str = "") -> str:
             for s in scores
         ),
     ]
-    difference, error = scores[-1].minus(scores[1])
+    against = scores[reference]
+    difference, error = scores[-1].minus(against)
     return "\n".join(lines) + (
-        f"\n\n{scores[-1].name} minus {scores[1].name}, paired by test event: "
+        f"\n\n{scores[-1].name} minus {against.name}, paired by test event: "
         f"{difference:.3f} bits/dim, standard error {error:.3f}. {note}".rstrip()
         + "\n"
     )
 
 
 def save(
-    scores: Sequence[Score], workdir: pathlib.Path, say: Callable, note: str = ""
+    scores: Sequence[Score],
+    workdir: pathlib.Path,
+    say: Callable,
+    note: str = "",
+    reference: int = 1,
 ) -> dict:
     """Prints the table and writes `report.md` and `report.json`.
 
@@ -54,13 +60,14 @@ def save(
       workdir: of the job.
       say: prints a line.
       note: how the scores were measured.
+      reference: as for `table`.
 
     Returns:
       The report as plain data.
     """
-    text = table(scores, note)
+    text = table(scores, note, reference)
     say(text)
-    difference, error = scores[-1].minus(scores[1])
+    difference, error = scores[-1].minus(scores[reference])
     report = {
         "scores": [
             {
@@ -75,7 +82,11 @@ def save(
             }
             for s in scores
         ],
-        "difference_to_mixture": {"mean": difference, "standard_error": error},
+        "difference": {
+            "to": scores[reference].name,
+            "mean": difference,
+            "standard_error": error,
+        },
         "num_test_events": len(scores[0].bits),
         "note": note,
     }
@@ -114,19 +125,39 @@ def how_measured(scores: Sequence[Score], splits: Any, config: Any) -> str:
         if bounds
         else "",
         _BINARIZED[config.data.binarize].format(config.data.seed),
+        _of_sound(scores[-1], splits) if splits.audio else "",
     ]
     return " ".join(filter(None, sentences))
 
 
 def _known(score, splits):
     """Holds a model of sequences against the process that they come from."""
-    steps = splits.event_shape[0]
-    nll = score.nats / steps
+    nll, steps = _nats_a_step(score, splits)
     excess = nll + splits.process.log_prob(splits.test.x) / steps
-    error, excess_error = (v.std(ddof=1) / math.sqrt(len(v)) for v in (nll, excess))
+    error, excess_error = _error(nll), _error(excess)
     return (
         f"Entropy rate of the process: {splits.process.entropy_rate:.4f} nats a step; "
         f"{score.name}: {nll.mean():.4f} nats a step, standard error {error:.4f}, "
         f"which is {excess.mean():.4f} (standard error {excess_error:.4f}) above the "
         "process's own density of the same sequences."
     )
+
+
+def _of_sound(score, splits):
+    """Holds a model of codes against the noise that nobody can foresee."""
+    nll, _ = _nats_a_step(score, splits)
+    return (
+        f"{score.name}: {nll.mean():.4f} nats a step, standard error "
+        f"{_error(nll):.4f}; the noise on the tones alone has "
+        f"{splits.audio.floor:.4f}, below which no model is on average."
+    )
+
+
+def _nats_a_step(score, splits):
+    steps = splits.event_shape[0]
+    return score.nats / steps, steps
+
+
+def _error(values):
+    """Returns the standard error of the mean."""
+    return values.std(ddof=1) / math.sqrt(len(values))

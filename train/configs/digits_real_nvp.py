@@ -14,10 +14,10 @@ def get_config() -> ml_collections.ConfigDict:
     config.seed = 0
 
     config.data = ml_collections.ConfigDict()
-    config.data.name = "digits"  # or TFDS images, two_moons, csv, npy, ar_process
+    config.data.name = "digits"  # or TFDS, two_moons, csv, npy, ar_process, tones
     config.data.data_dir = ""  # of TFDS; the digits go to <workdir>/data if empty
     config.data.path = ""  # of a .csv or .npy file
-    config.data.num_values = 0  # grey levels, 32 for 5 bits; 0 for all of the file
+    config.data.num_values = 0  # grey levels (32: 5 bits) or codes; 0 for all
     config.data.binarize = ""  # images to 0 and 1: "threshold" or "stochastic"
     config.data.batch_size = 128
     config.data.context = False  # condition on the class label
@@ -25,9 +25,9 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.num_valid = 250  # events; where the source has no validation split
     config.data.num_test = 0  # events; 0 for the whole test split
     config.data.seed = 0  # of generated data, order of files, stochastic binarizing
-    config.data.num_steps = 200  # of a sequence; this and the next: ar_process only
-    config.data.coefficients = (1.2, -0.6)  # x[t] = 1.2 x[t-1] - 0.6 x[t-2] + noise
-    config.data.scale = 0.5  # of the noise
+    config.data.num_steps = 200  # of a sequence of ar_process or tones
+    config.data.coefficients = (1.2, -0.6)  # ar_process: of x[t-1], x[t-2]
+    config.data.scale = 0.5  # of the noise of ar_process or tones
 
     config.flow = ml_collections.ConfigDict()
     config.flow.name = "real_nvp"  # a recipe of tfp_flows.flows
@@ -49,6 +49,7 @@ def get_config() -> ml_collections.ConfigDict:
         "nice", 120, num_steps=8, hidden_units=(128, 128), dropout=0.1
     )
     config.num_draws = 16  # of dequantization noise an event in the report
+    config.eval_batch_size = 500  # events at a time in the report
     config.export = True
     return config
 
@@ -56,6 +57,7 @@ def get_config() -> ml_collections.ConfigDict:
 def baselines() -> ml_collections.ConfigDict:
     """Returns what the flow is compared with."""
     config = ml_collections.ConfigDict()
+    config.unigram = False  # the share of each integer, in place of Gaussians
     # Both chosen on valid; the floor is a variance, in grey levels squared.
     config.mixture_components = (5, 8, 10)
     config.covariance_floors = (0.03, 0.1)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from train.pipelines import images, processes, tables
+from train.pipelines import images, processes, tables, tones
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,6 +74,7 @@ class Splits:
       num_values: number of integer values, None for real numbers.
       process: that the data were drawn from, with its `entropy_rate` and `log_prob`;
         None if unknown.
+      audio: for sound in mu-law codes, what is known of it; otherwise None.
     """
 
     train: Part
@@ -81,6 +82,7 @@ class Splits:
     test: Part
     num_values: int | None
     process: Any = None
+    audio: tones.Audio | None = None
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -98,9 +100,9 @@ def load(config: Any, workdir: Any) -> Splits:
     """Loads the data that `config.data` names.
 
     Args:
-      config: `name` ("digits", any TFDS image data set, "two_moons", "csv", "npy" or
-        "ar_process"), `data_dir` or `path`, `num_values` of 8-bit images, `binarize`
-        of images, `num_valid`, `num_test`, `context`, `seed`.
+      config: `name` ("digits", any TFDS image data set, "two_moons", "csv", "npy",
+        "ar_process" or "tones"), `data_dir` or `path`, `num_values` of 8-bit images
+        and of sound, `binarize` of images, `num_valid`, `num_test`, `context`, `seed`.
       workdir: where the digits are prepared when `data_dir` is empty.
 
     Returns:
@@ -109,12 +111,14 @@ def load(config: Any, workdir: Any) -> Splits:
     Raises:
       ValueError: if the data cannot be found or do not fit.
     """
-    process = None
+    process = audio = None
     if config.name in tables.SOURCES or config.name == "ar_process":
         _refuse_image_options(config)
     if config.name == "ar_process":
         parts, process = processes.ar_process(config)
         num_values = None
+    elif config.name == "tones":
+        parts, num_values, audio = tones.load(config)
     elif config.name in tables.SOURCES:
         parts, num_values = tables.SOURCES[config.name](config)
     else:
@@ -126,7 +130,8 @@ def load(config: Any, workdir: Any) -> Splits:
                 f"The {name} part of {config.name!r} is empty. Give more data, or "
                 "lower config.data.num_valid and config.data.num_test."
             )
-    return Splits(Part(*train), Part(*valid), Part(*test), num_values, process)
+    three = Part(*train), Part(*valid), Part(*test)
+    return Splits(*three, num_values, process, audio)
 
 
 def _refuse_image_options(config):

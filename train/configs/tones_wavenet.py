@@ -1,0 +1,42 @@
+"""WaveNet on chords of tones in mu-law codes, 8,000 steps a second.
+
+python -m train --config=train/configs/tones_wavenet.py
+Expect: not yet measured.
+Leaves samples.wav, three samples of 2 s, and their spectrogram beside that of data.
+"""
+
+import ml_collections
+
+from train.configs import digits_real_nvp
+from train.configs.digits_real_nvp import rival
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """Returns the configuration of WaveNet on the tones."""
+    config = digits_real_nvp.get_config()
+    config.data.name = "tones"
+    config.data.num_steps = 2048  # 0.26 s, about one chord; WaveNet sees 511 steps back
+    config.data.scale = 0.003  # 30 dB below a note that is struck
+    config.data.num_train = 2000
+    config.data.num_valid = 100
+    config.data.num_test = 400
+    config.data.batch_size = 4
+    config.flow.name = "wavenet"
+    config.flow.options = ml_collections.ConfigDict()
+    config.flow.options.num_layers = 16
+    config.flow.options.dilation_cycle = 8
+    config.flow.options.filters = 32
+    config.flow.options.skip_filters = 64
+    config.optimizer.learning_rate = 6e-3
+    config.optimizer.warmup = 50
+    config.optimizer.weight_decay = 0.0
+    config.optimizer.clipnorm = 2000.0  # about 1 nat a step
+    config.epochs = 6
+    config.baselines.unigram = True
+    config.rivals.nice.epochs = 0
+    # Sees 16 steps back, 2 ms: half a period of the lowest note.
+    config.rivals.short_wavenet = rival(
+        "wavenet", 1, num_layers=4, dilation_cycle=4, filters=32, skip_filters=64
+    )
+    config.eval_batch_size = 16  # 16 x 2,048 x 256 logits are 34 MB
+    return config
