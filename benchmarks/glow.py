@@ -2,7 +2,8 @@
 
 3 levels of 8 steps, networks of 3x3, 1x1 and 3x3 convolutions with 128 filters, batch
 16, Adam. "Networks": Keras' own convolutions chained through slices, forward, backward
-and Adam; their time for a sample is that of a forward pass. "TFP": `tfb.Glow` with
+and Adam; their time for a sample is that of a forward pass. "Convolutions": all those
+of a Glow, the 1x1 ones and those of the learned priors included. "TFP": `tfb.Glow` with
 its `GlowDefaultNetwork`, on Keras 2. Graphs only: XLA's convolutions are the slower
 ones on a CPU.
 """
@@ -31,6 +32,7 @@ def candidates(jit_compile: bool) -> dict[str, dict[str, Callable[[], object]]]:
     images = tf.constant(rng.standard_normal((BATCH, *SHAPE)), tf.float32)
     calls = {
         "networks": networks(images),
+        "convolutions": networks(images, whole=True),
         "flow": _ours("activations"),
         "flow, constant memory": _ours("constant"),
         "tfp": _tfps(),
@@ -38,31 +40,44 @@ def candidates(jit_compile: bool) -> dict[str, dict[str, Callable[[], object]]]:
     return models.work(calls, jit_compile, images, images)
 
 
-def networks(images: tf.Tensor, steps: int = STEPS) -> tuple:
-    """The floor: what the networks cost without any flow around them."""
-    height, width, channels = SHAPE
-    levels = []
-    for _ in range(LEVELS):
-        height, width, channels = height // 2, width // 2, 4 * channels
-        levels.append([_network(height, width, channels) for _ in range(steps)])
-        channels //= 2
+def networks(images: tf.Tensor, steps: int = STEPS, whole: bool = False) -> tuple:
+    """The floor: what the networks cost without any flow around them.
+
+    Args:
+      images: a batch.
+      steps: of each level.
+      whole: whether the 1x1 and the priors' convolutions are there too.
+    """
+    levels = [_level(i, steps, whole) for i in range(LEVELS)]
 
     def total(x):
         result = 0.0
-        for level in levels:
+        for network_of_step, mix_of_step, prior in levels:
             x = tf.nn.space_to_depth(x, 2)
             channels = x.shape[-1]
-            for network in level:
-                x = network(x[..., : channels // 2])
+            for network, mix in zip(network_of_step, mix_of_step, strict=True):
+                x = network(mix(x)[..., : channels // 2])
                 result += tf.reduce_sum(x * x, axis=[1, 2, 3])
             x = x[..., : channels // 2]
+            if prior is not None:
+                result += tf.reduce_sum(prior(x), axis=[1, 2, 3])
         return result
 
-    chained = itertools.chain.from_iterable(levels)
-    variables = [v.value for n in chained for v in n.trainable_variables]
+    layers = itertools.chain.from_iterable([*n, *m, p] for n, m, p in levels)
+    variables = [v.value for n in layers if n for v in n.trainable_variables]
     return models.with_adam(
         lambda x: tf.reduce_mean(total(x)), total, lambda seed: total(images), variables
     )
+
+
+def _level(i, steps, whole):
+    """Networks, 1x1 convolutions and prior of level i."""
+    height, width, channels = SHAPE
+    shape = height // 2 ** (i + 1), width // 2 ** (i + 1), channels * 2 ** (i + 2)
+    network_of_step = [_network(*shape) for _ in range(steps)]
+    mix_of_step = [_mix(shape[-1], whole) for _ in range(steps)]
+    prior = _prior(*shape) if whole and i < LEVELS - 1 else None
+    return network_of_step, mix_of_step, prior
 
 
 def _network(height, width, channels):
@@ -75,6 +90,19 @@ def _network(height, width, channels):
             conv(channels, 3, padding="same"),
         ]
     )
+
+
+def _mix(channels, whole):
+    """A 1x1 convolution as Keras' dense layer, the faster way on small images."""
+    mix = keras.layers.Dense(channels) if whole else keras.layers.Identity()
+    mix.build((None, channels))
+    return mix
+
+
+def _prior(height, width, channels):
+    conv = keras.layers.Conv2D(channels, 3, padding="same")
+    conv.build((None, height, width, channels // 2))
+    return conv
 
 
 def _ours(memory):
