@@ -19,7 +19,7 @@ _BINARIZED = {
 def table(scores: Sequence[Score], note: str = "", reference: int = 1) -> str:
     """Returns the scores as a Markdown table, a paired difference below.
 
-    Nats are those of a whole event: bits/dim times D ln 2.
+    Nats are those of a whole event: bits/dim times D ln 2, with standard error.
 
     Args:
       scores: Gaussian, mixture, then flows.
@@ -32,8 +32,8 @@ def table(scores: Sequence[Score], note: str = "", reference: int = 1) -> str:
         "|---|---|---|---|---|---|---|",
         *(
             f"| {s.name} | {s.mean:.3f} | {s.standard_error:.3f} | "
-            f"{s.nats.mean():.2f} | {s.num_parameters:,} | {s.train_seconds:.0f} | "
-            f"{s.sample_seconds:.3f} |"
+            f"{s.nats.mean():.2f} ({_error(s.nats):.2f}) | {s.num_parameters:,} | "
+            f"{s.train_seconds:.0f} | {s.sample_seconds:.3f} |"
             for s in scores
         ),
     ]
@@ -75,6 +75,7 @@ def save(
                 "bits_per_dim": s.mean,
                 "standard_error": s.standard_error,
                 "nats": float(s.nats.mean()),
+                "nats_standard_error": _error(s.nats),
                 "is_exact": s.is_exact,
                 "num_parameters": s.num_parameters,
                 "train_seconds": s.train_seconds,
@@ -160,4 +161,4 @@ def _nats_a_step(score, splits):
 
 def _error(values):
     """Returns the standard error of the mean."""
-    return values.std(ddof=1) / math.sqrt(len(values))
+    return float(values.std(ddof=1) / math.sqrt(len(values)))

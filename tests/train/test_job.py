@@ -232,7 +232,7 @@ def test_scores_have_the_standard_errors_of_the_book():
     np.testing.assert_allclose(two.minus(one), (0.5, 0.0))
     np.testing.assert_allclose(one.nats, [2.772589, 5.545177, 8.317766], rtol=1e-6)
     text = report.table([one, two, two])
-    assert "| two | 2.500 | 0.577 | 6.93 | 1,234 | 61 | 0.250 |" in text
+    assert "| two | 2.500 | 0.577 | 6.93 (1.60) | 1,234 | 61 | 0.250 |" in text
 
 
 def test_a_report_says_which_numbers_are_exact_and_whose_noise_was_learned():
