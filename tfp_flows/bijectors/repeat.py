@@ -17,6 +17,8 @@ from tfp_flows.bijectors.same_kind import check_same_kind
 from tfp_flows.networks.stack import Stack
 from tfp_flows.networks.training_mode import TrainingMode
 
+_DIRECTIONS = ("forward", "inverse")
+
 
 class Repeat(KerasBijector):
     """`count` steps of one kind: `Chain([step(0), step(1), ...])`, but cheap to build.
@@ -57,11 +59,7 @@ class Repeat(KerasBijector):
         if count < 1:
             raise ValueError(f"{name} needs count >= 1, got {count}.")
         template = step(0)
-        if template.event_shape != template.latent_shape:
-            raise ValueError(
-                f"{name} needs steps that keep the event shape, got one from "
-                f"{template.event_shape} to {template.latent_shape}."
-            )
+        _check_shapes(template, name)
         members = _members(template, step, count, name)
         stack = Stack(members, count, name=f"{name}_weights")
         # Layers refer to each other in circles: without this, every step's own weights
@@ -80,24 +78,12 @@ class Repeat(KerasBijector):
         self._template = Link(template, (ndims, ndims))
         self._mode = TrainingMode()
         self._memory = memory
+        layers = _layers(template)
         self._derivations = self._no_dependency(
-            {
-                direction: Derivation(
-                    stack, self._links(direction), _layers(template), direction
-                )
-                for direction in ("forward", "inverse")
-            }
+            {d: Derivation(stack, self._links(d), layers, d) for d in _DIRECTIONS}
         )
-        self._step = tf.function(
-            self._traced_step,
-            autograph=False,
-            experimental_attributes={"_noinline": True},
-        )
-        self._step_back = tf.function(
-            self._traced_step_back,
-            autograph=False,
-            experimental_attributes={"_noinline": True},
-        )
+        self._step = _traced_once(self._traced_step)
+        self._step_back = _traced_once(self._traced_step_back)
 
     def copy(self, **overrides) -> "Repeat":
         """Returns a bijector with the same weights; with its own for other steps.
@@ -297,6 +283,21 @@ class Repeat(KerasBijector):
                 )
                 found = self._mode.run(function, training)
         return found
+
+
+def _check_shapes(template, name):
+    if template.event_shape != template.latent_shape:
+        raise ValueError(
+            f"{name} needs steps that keep the event shape, got one from "
+            f"{template.event_shape} to {template.latent_shape}."
+        )
+
+
+def _traced_once(function):
+    """A graph of its own for all steps, which grappler must not copy into each."""
+    return tf.function(
+        function, autograph=False, experimental_attributes={"_noinline": True}
+    )
 
 
 def _members(template, step, count, name):

@@ -94,6 +94,16 @@ def neural_spline(
       [1] Durkan, Bekasov, Murray, Papamakarios. Neural spline flows. NeurIPS 2019.
           arXiv:1906.04032
     """
+    shared = {
+        "num_values": num_values,
+        "dequantization": dequantization,
+        "alpha": alpha,
+        "dtype": dtype,
+        "network_dtype": network_dtype,
+        "hidden_units": hidden_units,
+        "activation": activation,
+        "residual": residual,
+    }
     if autoregressive:
         _refuse(pad_to=pad_to, dropout=dropout, memory=memory, network=network)
         return masked_autoregressive_flow(
@@ -105,40 +115,27 @@ def neural_spline(
             normalization="act_norm" if act_norm else None,
             order="alternating",
             context_shape=context_shape,
-            num_values=num_values,
-            dequantization=dequantization,
-            alpha=alpha,
             seed=0,
-            dtype=dtype,
-            network_dtype=network_dtype,
-            hidden_units=hidden_units,
-            activation=activation,
-            residual=residual,
+            **shared,
         )
+    coupling = functools.partial(
+        SplineCoupling, num_bins=num_bins, bound=bound, context_shape=context_shape
+    )
     return coupling_flow(
         "neural_spline",
         event_shape,
         num_steps,
-        functools.partial(
-            SplineCoupling, num_bins=num_bins, bound=bound, context_shape=context_shape
-        ),
-        num_values=num_values,
+        coupling,
         pad_to=pad_to,
-        dequantization=dequantization,
         num_levels=num_levels,
         act_norm=act_norm,
-        alpha=alpha,
         memory=memory,
         network=network,
-        dtype=dtype,
         normalize_data=True,
-        hidden_units=hidden_units,
         filters=filters,
         num_blocks=num_blocks,
-        activation=activation,
-        residual=residual,
         dropout=dropout,
-        network_dtype=network_dtype,
+        **shared,
     )
 
 
