@@ -5,8 +5,6 @@ import statistics
 import time
 from collections.abc import Callable
 
-import psutil
-
 _QUIET = 0.12  # cores that other processes may use before a repetition is set aside
 _TICK = os.sysconf("SC_CLK_TCK")
 
@@ -28,13 +26,15 @@ def milliseconds(
 
     Returns:
       name -> median, min and max in milliseconds a call, the seconds of the first
-      call (tracing and compilation), and how many repetitions were disturbed.
+      call (tracing and compilation), and how many repetitions were disturbed. "cpu_ms"
+      and "first_call_cpu_s" are what all threads of this process computed, together:
+      they say more when other processes take the cores away.
     """
     rounds, first = {}, {}
     for name, call in candidates.items():
-        start = time.perf_counter()
+        start, own = time.perf_counter(), time.process_time()
         call()
-        first[name] = time.perf_counter() - start
+        first[name] = (time.perf_counter() - start, time.process_time() - own)
         call()
         start = time.perf_counter()
         call()
@@ -45,8 +45,8 @@ def milliseconds(
         if all(len(times) >= repetitions for times in clean.values()):
             break
         for name, call in candidates.items():
-            elapsed, foreign = _repetition(call, rounds[name])
-            (clean if foreign <= _QUIET else disturbed)[name].append(elapsed)
+            wall, own, foreign = _repetition(call, rounds[name])
+            (clean if foreign <= _QUIET else disturbed)[name].append((wall, own))
     return {
         name: _summary(clean[name] or disturbed[name], first[name], disturbed[name])
         for name in candidates
@@ -54,16 +54,13 @@ def milliseconds(
 
 
 def _repetition(call, count):
-    """Returns ms a call and the cores that other processes used meanwhile."""
-    own = psutil.Process().cpu_times()
-    busy, start = _busy_seconds(), time.perf_counter()
+    """Returns ms a call, CPU ms a call, and cores that other processes used."""
+    busy, own, start = _busy_seconds(), time.process_time(), time.perf_counter()
     for _ in range(count):
         call()
-    elapsed = time.perf_counter() - start
-    now = psutil.Process().cpu_times()
-    mine = now.user + now.system - own.user - own.system
+    elapsed, mine = time.perf_counter() - start, time.process_time() - own
     foreign = max(0.0, (_busy_seconds() - busy - mine) / elapsed)
-    return 1e3 * elapsed / count, foreign
+    return 1e3 * elapsed / count, 1e3 * mine / count, foreign
 
 
 def _busy_seconds():
@@ -72,12 +69,16 @@ def _busy_seconds():
     return (user + nice + system + irq + soft) / _TICK
 
 
-def _summary(times, first, disturbed):
+def _summary(repetitions, first, disturbed):
+    times, cpu = zip(*repetitions, strict=True)
+    wall_first, cpu_first = first
     return {
         "median_ms": round(statistics.median(times), 3),
         "min_ms": round(min(times), 3),
         "max_ms": round(max(times), 3),
-        "first_call_s": round(first, 2),
+        "cpu_ms": round(statistics.median(cpu), 3),
+        "first_call_s": round(wall_first, 2),
+        "first_call_cpu_s": round(cpu_first, 2),
         "repetitions": len(times),
         "disturbed": len(disturbed),
     }
