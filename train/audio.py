@@ -16,7 +16,7 @@ from tfp_flows.distributions import Autoregressive, mu_law  # noqa: E402
 from tfp_flows.networks.sequence_network import SequenceNetwork  # noqa: E402
 
 _WINDOW = 512  # steps of a spectrum: 64 ms and 16 Hz at 8,000 steps a second
-_RANGE = 70.0  # decibels from the loudest to the darkest
+_RANGE = 60.0  # decibels from the loudest to the darkest
 
 
 def write(flow: Any, known: Any, workdir: pathlib.Path, seed: int) -> None:
@@ -99,7 +99,7 @@ def spectrograms(
     for axis in axes[:, 0]:
         axis.set_ylabel("Hz")
     figure.colorbar(image, ax=axes, label="dB")
-    figure.savefig(path, dpi=110, bbox_inches="tight")
+    figure.savefig(path, dpi=90, bbox_inches="tight")
     plt.close(figure)
 
 

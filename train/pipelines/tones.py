@@ -127,8 +127,8 @@ def code_entropy(tones: np.ndarray, noise: float, num_values: int) -> float:
       num_values: number of codes.
     """
     between = mu_law.decode(np.arange(num_values - 1) + 0.5, num_values, np.float64)
-    # The entropy is a smooth function of the amplitude: a fine grid of it is enough.
-    grid = np.linspace(-1.0, 1.0, 4001)
+    # A function of the amplitude, no rougher than the noise: a fine grid is enough.
+    grid = np.linspace(-1.0, 1.0, int(np.clip(16.0 / noise, 1001, 20001)))
     below = scipy.stats.norm.cdf((between.numpy() - grid[:, None]) / noise)
     codes = np.diff(below, axis=1, prepend=0.0, append=1.0)
     return float(np.interp(tones, grid, scipy.stats.entropy(codes, axis=1)).mean())
