@@ -113,8 +113,9 @@ def plot(rows: list[dict], title: str, path: pathlib.Path, clock: str) -> None:
     for axis in axes:
         axis.set_xlabel("dimensions")
         axis.grid(alpha=0.3)
-    axes[0].legend()
-    figure.tight_layout()
+    labels = axes[0].get_legend_handles_labels()
+    figure.legend(*labels, loc="lower center", ncol=len(labels[0]), frameon=False)
+    figure.tight_layout(rect=(0, 0.07, 1, 1))
     figure.savefig(path, dpi=120)
     plt.close(figure)
 
