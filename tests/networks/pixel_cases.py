@@ -54,15 +54,9 @@ def mask_a(shape, kernel_size):
     return looks(shape, [*up, *rectangle([0], range(-reach, 0))])
 
 
-def context_of(network, size=2, batch=3):
-    """A random context `[batch, size]`."""
-    rng = np.random.default_rng(7)
-    return tf.constant(rng.standard_normal((batch, size)), network.compute_dtype)
-
-
 def assert_context_matters(network):
     """Everywhere, also in the first pixel, which sees nothing else."""
-    x, context = laws.events(network), context_of(network)
+    x, context = laws.events(network), laws.contexts(network)
     change = np.abs(network(x, context=context) - network(x, context=context + 1.0))
     assert (change.reshape(3, network.order.size, -1).max(axis=-1) > 0.0).all()
 
@@ -79,7 +73,7 @@ def assert_keras_contract(make, context_shape=(2,)):
         assert {keras.backend.standardize_dtype(v.dtype) for v in network.weights} == {
             network.variable_dtype
         }
-        x, context = laws.events(network, 2), context_of(network, batch=2)
+        x, context = laws.events(network, 2), laws.contexts(network, batch=2)
         params = network(x, context=context)
         assert params.dtype == network.compute_dtype
         assert not np.any(tf.cast(params, "float32"))
@@ -92,7 +86,7 @@ def assert_keras_contract(make, context_shape=(2,)):
 
 def assert_every_weight_learns(network):
     """Each has a gradient that is not zero."""
-    x, context = laws.events(network), context_of(network)
+    x, context = laws.events(network), laws.contexts(network)
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(tf.square(network(x, context=context) - 1.0))
     variables = network.trainable_variables

@@ -15,6 +15,11 @@ NETWORKS = {
     "short field": ((9, 1), {"num_layers": 3, "dilation_cycle": 2}),
     "three taps": ((7, 1), {"num_layers": 2, "dilation_cycle": 2, "kernel_size": 3}),
 }
+CONTEXTS = {
+    "none": lambda steps: None,
+    "vector": lambda steps: (3,),
+    "sequence": lambda steps: (steps, 3),
+}
 each = pytest.mark.parametrize(
     ("shape", "options"), NETWORKS.values(), ids=NETWORKS.keys()
 )
@@ -26,20 +31,18 @@ def make(shape, num_features=1, context_shape=None, dtype="float32", **options):
     return laws.build(network, context_shape)
 
 
-def contexts(network, shape):
-    rng = np.random.default_rng(2)
-    return tf.constant(rng.standard_normal((3, *shape)), network.compute_dtype)
-
-
 def field(network):
     time = np.arange(network.num_positions)
     return np.subtract.outer(time, time) <= network.receptive_field
 
 
 @each
-def test_a_step_sees_its_receptive_field_and_nothing_else(shape, options):
-    network = make(shape, **options)
-    laws.assert_sees_exactly(network, field(network))
+@pytest.mark.parametrize("kind", CONTEXTS)
+def test_a_step_sees_its_receptive_field_and_nothing_else(shape, options, kind):
+    context_shape = CONTEXTS[kind](shape[0])
+    network = make(shape, 1, context_shape, **options)
+    context = laws.contexts(network, context_shape)
+    laws.assert_sees_exactly_however_trained(network, field(network), context)
 
 
 def test_the_receptive_field_is_the_sum_of_dilations_and_the_delay():
@@ -47,35 +50,32 @@ def test_the_receptive_field_is_the_sum_of_dilations_and_the_delay():
     assert make((9, 1), num_layers=16, dilation_cycle=8).receptive_field == 511
 
 
-@pytest.mark.parametrize("context_shape", [None, (3,), (9, 3)])
-def test_masks_survive_training_and_averaging(context_shape):
-    network = make((9, 1), 1, context_shape, num_layers=3, dilation_cycle=2)
-    context = None if context_shape is None else contexts(network, context_shape)
-    laws.assert_masks_survive_training(network, context)
-
-
 @each
-def test_steps_give_the_numbers_of_call(shape, options):
-    network = make(shape, dtype="float64", **options)
-    laws.assert_steps_give_the_numbers_of_call(network)
+@pytest.mark.parametrize(
+    ("dtype", "kind"), [("float64", "none"), ("float32", "vector")]
+)
+def test_steps_give_the_numbers_of_call(shape, options, dtype, kind):
+    context_shape = CONTEXTS[kind](shape[0])
+    network = make(shape, 1, context_shape, dtype, **options)
+    context = laws.contexts(network, context_shape)
+    laws.assert_steps_give_the_numbers_of_call(network, context)
 
 
-def test_steps_give_the_numbers_of_call_in_float32():
-    network = make((9, 2), num_layers=3, dilation_cycle=3)
-    laws.assert_steps_give_the_numbers_of_call(network)
-
-
-@pytest.mark.parametrize("context_shape", [(3,), (9, 3)])
-def test_steps_give_the_numbers_of_call_with_features_and_context(context_shape):
-    network = make((9, 2), 3, context_shape, "float64", num_layers=3, dilation_cycle=2)
-    context = contexts(network, context_shape)
+def test_steps_give_the_numbers_of_call_with_features_and_a_sequence():
+    network = make((9, 2), 3, (9, 3), "float64", num_layers=3, dilation_cycle=2)
+    context = laws.contexts(network, (9, 3))
     laws.assert_sees_exactly(network, field(network), context=context)
     laws.assert_steps_give_the_numbers_of_call(network, context)
 
 
+@each
+def test_a_sample_costs_one_call(shape, options):
+    laws.assert_a_sample_costs(1.0, make(shape, **options))
+
+
 def test_a_sequence_as_context_is_seen_from_its_time_on():
     network = make((9, 1), 1, (9, 3), num_layers=4, dilation_cycle=4)
-    x, context = laws.events(network), contexts(network, (9, 3)).numpy()
+    x, context = laws.events(network), laws.contexts(network, (9, 3)).numpy()
     before = network(x, context=context).numpy()
     context[:, 4] += 1.0
     changed = (network(x, context=context).numpy() != before).any(axis=(0, 2, 3))

@@ -27,23 +27,40 @@ def test_one_layer_sees_all_of_the_past(shape, channels, depth):
     laws.assert_sees_exactly(laws.build(network))
 
 
-@pytest.mark.slow
 @each
-def test_masks_survive_training(channels, depth):
-    laws.assert_masks_survive_training(
-        laws.build(make((3, 3, depth), channels=channels))
-    )
+@pytest.mark.parametrize("context_shape", [None, (2,)])
+def test_a_position_sees_all_of_the_past_however_trained(
+    channels, depth, context_shape
+):
+    network = make((3, 4, depth), units=12, channels=channels)
+    laws.build(network, context_shape)
+    context = laws.contexts(network, context_shape)
+    laws.assert_sees_exactly_however_trained(network, context=context)
 
 
+@each
 @pytest.mark.parametrize(
-    ("channels", "depth", "dtype"),
-    [("ordered", 1, "float32"), ("ordered", 3, "float64"), ("joint", 2, "float64")],
+    ("dtype", "context_shape"), [("float32", None), ("float64", (2,))]
 )
-def test_steps_give_the_numbers_of_call(channels, depth, dtype):
+def test_steps_give_the_numbers_of_call(channels, depth, dtype, context_shape):
     network = make((3, 3, depth), units=12, channels=channels, dtype=dtype)
-    network = laws.build(network, context_shape=(2,))
-    laws.assert_steps_give_the_numbers_of_call(network, pixels.context_of(network))
-    pixels.assert_context_matters(network)
+    network = laws.build(network, context_shape)
+    context = laws.contexts(network, context_shape)
+    laws.assert_steps_give_the_numbers_of_call(network, context)
+
+
+@each
+def test_a_context_matters_everywhere(channels, depth):
+    network = make((3, 3, depth), units=12, channels=channels)
+    pixels.assert_context_matters(laws.build(network, context_shape=(2,)))
+
+
+@each
+def test_a_sample_costs_about_one_call(channels, depth):
+    network = make((4, 4, depth), units=12, channels=channels)
+    # Of 3 ordered channels each repeats what is not done for the whole row.
+    at_most = 2.5 if network.groups == 3 else 1.0
+    laws.assert_a_sample_costs(at_most, laws.build(network))
 
 
 @settings(max_examples=6, deadline=None)

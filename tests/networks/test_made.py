@@ -14,6 +14,7 @@ _SMALL = {"hidden_units": (12, 17), "activation": "tanh"}
 KINDS = {
     "natural": {},
     "reversed, one layer": {"order": "reversed", "hidden_units": (9,)},
+    "random": {"order": "random", "seed": 3},
     "random blocks, features": {
         "order": "random",
         "block_size": 2,
@@ -21,8 +22,15 @@ KINDS = {
         "seed": 4,
     },
     "residual": {"residual": True, "hidden_units": (8, 8, 8)},
+    "residual, reversed blocks": {
+        "residual": True,
+        "hidden_units": (9, 9),
+        "order": "reversed",
+        "block_size": 3,
+    },
     "linear": {"hidden_units": ()},
 }
+each = pytest.mark.parametrize("options", KINDS.values(), ids=KINDS)
 
 
 def made(shape=(6,), num_params=2, dtype="float64", context_shape=None, **options):
@@ -30,40 +38,37 @@ def made(shape=(6,), num_params=2, dtype="float64", context_shape=None, **option
     return laws.build(network, context_shape)
 
 
-def contexts(dtype="float64"):
-    return tf.constant(np.random.default_rng(7).standard_normal((3, 2)), dtype)
+@each
+@pytest.mark.parametrize("context_shape", [None, (2,)])
+def test_positions_see_exactly_the_earlier_ones(options, context_shape):
+    network = made(context_shape=context_shape, **options)
+    context = laws.contexts(network, context_shape)
+    laws.assert_sees_exactly_however_trained(network, context=context)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_positions_see_exactly_the_earlier_ones(kind):
-    laws.assert_sees_exactly(made(**KINDS[kind]))
+@each
+@pytest.mark.parametrize(
+    ("dtype", "context_shape"), [("float32", None), ("float64", (2,))]
+)
+def test_steps_give_the_numbers_of_call(options, dtype, context_shape):
+    network = made(dtype=dtype, context_shape=context_shape, **options)
+    context = laws.contexts(network, context_shape)
+    laws.assert_steps_give_the_numbers_of_call(network, context)
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_steps_give_the_numbers_of_call(kind):
-    laws.assert_steps_give_the_numbers_of_call(made(**KINDS[kind]))
+def test_steps_give_the_numbers_of_call_for_images():
+    laws.assert_steps_give_the_numbers_of_call(made((2, 2, 2)))
 
 
-def test_steps_give_the_numbers_of_call_in_float32_and_for_images():
-    laws.assert_steps_give_the_numbers_of_call(made((2, 2, 2), dtype="float32"))
-
-
-@pytest.mark.parametrize("kind", ["natural", "residual", "linear"])
-def test_a_context_reaches_every_position(kind):
-    network = made(context_shape=(2,), **KINDS[kind])
-    x, context = laws.events(network), contexts()
-    laws.assert_sees_exactly(network, context=context)
+@each
+def test_a_context_reaches_every_position(options):
+    network = made(context_shape=(2,), **options)
+    x, context = laws.events(network), laws.contexts(network)
     with tf.GradientTape(persistent=True) as tape:
         tape.watch(context)
         params = network(x, context=context)
     jacobian = tape.batch_jacobian(params, context, experimental_use_pfor=False)
     assert (np.abs(jacobian).max(axis=(0, 2, 3)) > 0).all()
-    laws.assert_steps_give_the_numbers_of_call(network, context)
-
-
-@pytest.mark.parametrize("kind", ["natural", "random blocks, features"])
-def test_masks_survive_training_and_averaged_weights(kind):
-    laws.assert_masks_survive_training(made(**KINDS[kind]))
 
 
 @settings(max_examples=8, deadline=None)
@@ -73,29 +78,32 @@ def test_masks_survive_training_and_averaged_weights(kind):
     block=st.sampled_from([1, 2]),
     order=st.sampled_from(["natural", "reversed", "random"]),
     extra=st.lists(st.integers(0, 9), max_size=2),
+    residual=st.booleans(),
     conditional=st.booleans(),
     seed=st.integers(0, 99),
 )
 def test_any_size_order_and_depth(
-    height, width, block, order, extra, conditional, seed
+    height, width, block, order, extra, residual, conditional, seed
 ):
     shape = (height, width * block)
     # At least a unit of each degree, so that all earlier positions can be seen.
     widths = [height * width + n for n in extra]
+    if residual:
+        widths = [height * width + len(extra)] * (1 + len(extra))
     network = made(
         shape,
         order=order,
         block_size=block,
         seed=seed,
+        residual=residual,
         hidden_units=widths,
         context_shape=(2,) if conditional else None,
     )
-    context = contexts() if conditional else None
+    context = laws.contexts(network, (2,) if conditional else None)
     laws.assert_sees_exactly(network, context=context)
     x = laws.events(network)
-    kwargs = {"context": context} if conditional else {}
     stepped = tf.function(lambda v: laws.stepped(network, v, context))(x)
-    np.testing.assert_allclose(stepped, network(x, **kwargs), atol=1e-10)
+    np.testing.assert_allclose(stepped, network(x, **laws.given(context)), atol=1e-10)
 
 
 def test_fewer_units_than_positions_see_no_later_position():
@@ -122,14 +130,11 @@ def test_the_numbers_are_those_of_masked_matrices():
         np.testing.assert_allclose(one, params[:, p], atol=1e-12)
 
 
-def test_sampling_takes_the_arithmetic_of_about_one_call():
-    """Multiplications of all steps together against those of one call."""
-    network = MADE((32,), 2, hidden_units=(128, 128))
-    network.build((None, 32))
-    kernels, *_ = network.initial_state(1)
-    steps = sum(int(np.prod(kernel.shape)) for kernel in kernels)
-    call = 32 * 128 + 128 * 128 + 128 * 64
-    assert steps < 1.5 * call  # 31 degrees share 128 units: a sixth is padding
+@pytest.mark.parametrize("residual", [False, True])
+def test_a_sample_costs_about_one_call(residual):
+    network = MADE((32,), 2, hidden_units=(128,) * 3, residual=residual)
+    # 31 degrees share 128 units, so blocks of 5: a quarter more on both sides of W.
+    laws.assert_a_sample_costs(1.6, laws.build(network))
 
 
 def test_params_are_zero_before_training_and_the_config_makes_the_same_network():
@@ -170,7 +175,7 @@ def test_bad_arguments_are_refused(options, message):
 
 def test_an_unwanted_context_is_refused():
     with pytest.raises(ValueError, match="built without a context"):
-        made()(tf.ones([3, 6]), context=contexts())
+        made()(tf.ones([3, 6]), context=tf.ones([3, 2]))
 
 
 def test_an_optimizer_of_keras_trains_all_weights():

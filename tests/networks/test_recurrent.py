@@ -19,23 +19,12 @@ def make(shape, cell, num_features=1, context_shape=None, dtype="float64", units
     return laws.build(network, context_shape)
 
 
-def contexts(network, shape):
-    rng = np.random.default_rng(2)
-    return tf.constant(rng.standard_normal((3, *shape)), network.compute_dtype)
-
-
 @each
 @pytest.mark.parametrize("context_shape", [None, (3,), (6, 3)])
 def test_a_step_sees_all_of_the_past_and_nothing_else(cell, context_shape):
     network = make((6, 2), cell, 1, context_shape, units=(5, 4))
-    context = None if context_shape is None else contexts(network, context_shape)
-    laws.assert_sees_exactly(network, context=context)
-
-
-@each
-def test_masks_survive_training_and_averaging(cell):
-    network = make((5, 1), cell, dtype="float32")
-    laws.assert_masks_survive_training(network)
+    context = laws.contexts(network, context_shape)
+    laws.assert_sees_exactly_however_trained(network, context=context)
 
 
 @each
@@ -49,14 +38,20 @@ def test_steps_give_the_numbers_of_call(cell, dtype):
 @pytest.mark.parametrize("context_shape", [(3,), (6, 3)])
 def test_steps_give_the_numbers_of_call_with_features_and_context(cell, context_shape):
     network = make((6, 1), cell, 3, context_shape)
-    context = contexts(network, context_shape)
+    context = laws.contexts(network, context_shape)
     laws.assert_steps_give_the_numbers_of_call(network, context)
+
+
+@each
+def test_a_sample_costs_one_call(cell):
+    network = make((6, 1), cell, context_shape=(3,), units=(5, 4))
+    laws.assert_a_sample_costs(1.0, network, laws.contexts(network, (3,)))
 
 
 @each
 def test_a_sequence_as_context_is_seen_from_its_time_on(cell):
     network = make((6, 1), cell, 1, (6, 3))
-    x, context = laws.events(network), contexts(network, (6, 3)).numpy()
+    x, context = laws.events(network), laws.contexts(network, (6, 3)).numpy()
     before = network(x, context=context).numpy()
     context[:, 4] += 1.0
     changed = (network(x, context=context).numpy() != before).any(axis=(0, 2, 3))
