@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import tensorflow_probability as tfp
@@ -94,7 +95,7 @@ def neural_spline(
       [1] Durkan, Bekasov, Murray, Papamakarios. Neural spline flows. NeurIPS 2019.
           arXiv:1906.04032
     """
-    shared = {
+    shared: dict[str, Any] = {
         "num_values": num_values,
         "dequantization": dequantization,
         "alpha": alpha,
