@@ -23,8 +23,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.flow.options.filters = 32
     config.flow.options.dropout = 0.2
     config.flow.options.coupling = "mixture"  # of 8 logistics, as in Flow++
-    # Many pixels are empty: the same number everywhere, and by themselves at first. Their
-    # share of the values has a sharp edge, which a rotation would blur.
+    # Many pixels are empty: the same number everywhere, and by themselves at first.
+    # Their share of the values has a sharp edge, which a rotation would blur.
     config.flow.options.histogram = "channel"
     config.flow.options.initial = "permutation"
     config.flow.options.alpha = 1e-3
