@@ -182,6 +182,28 @@ def test_a_normal_mixture_is_that_of_tfp():
     assert np.abs(cdf - steps).max() < 1.95 / np.sqrt(30000)  # Kolmogorov, Smirnov
 
 
+def test_a_normal_mixture_is_finite_with_finite_gradients_far_out():
+    element = NormalMixture(4)
+    x = tf.constant([[0.0], [1.0], [-1.0], [1e6], [-1e6]])
+    for scale in (0.0, 1.0, 30.0):
+        params = tf.cast(params_for(element, 1, 0, scale, len(x)), tf.float32)
+        with tf.GradientTape(persistent=True) as tape:
+            tape.watch([params, x])
+            log_prob = element.log_prob(params, x)
+        for value in (log_prob, *tape.gradient(log_prob, [params, x])):
+            assert np.isfinite(value).all()
+
+
+def test_what_is_no_value_is_told_from_what_is():
+    x = tf.constant([[0.0, 4.0, 5.0, -1.0, 0.5, np.nan]])
+    values, fits = Categorical(5).supported(x, tf.float32)
+    np.testing.assert_array_equal(values, [[0, 4, 0, 0, 0, 0]])
+    np.testing.assert_array_equal(fits, [[True, True] + 4 * [False]])
+    assert values.dtype == tf.int32
+    values, fits = NormalMixture(2).supported(x, tf.float64)
+    assert values.dtype == tf.float64 and fits is None
+
+
 def test_features_are_between_minus_one_and_one_or_indicators():
     x = tf.constant([[0, 4, 2]])
     scaled = Categorical(5).features(x, tf.float32)

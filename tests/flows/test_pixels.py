@@ -50,17 +50,6 @@ def test_mixtures_take_the_channels_of_a_pixel_together():
     assert model.network.num_positions == 12
 
 
-@pytest.mark.parametrize("make", [flows.pixel_cnn, flows.pixel_rnn])
-def test_contexts_reach_the_masses(make):
-    options = _CNN if make is flows.pixel_cnn else _RNN
-    model = make((2, 1, 1), **options, num_values=3, context_shape=(2,))
-    laws.randomize(model, scale=1.0)
-    states = all_states(model)
-    log_prob = model.log_prob(states, context=np.array([[[0.0, 1.0]], [[2.0, -1.0]]]))
-    np.testing.assert_allclose(np.exp(log_prob).sum(axis=1), 1.0, atol=1e-5)
-    assert np.abs(log_prob[0] - log_prob[1]).max() > 0.05
-
-
 def test_networks_can_be_built_by_the_user():
     def made(event_shape, num_params, num_features, channels):
         assert channels == "ordered"

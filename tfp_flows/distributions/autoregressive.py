@@ -178,7 +178,8 @@ class Autoregressive(tfd.Distribution):
           context: `[*batch, *context_shape]` for a conditional model.
         """
         flat, flat_context, _ = self._as_rows(tf.convert_to_tensor(x), context)
-        params = self._params(self._supported(flat)[0], flat_context)
+        values, _ = self._element.supported(flat, self._real)
+        params = self._params(values, flat_context)
         log_prob = self.log_prob(x, context=context)
         return [
             (self._network.name, params, tf.zeros([], self._real)),
@@ -253,14 +254,15 @@ class Autoregressive(tfd.Distribution):
 
     def _log_prob(self, x, context=None):
         x, context, batch = self._as_rows(x, context)
-        inside, supported = self._supported(x)
-        params, units = self._params(inside, context), inside
+        units, fits = self._element.supported(x, self._real)
+        params = self._params(units, context)
         if not self._is_by_last_axis:
-            params, units = self._in_blocks(params), self._in_blocks(inside)
+            params, units = self._in_blocks(params), self._in_blocks(units)
         log_prob = self._element.log_prob(params, units)
         log_prob = tf.reduce_sum(log_prob, list(range(1, log_prob.shape.rank)))
-        if supported is not None:
-            log_prob = tf.where(supported, log_prob, -math.inf)
+        if fits is not None:
+            is_state = tf.reduce_all(fits, list(range(1, fits.shape.rank)))
+            log_prob = tf.where(is_state, log_prob, -math.inf)
         return tf.reshape(log_prob, batch)
 
     def _params(self, x, context):
@@ -268,15 +270,6 @@ class Autoregressive(tfd.Distribution):
         features = self._element.features(x, self._network.compute_dtype)
         given = {} if context is None else {"context": context}
         return tf.cast(self._network(features, **given), self._real)
-
-    def _supported(self, x):
-        """Returns the values, where they can be such, and which rows are, `[N]`."""
-        if self.num_values is None:
-            return tf.cast(x, self._real), None
-        values = tf.cast(x, self._real)
-        fits = (values >= 0) & (values < self.num_values) & (values == tf.floor(values))
-        values = tf.cast(tf.where(fits, values, tf.zeros_like(values)), tf.int32)
-        return values, tf.reduce_all(fits, list(range(1, fits.shape.rank)))
 
     @property
     def _is_by_last_axis(self):
@@ -301,7 +294,6 @@ class Autoregressive(tfd.Distribution):
             context = tf.convert_to_tensor(context)
             split = context.shape.rank - len(self._context)
             shape = tf.concat([shape, tf.shape(context)[:split]], axis=0)
-        if context is not None:
             context = rows.flat(context, shape, self._context)
         temperature = rows.flat(as_real(temperature, self._real), shape, ())
         u = self.uniforms(tf.reduce_prod(shape), seed)

@@ -71,6 +71,23 @@ class Element:
         scale = 2.0 / (self.num_values - 1)  # 0 .. num_values - 1 to -1 .. 1
         return tf.cast(x, dtype) * tf.constant(scale, dtype) - tf.constant(1.0, dtype)
 
+    def supported(self, x: tf.Tensor, dtype: Any) -> tuple[tf.Tensor, tf.Tensor | None]:
+        """Returns x as `log_prob` takes it, and which units are values at all.
+
+        Args:
+          x: numbers of any type, `[...]`.
+          dtype: of real units.
+
+        Returns:
+          int32 `[...]`, 0 where a unit is no value, and bool `[...]`; of a continuous
+          element x in the dtype, and None.
+        """
+        x = tf.cast(x, dtype)
+        if self.num_values is None:
+            return x, None
+        fits = (x >= 0) & (x < self.num_values) & (x == tf.floor(x))
+        return tf.cast(tf.where(fits, x, tf.zeros_like(x)), tf.int32), fits
+
 
 class Categorical(Element):
     """An integer with a free probability for each of its values.
