@@ -22,7 +22,7 @@ def table(scores: Sequence[Score], note: str = "", reference: int = 1) -> str:
     Nats are those of a whole event: bits/dim times D ln 2, with standard error.
 
     Args:
-      scores: Gaussian, mixture, then flows.
+      scores: baselines, then flows.
       note: how they were measured, a sentence for the end.
       reference: position of the score that the last one is held against.
     """
@@ -56,7 +56,7 @@ def save(
     """Prints the table and writes `report.md` and `report.json`.
 
     Args:
-      scores: Gaussian, mixture, then flows.
+      scores: baselines, then flows.
       workdir: of the job.
       say: prints a line.
       note: how the scores were measured.
@@ -69,20 +69,7 @@ def save(
     say(text)
     difference, error = scores[-1].minus(scores[reference])
     report = {
-        "scores": [
-            {
-                "name": s.name,
-                "bits_per_dim": s.mean,
-                "standard_error": s.standard_error,
-                "nats": float(s.nats.mean()),
-                "nats_standard_error": _error(s.nats),
-                "is_exact": s.is_exact,
-                "num_parameters": s.num_parameters,
-                "train_seconds": s.train_seconds,
-                "sample_seconds": s.sample_seconds,
-            }
-            for s in scores
-        ],
+        "scores": [_plain(s) for s in scores],
         "difference": {
             "to": scores[reference].name,
             "mean": difference,
@@ -94,6 +81,20 @@ def save(
     (workdir / "report.md").write_text(text)
     (workdir / "report.json").write_text(json.dumps(report, indent=2) + "\n")
     return report
+
+
+def _plain(score):
+    return {
+        "name": score.name,
+        "bits_per_dim": score.mean,
+        "standard_error": score.standard_error,
+        "nats": float(score.nats.mean()),
+        "nats_standard_error": _error(score.nats),
+        "is_exact": score.is_exact,
+        "num_parameters": score.num_parameters,
+        "train_seconds": score.train_seconds,
+        "sample_seconds": score.sample_seconds,
+    }
 
 
 def how_measured(scores: Sequence[Score], splits: Any, config: Any) -> str:

@@ -1,7 +1,10 @@
 """WaveNet on chords of tones in mu-law codes, 8,000 steps a second.
 
 python -m train --config=train/configs/tones_wavenet.py
-Expect: not yet measured.
+Expect: 3.69 bits a step (standard error 0.01), 2.558 nats (0.007), on 400 test
+sequences, beside 7.48 bits of a unigram and 5.03 of a WaveNet that sees 2 ms; the noise
+on the tones alone has 2.256 nats. 3,000 steps took 55 minutes on 2 CPU cores that were
+busy with other work, about 13 minutes of CPU time by proportion of 100 steps.
 Leaves samples.wav, three samples of 2 s, and their spectrogram beside that of data.
 """
 
