@@ -50,14 +50,20 @@ RECIPES = {
     "gaussian": lambda: flows.gaussian((3,)),
     "gaussian mixture": lambda: flows.gaussian_mixture((3,), 2, num_values=17),
     # One direction of each of these is a loop over the positions.
-    "maf": lambda: flows.maf((3,), 1, (8,), num_values=17, context_shape=(3,)),
+    "maf": lambda: flows.maf(
+        *((3,), 1, (8,)),
+        num_values=17,
+        context_shape=(3,),
+        normalization="batch_norm",
+        num_components=2,
+    ),
     "iaf": lambda: flows.iaf((3,), 1, (8,)),
     "autoregressive spline": lambda: flows.neural_spline(
         (3,), 1, 4, (8,), autoregressive=True
     ),
     "wavenet": lambda: flows.wavenet((4, 1), 2, 4),
     "recurrent": lambda: flows.recurrent((4, 1), (4,)),
-    # Autoregressive models over 81 integer states, and one over real numbers.
+    # Autoregressive models over 81 or 16 integer states, and one over real numbers.
     "pixel cnn": lambda: flows.pixel_cnn(
         (2, 2, 1), 1, 4, num_values=3, first_kernel_size=3, context_shape=(3,)
     ),
@@ -66,6 +72,13 @@ RECIPES = {
     ),
     "pixel rnn": lambda: flows.pixel_rnn(
         (2, 2, 1), 1, 4, num_values=3, first_kernel_size=3
+    ),
+    "pixel rnn of bits": lambda: flows.pixel_rnn(
+        *((2, 2, 1), 1, 4),
+        layer="diagonal",
+        num_values=2,
+        element="bernoulli",
+        first_kernel_size=3,
     ),
     "wavenet of integers": lambda: flows.wavenet((4, 1), 2, 4, num_values=3),
     "recurrent of symbols": lambda: flows.recurrent((4, 1), (4,), num_values=3),
