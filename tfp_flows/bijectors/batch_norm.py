@@ -28,7 +28,8 @@ class BatchNorm(KerasBijector):
     mean <- momentum mean + (1 - momentum) mean of the batch, and so the variance
 
     A loss of one batch is then no likelihood, since its events see each other: judge
-    by `evaluate`. Under `tf.distribute` each replica takes its own batch's statistics.
+    by `evaluate`. Under `tf.distribute` each replica takes its own batch's statistics,
+    and `FlowModel` moves the averages of all replicas by their mean.
     `adapt` sets the averages to the moments of data: before training, so that they
     begin right, and after it, to have those of the whole data set, as in [2].
 
