@@ -236,9 +236,8 @@ class FlowModel(keras.Model):
             noise.seed_at(self.seed, Purpose.TRAIN, step),
             noise.seed_at(self.seed, Purpose.LAYERS, step),
         )
-        for variable, value in zip(
-            self.non_trainable_weights, result.states, strict=True
-        ):
+        states = replicas.averaged(result.states)
+        for variable, value in zip(self.non_trainable_weights, states, strict=True):
             if value is not None:
                 variable.assign(value)
         if self.trainable_variables:

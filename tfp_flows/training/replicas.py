@@ -1,4 +1,4 @@
-"""Sums over the replicas of a `tf.distribute` strategy."""
+"""Sums and means over the replicas of a `tf.distribute` strategy."""
 
 import keras
 import tensorflow as tf
@@ -17,6 +17,24 @@ def total(value: tf.Tensor) -> tf.Tensor:
     if context is None or context.num_replicas_in_sync == 1:
         return value
     return context.all_reduce(tf.distribute.ReduceOp.SUM, value)
+
+
+def averaged(states: list[tf.Tensor | None]) -> list[tf.Tensor | None]:
+    """Returns the means over all replicas; only in a replica's step.
+
+    Of running statistics, which each replica moves by its own part of the batch: the
+    copies of a weight stay equal. Integers and truth values are left alone.
+    """
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return states
+    places = [i for i, s in enumerate(states) if s is not None and s.dtype.is_floating]
+    if not places:
+        return states
+    mean = tf.distribute.ReduceOp.MEAN
+    means = context.all_reduce(mean, [states[i] for i in places])
+    found = dict(zip(places, means, strict=True))
+    return [found.get(i, s) for i, s in enumerate(states)]
 
 
 def clipped(
