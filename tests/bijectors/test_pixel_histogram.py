@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tests import laws
@@ -81,6 +81,8 @@ def test_per_channel_all_positions_are_one_sample():
     smoothing=st.sampled_from([1.0, 100.0]),
     per=st.sampled_from(["pixel", "channel"]),
 )
+# In float32 the last value, here a rare one, once led beyond the range.
+@example(num_values=256, shape=(2, 1), dtype="float32", smoothing=1.0, per="channel")
 def test_it_is_an_increasing_bijection_of_the_line(
     num_values, shape, dtype, smoothing, per
 ):

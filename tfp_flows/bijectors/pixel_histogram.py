@@ -134,7 +134,9 @@ class PixelHistogram(KerasBijector):
         cell = tf.searchsorted(edges[:, 1:], tf.transpose(inside), side="right")
         cell = tf.transpose(cell)
         left, slope = self._look_up(cell)
-        y = tf.cast(cell, x.dtype) + (inside - left) / slope
+        # Rounding of x must not lead out of a rare cell, whose slope is small.
+        share = tf.clip_by_value((inside - left) / slope, 0.0, 1.0)
+        y = tf.cast(cell, x.dtype) + share
         y = tf.where(self._is_inside(flat), y, flat)
         return tf.reshape(y, tf.shape(x)), -self._log_det(flat, slope, x)
 
