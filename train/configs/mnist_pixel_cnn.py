@@ -4,7 +4,8 @@ python -m train --config=train/configs/mnist_pixel_cnn.py --config.data.data_dir
 with mnist prepared in DIR. Stochastic binarizing: --config.data.binarize=stochastic.
 All 256 grey levels: --config.data.binarize= and, for the baselines,
 --config.baselines.covariance_floors="(30.0, 300.0)". Expect, thresholded: 67.7 nats on
-test with --config.epochs=4, 15 minutes on 2 CPU cores; all epochs: not yet measured.
+test with --config.epochs=4, 15 minutes on 2 CPU cores; stochastic: 90.7 nats with
+--config.epochs=5; all epochs and 256 grey levels: not yet measured.
 """
 
 import ml_collections
