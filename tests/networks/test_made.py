@@ -186,3 +186,19 @@ def test_an_optimizer_of_keras_trains_all_weights():
     model.fit(np.ones((8, 4)), np.ones((8, 4, 2)), verbose=0)
     for old, new in zip(before, network.trainable_variables, strict=True):
         assert not np.array_equal(old, new.numpy())
+
+
+def test_no_mask_is_written_into_a_graph_bit_by_bit():
+    # TensorFlow takes a Python call for each element of a constant of bools.
+    network = made((30,), dtype="float32")
+
+    @tf.function
+    def both(x):
+        state = network.initial_state(tf.shape(x)[0])
+        return network(x), network.step(state, x[:, :1], 1)[0]
+
+    graph = both.get_concrete_function(tf.zeros([2, 30])).graph
+    constants = [op.outputs[0] for op in graph.get_operations() if op.type == "Const"]
+    large = [t.dtype for t in constants if t.shape.num_elements() > 1]
+    assert tf.int8 in large
+    assert tf.bool not in large

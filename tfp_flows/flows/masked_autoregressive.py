@@ -1,5 +1,6 @@
 """Flows of masked autoregressive steps, whatever the map and the direction."""
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,7 +12,6 @@ from tfp_flows.bijectors import (
     BatchNorm,
     Chain,
     Inverse,
-    KerasBijector,
     MaskedAutoregressive,
     MixtureLogistic,
     RationalQuadratic,
@@ -88,40 +88,41 @@ def masked_autoregressive_flow(
         raise ValueError(f"{name} needs num_steps >= 1, got {num_steps}.")
     unit_map = _chosen(_MAPS, scalar_map, "scalar_map", name)
     unit_map = unit_map(**(scalar_map_options or {}))
-    norm = None
-    if normalization is not None:
-        norm = _chosen(_NORMS, normalization, "normalization", name)
+    norm = _normalization(normalization, shape, dtype, name)
     orders = _chosen(_ORDERS, order, "order", name)
-    policy = network_policy(dtype, network_dtype)
-    body: list[KerasBijector] = []
-    if norm and scalar_map != "affine":
-        body.append(norm(shape, dtype=dtype, name=f"{normalization}_data"))
+    network = functools.partial(
+        MADE,
+        shape,
+        unit_map.num_params,
+        dtype=network_policy(dtype, network_dtype),
+        name="made",
+        **network_options,
+    )
+    step = functools.partial(
+        MaskedAutoregressive,
+        scalar_map=unit_map,
+        context_shape=context_shape,
+        dtype=dtype,
+    )
+    body = norm("data") if scalar_map != "affine" else []
     for i in range(num_steps):
-        network = MADE(
-            shape,
-            unit_map.num_params,
-            order=orders[i % len(orders)],
-            seed=seed + i,
-            dtype=policy,
-            name="made",
-            **network_options,
-        )
-        step: KerasBijector = MaskedAutoregressive(
-            network,
-            unit_map,
-            context_shape=context_shape,
-            dtype=dtype,
-            name=f"autoregressive_{i}",
-        )
-        body.append(Inverse(step, name=f"inverse_{i}") if inverse else step)
-        if norm:
-            body.append(norm(shape, dtype=dtype, name=f"{normalization}_{i}"))
+        made = network(order=orders[i % len(orders)], seed=seed + i)
+        part = step(made, name=f"autoregressive_{i}")
+        body += [Inverse(part, name=f"inverse_{i}") if inverse else part, *norm(i)]
     chain = Chain([*pixel_map(shape, num_values, alpha, dtype), *body], name=name)
     base = None
     if num_components is not None:
         base = GaussianMixture(shape, num_components, seed=seed, dtype=dtype)
     flow = Flow(chain, base, name=name)
     return finished(flow, num_values, dequantization, network_dtype)
+
+
+def _normalization(choice, shape, dtype, name):
+    """Returns a builder of what follows a step: a list of one bijector, or of none."""
+    if choice is None:
+        return lambda i: []
+    kind = _chosen(_NORMS, choice, "normalization", name)
+    return lambda i: [kind(shape, dtype=dtype, name=f"{choice}_{i}")]
 
 
 def _chosen(table, choice, option, name):

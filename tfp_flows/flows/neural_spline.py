@@ -105,6 +105,7 @@ def neural_spline(
         "activation": activation,
         "residual": residual,
     }
+    spline = {"num_bins": num_bins, "bound": bound}
     if autoregressive:
         _refuse(pad_to=pad_to, dropout=dropout, memory=memory, network=network)
         return masked_autoregressive_flow(
@@ -112,21 +113,18 @@ def neural_spline(
             event_shape,
             num_steps,
             scalar_map="spline",
-            scalar_map_options={"num_bins": num_bins, "bound": bound},
+            scalar_map_options=spline,
             normalization="act_norm" if act_norm else None,
             order="alternating",
             context_shape=context_shape,
             seed=0,
             **shared,
         )
-    coupling = functools.partial(
-        SplineCoupling, num_bins=num_bins, bound=bound, context_shape=context_shape
-    )
     return coupling_flow(
         "neural_spline",
         event_shape,
         num_steps,
-        coupling,
+        functools.partial(SplineCoupling, context_shape=context_shape, **spline),
         pad_to=pad_to,
         num_levels=num_levels,
         act_norm=act_norm,

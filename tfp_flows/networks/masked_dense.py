@@ -38,7 +38,8 @@ class MaskedDense(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self._mask = np.less_equal.outer(degrees_in, degrees_out)
+        # No bool: TensorFlow writes those into a graph one by one in Python.
+        self._mask = np.less_equal.outer(degrees_in, degrees_out).astype(np.int8)
         self._initializer = kernel_initializer
 
     def build(self, x_shape):
@@ -68,7 +69,7 @@ class MaskedDense(keras.layers.Layer):
         Returns:
           Kernels `[steps, units_a_step, places]` and biases `[steps, units_a_step]`.
         """
-        held = (inputs >= 0)[:, None]
+        held = (inputs >= 0)[:, None].astype(np.int8)
         rows = tf.gather(self._masked(), np.maximum(inputs, 0)) * self._cast(held)
         flat = np.maximum(units, 0).ravel()
         kernels = tf.gather(tf.transpose(rows), flat)

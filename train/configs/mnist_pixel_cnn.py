@@ -19,17 +19,17 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.name = "mnist"
     config.data.binarize = "threshold"
     config.data.num_valid = 5000
-    config.data.batch_size = 64
-    config.flow.options.num_blocks = 4
-    config.flow.options.filters = 24
+    # Many small steps, and kernels of 5: for their time both go further than batches
+    # of 64, than kernels of 3, and than fewer but wider blocks.
+    config.data.batch_size = 16
+    config.flow.options.num_blocks = 8
+    config.flow.options.filters = 16
+    config.flow.options.kernel_size = 5
     config.flow.options.first_kernel_size = 7
     config.flow.options.dropout = 0.0
     config.optimizer.weight_decay = 0.0
-    config.optimizer.warmup = 200
+    config.optimizer.warmup = 500
     config.optimizer.ema = 0.999
-    config.epochs = 8
-    # 784 dimensions: a full covariance has 308,000 numbers, so few components.
-    config.baselines.mixture_components = (5,)
-    config.baselines.covariance_floors = (0.03,)
-    config.num_draws = 2  # of the baselines' noise; PixelCNN is exact
+    config.epochs = 10
+    config.baselines.unigram = True  # a Gaussian of 784 dimensions takes minutes
     return config
