@@ -19,10 +19,11 @@ def params_of(spline, shape, dtype="float64", scale=1.0, seed=0):
     return list(tf.constant(values, dtype))
 
 
-def edges(low, high):
+def edges(low, high, dtype):
     """0, +-bound and its neighbours on both sides, and far out."""
-    ends = [np.nextafter(b, b + s) for b in (low, high) for s in (-1, 1)]
-    return np.array([0.0, low, high, *ends, -1e6, 1e6])
+    low, high = np.array([low, high], dtype)
+    ends = [np.nextafter(b, b + s, dtype=dtype) for b in (low, high) for s in (-1, 1)]
+    return np.array([0.0, low, high, *ends, -1e6, 1e6], dtype)
 
 
 def tfps_spline(params, num_bins, bound, min_bin, min_derivative):
@@ -94,7 +95,8 @@ def test_float32_inverts_whatever_the_network_says(scale):
 @pytest.mark.parametrize("scale", [0.0, 1.0, 100.0])
 def test_finite_values_and_gradients_at_the_edges_and_far_out(dtype, scale):
     spline = RationalQuadratic(bound=4.0)
-    value = tf.constant(edges(-4.0, 4.0).astype(dtype))
+    value = tf.constant(edges(-4.0, 4.0, dtype))
+    assert len(set(value.numpy())) == 9
     params = params_of(spline, value.shape, dtype, scale)
     for function in (spline.forward, spline.inverse):
         with tf.GradientTape() as tape:
@@ -106,6 +108,37 @@ def test_finite_values_and_gradients_at_the_edges_and_far_out(dtype, scale):
             assert np.isfinite(tensor).all()
         np.testing.assert_allclose(result[-2:], [-1e6, 1e6])
         np.testing.assert_allclose(result[1:7], value[1:7], rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("direction", ["forward", "inverse"])
+def test_tails_are_the_identity_and_join_on(direction, dtype):
+    """Beyond the bounds slope 1 and no gradient of the params; up to there no jump."""
+    spline = RationalQuadratic(bound=4.0)
+    function = getattr(spline, direction)
+    outside = np.array([4.0, np.nextafter(4.0, 5.0, dtype=dtype), 5.0, 1e6], dtype)
+    value = tf.constant(np.concatenate([outside, -outside]))
+    params = params_of(spline, value.shape, dtype, 2.0)
+    with tf.GradientTape(persistent=True) as tape:
+        tape.watch([value, params])
+        result, log_slope = function(value, *params)
+    np.testing.assert_array_equal(result, value)
+    np.testing.assert_array_equal(log_slope, 0.0)
+    np.testing.assert_array_equal(tape.gradient(result, value), 1.0)
+    for target in (result, log_slope):
+        beyond = np.abs(value) > 4.0
+        for gradient in tape.gradient(target, params):
+            np.testing.assert_array_equal(np.asarray(gradient)[beyond], 0.0)
+    just = np.nextafter(outside[:1], 0.0, dtype=dtype)
+    inside = tf.constant(np.concatenate([just, -just]))
+    some = params_of(spline, inside.shape, dtype, 2.0)
+    close, log_slope = function(inside, *some)
+    bound = 1e-5 if dtype == "float32" else 1e-12
+    np.testing.assert_allclose(close, inside, atol=100 * bound)
+    assert (np.abs(close) <= 4.0).all()
+    # The slopes at the ends are learned too; what is inside goes over into them.
+    deeper, slope = function(inside * tf.constant(0.9999, dtype), *some)
+    np.testing.assert_allclose(slope, log_slope, atol=0.2)
 
 
 def test_at_knots_values_and_slopes_of_both_bins_agree():

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import tensorflow as tf
 
+from tfp_flows.bijectors import folding
 from tfp_flows.bijectors.keras_bijector import KerasBijector
 
 
@@ -66,10 +67,10 @@ class PositionAffine(KerasBijector):
         raise NotImplementedError(f"{type(self).__name__} has no inverse map.")
 
     def _forward_and_log_det(self, x, context=None):
-        return apply(self._forward_map(), x, self._event_shape)
+        return apply(folding.once(self._forward_map), x, self._event_shape)
 
     def _inverse_and_log_det(self, y, context=None):
-        return apply(self._inverse_map(), y, self._event_shape)
+        return apply(folding.once(self._inverse_map), y, self._event_shape)
 
 
 def apply(

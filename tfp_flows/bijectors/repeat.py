@@ -12,6 +12,7 @@ from tfp_flows.bijectors.fold import fold
 from tfp_flows.bijectors.folding import is_folded
 from tfp_flows.bijectors.keras_bijector import KerasBijector, unique
 from tfp_flows.bijectors.links import FusedLink, Link
+from tfp_flows.bijectors.position_affine import PositionAffine
 from tfp_flows.bijectors.reversible import Gradients, check_memory, step_gradient
 from tfp_flows.bijectors.same_kind import check_same_kind
 from tfp_flows.networks.stack import Stack
@@ -75,7 +76,10 @@ class Repeat(KerasBijector):
         )
         # A link is no tf.Module, so the walk does not find the template's weights.
         ndims = len(template.event_shape)
-        self._template = Link(template, (ndims, ndims))
+        # A chain knows how to fold maps of weights alone, for export.
+        alone = isinstance(template, PositionAffine)
+        body = Chain([template]) if alone else template
+        self._template = Link(body, (ndims, ndims))
         self._mode = TrainingMode()
         self._memory = memory
         layers = _layers(template)
