@@ -196,11 +196,15 @@ BIJECTORS = {
     "spline checkerboard": Case(
         _spline(_IMAGE, masks.checkerboard(_IMAGE), _conv), _IMAGE
     ),
+    "spline sequence": Case(_spline((3, 4), masks.half((3, 4)), _mlp), (3, 4)),
     "spline context": Case(
         _spline(_VECTOR, _ODD, _mlp, context_shape=(2,)), _VECTOR, (2,)
     ),
     "mixture half": Case(_mixture(_VECTOR, masks.half(_VECTOR), _mlp), _VECTOR),
     "mixture channels": Case(_mixture(_IMAGE, masks.half(_IMAGE), _conv), _IMAGE),
+    "mixture checkerboard": Case(
+        _mixture((2, 3, 1), masks.checkerboard((2, 3, 1)), _conv), (2, 3, 1)
+    ),
     "mixture context": Case(
         _mixture(_VECTOR, _ODD, _mlp, context_shape=(2,)), _VECTOR, (2,)
     ),
@@ -210,6 +214,11 @@ BIJECTORS = {
     "1x1 lu": Case(_conv_1x1((2, 3, 4), "lu"), (2, 3, 4)),
     "1x1 plain": Case(_conv_1x1(_IMAGE, "plain"), _IMAGE),
     "1x1 householder": Case(_conv_1x1((3, 2, 3), "householder"), (3, 2, 3)),
+    **{
+        f"1x1 {kind} {shape}": Case(_conv_1x1(shape, kind), shape)
+        for kind in ("lu", "plain", "householder")
+        for shape in ((2, 2, 8), (1, 4, 2))
+    },
     "fused affine maps": Case(lambda d: b.Chain(_affine_maps(_IMAGE, d)), _IMAGE),
     "repeat": Case(_repeat(_VECTOR, _mlp, 3), _VECTOR),
     "repeat constant": Case(_repeat(_VECTOR, _mlp, 3, "constant"), _VECTOR),
@@ -248,6 +257,7 @@ BIJECTORS = {
     "batch norm": Case(lambda d: b.BatchNorm(_VECTOR, dtype=d), _VECTOR),
     "batch norm image": Case(lambda d: b.BatchNorm(_IMAGE, dtype=d), _IMAGE),
     "act norm": Case(lambda d: b.ActNorm(_VECTOR, dtype=d), _VECTOR),
+    "act norm sequence": Case(lambda d: b.ActNorm((3, 4), dtype=d), (3, 4)),
     "act norm image": Case(lambda d: b.ActNorm(_IMAGE, dtype=d), _IMAGE),
     "diagonal scale": Case(lambda d: b.DiagonalScale(_VECTOR, dtype=d), _VECTOR),
     "triangular affine": Case(lambda d: b.TriangularAffine(_VECTOR, dtype=d), _VECTOR),
@@ -415,19 +425,38 @@ FLOWS = {
         (2, 4, 2),
         (2,),
     ),
+    "glow mixture": Case(
+        lambda d: flows.glow(
+            *((4, 4, 1), 2, 2, 4),
+            coupling="mixture",
+            coupling_options={"num_components": 2},
+            initial="permutation",
+            dtype=d,
+        ),
+        (4, 4, 1),
+    ),
+    "glow spline": Case(
+        lambda d: flows.glow(
+            *((4, 4, 1), 2, 1, 4),
+            coupling="spline",
+            coupling_options={"num_bins": 4},
+            context_shape=(2,),
+            memory="activations",
+            dtype=d,
+        ),
+        (4, 4, 1),
+        (2,),
+    ),
     "glow without priors": Case(
         lambda d: flows.glow(
-            (2, 2, 3),
-            1,
-            2,
-            4,
+            *((4, 4, 3), 2, 1, 4),
             coupling="additive",
             linear="householder",
             learned_prior=False,
             memory="activations",
             dtype=d,
         ),
-        (2, 2, 3),
+        (4, 4, 3),
     ),
     "flow++ image": Case(
         lambda d: flows.flow_pp((4, 4, 1), 2, 3, **_SMALL_CONV, dtype=d), (4, 4, 1)

@@ -8,7 +8,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests import laws
-from tfp_flows.bijectors import AffineCoupling, Conditioner
+from tfp_flows.bijectors import (
+    AdditiveCoupling,
+    AffineCoupling,
+    Conditioner,
+    MixtureLogisticCoupling,
+    SplineCoupling,
+)
 from tfp_flows.networks import MLP, masks
 
 layers = keras.layers
@@ -137,14 +143,51 @@ def test_the_scale_expands_and_contracts_up_to_its_bound():
         np.testing.assert_allclose(log_det, [expected], atol=1e-5)
 
 
+@pytest.mark.parametrize("mask", [masks.half, masks.alternating])
+@pytest.mark.parametrize(
+    "kind", [AdditiveCoupling, AffineCoupling, SplineCoupling, MixtureLogisticCoupling]
+)
+def test_masks_hold_after_training(kind, mask):
+    """Passive units stay; an active one depends on them and on itself alone."""
+    mask = mask((4,))
+    bijector = kind((4,), MLP((8,), "tanh"), mask)
+    laws.randomize(bijector)
+    y = tf.random.stateless_normal([64, 4], (1, 2))
+    optimizer = keras.optimizers.Adam(1e-2)
+    variables = bijector.trainable_variables
+    before = [v.numpy() for v in variables]
+
+    @tf.function(jit_compile=True)
+    def gradients():
+        with tf.GradientTape() as tape:
+            x = bijector.inverse(tf.identity(y))
+            log_det = bijector.inverse_log_det_jacobian(y, 1)
+            loss = tf.reduce_mean(tf.reduce_sum(x**4, axis=1) - log_det)
+        return tape.gradient(loss, variables)
+
+    for _ in range(100):
+        optimizer.apply(gradients(), variables)
+    assert all(np.any(v != w) for v, w in zip(before, variables, strict=True))
+    with tf.GradientTape() as tape:
+        tape.watch(y)
+        x = bijector.inverse(y)
+    np.testing.assert_array_equal(x.numpy()[:, mask], y.numpy()[:, mask])
+    jacobian = tape.batch_jacobian(x, y).numpy()
+    among = jacobian[:, ~mask][:, :, ~mask]
+    np.testing.assert_array_equal(among * (1 - np.eye(2)), 0.0)
+    assert (among[:, [0, 1], [0, 1]] > 0).all()
+    assert (np.abs(jacobian[:, ~mask][:, :, mask]).max(axis=0) > 0).all()
+
+
 @settings(max_examples=15, deadline=None)
 @given(
     shape=st.lists(st.integers(1, 4), min_size=1, max_size=3),
     batch=st.lists(st.integers(1, 3), max_size=2),
     dtype=st.sampled_from(["float32", "float64"]),
+    kind=st.sampled_from([AffineCoupling, SplineCoupling, MixtureLogisticCoupling]),
     data=st.data(),
 )
-def test_any_shape_any_mask_any_batch(shape, batch, dtype, data):
+def test_any_shape_any_mask_any_batch(shape, batch, dtype, kind, data):
     size = int(np.prod(shape))
     if size < 2:
         shape, size = [2], 2
@@ -152,7 +195,7 @@ def test_any_shape_any_mask_any_batch(shape, batch, dtype, data):
     mask = np.array(bits).reshape(shape)
     if mask.all() or not mask.any():
         mask.flat[0] = not mask.flat[0]
-    bijector = AffineCoupling(shape, MLP((4,), "tanh", dtype=dtype), mask, dtype=dtype)
+    bijector = kind(shape, MLP((4,), "tanh", dtype=dtype), mask, dtype=dtype)
     laws.randomize(bijector)
     y = tf.random.stateless_normal([*batch, *shape], (1, 2), dtype=dtype)
     x = bijector.inverse(y)

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tests import laws
-from tfp_flows import FlowModel
+from tfp_flows import FlowModel, flows
 from tfp_flows import bijectors as b
 from tfp_flows.distributions import Flow
 from tfp_flows.networks import MLP, GlowNet, masks, zero_conv
@@ -196,3 +196,23 @@ def test_each_network_runs_once_for_a_log_prob(memory):
         return  # numpy_function has no gradient, and none is needed to count
     tape.gradient(loss, head)
     assert len(calls) == 6  # each once more, to go back
+
+
+@modes
+def test_a_training_step_reads_each_weight_once_and_moves_no_axes(memory):
+    flow = flows.glow((8, 8, 2), 2, 3, 8, memory=memory)
+    variables = flow.trainable_variables
+
+    @tf.function(autograph=False)
+    def gradients(x):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(flow.log_prob(x))
+        return tape.gradient(loss, variables)
+
+    function = gradients.get_concrete_function(tf.ones([2, 8, 8, 2]))
+    definition = function.graph.as_graph_def()
+    inside = [node for f in definition.library.function for node in f.node_def]
+    kinds = [node.op for node in [*definition.node, *inside]]
+    assert len(variables) <= kinds.count("ReadVariableOp") <= len(flow.variables)
+    # To go back, each of the two levels inverts its matrices: a permutation's inverse.
+    assert kinds.count("Transpose") == (2 if memory == "constant" else 0)

@@ -30,9 +30,26 @@ CONV = {"filters": 8, "num_blocks": 1, "activation": "tanh"}
 FLOWS = {
     "glow": (functools.partial(flows.glow, (8, 8, 1), 2, 3, 8), (8, 8, 1), None),
     "glow context": (
-        functools.partial(flows.glow, (4, 4, 2), 1, 2, 8, context_shape=(3,)),
+        functools.partial(
+            *(flows.glow, (4, 4, 2), 2, 2, 8), linear="plain", context_shape=(3,)
+        ),
         (4, 4, 2),
         (3,),
+    ),
+    "glow mixture": (
+        functools.partial(
+            *(flows.glow, (4, 4, 1), 1, 2, 8),
+            coupling="mixture",
+            coupling_options={"num_components": 2},
+            linear="householder",
+        ),
+        (4, 4, 1),
+        None,
+    ),
+    "glow spline": (
+        functools.partial(flows.glow, (4, 4, 1), 1, 2, 8, coupling="spline"),
+        (4, 4, 1),
+        None,
     ),
     "real nvp": (functools.partial(flows.real_nvp, (5,), 4, **SMALL), (5,), None),
     "real nvp context": (
@@ -53,6 +70,7 @@ FLOWS = {
     "flow++": (functools.partial(flows.flow_pp, (4,), 2, 3, **SMALL), (4,), None),
     "nice": (functools.partial(flows.nice, (4,), 3, **SMALL), (4,), None),
 }
+SLOW_TO_COMPILE = ("flow++", "glow mixture", "glow spline")
 each = pytest.mark.parametrize("name", FLOWS)
 
 
@@ -104,8 +122,8 @@ def assert_relative(actual, expected, bound):
 @pytest.mark.parametrize("mode", ["eager", "graph", "XLA"])
 @pytest.mark.parametrize("direction", ["log_prob", "decode"])
 def test_gradients_are_the_plain_graphs(name, mode, direction):
-    if (name, direction) == ("flow++", "decode") and mode == "XLA":
-        pytest.skip("its loop to the root takes long to compile, and no other path")
+    if name in SLOW_TO_COMPILE and (direction, mode) == ("decode", "XLA"):
+        pytest.skip("takes long to compile, and no other path than log_prob")
     make, shape, context_shape = FLOWS[name]
     plain, recomputed = both(make, dtype="float64")
     x, kwargs = events(shape, context_shape, "float64")
@@ -141,10 +159,12 @@ def test_deep_float32_gradients_and_reconstructions(depth):
     assert 0 < float(tf.reduce_max(abs(again - x))) < 1e-3
 
 
-def test_the_custom_gradient_against_finite_differences():
-    flow = flows.glow((4, 4, 1), 1, 3, 4, dtype="float64")
+@pytest.mark.parametrize("name", ["glow spline", "real nvp"])
+def test_the_custom_gradient_against_finite_differences(name):
+    make, shape, _ = FLOWS[name]
+    flow = make(memory="constant", dtype="float64")
     laws.randomize(flow)
-    x, _ = events((4, 4, 1), None, "float64")
+    x, _ = events(shape, None, "float64")
     loss, *found = gradients(flow, x, {})
     rng = np.random.default_rng(5)
     targets = [*flow.trainable_variables, tf.Variable(x)]
@@ -173,18 +193,21 @@ DROPPING = {
             [keras.layers.Conv2D(8, 1, activation="tanh"), keras.layers.Dropout(0.5)]
         ),
     ),
+    "glow net": functools.partial(flows.glow, (4, 4, 2), 2, 2, 8, dropout=0.5),
     "chain": functools.partial(flows.real_nvp, (5,), 3, dropout=0.5, **SMALL),
 }
 
 
-@pytest.mark.parametrize("name", DROPPING)
-@pytest.mark.parametrize("mode", ["eager", "graph"])
+@pytest.mark.parametrize(
+    ("name", "mode"),
+    [*((n, m) for n in DROPPING for m in ("eager", "graph")), ("repeat", "XLA")],
+)
 def test_dropout_draws_the_same_mask_again(name, mode):
     plain, recomputed = both(DROPPING[name])
     x, _ = events(plain.event_shape, None, "float32")
     run = lambda flow, training: gradients(flow, x, {}, training=training)  # noqa: E731
-    if mode == "graph":
-        run = tf.function(run)
+    if mode != "eager":
+        run = tf.function(run, jit_compile=mode == "XLA", autograph=False)
     with_dropout = run(recomputed, True)
     assert_relative(with_dropout, run(plain, True), 1e-4)
     # The next draw is another one, and inference mode has none.
@@ -222,14 +245,17 @@ def test_training_ends_at_the_same_weights_and_statistics(make, jit_compile):
     assert moved > 100
 
 
-def test_half_precision_networks():
-    flow = flows.glow((8, 8, 1), 2, 2, 8, network_dtype="mixed_bfloat16")
-    laws.randomize(flow)
-    x, _ = events((8, 8, 1), None, "float32")
-    assert flow.log_prob(x).dtype == tf.float32
-    for gradient in gradients(flow, x, {}):
-        assert gradient.dtype == tf.float32
-        assert np.isfinite(gradient).all()
+@pytest.mark.parametrize("name", ["glow context", "real nvp"])
+def test_half_precision_networks(name):
+    make, shape, context_shape = FLOWS[name]
+    plain, recomputed = both(make, network_dtype="mixed_bfloat16")
+    x, kwargs = events(shape, context_shape, "float32")
+    assert recomputed.log_prob(x, **kwargs).dtype == tf.float32
+    found = gradients(recomputed, x, kwargs)
+    assert all(gradient.dtype == tf.float32 for gradient in found)
+    assert_relative(found, gradients(plain, x, kwargs), 3e-2)
+    whole, _ = both(make)  # without half precision: the two must differ
+    assert abs(float(gradients(whole, x, kwargs)[0] - found[0])) > 1e-6
 
 
 def test_the_graph_does_not_grow_with_depth():

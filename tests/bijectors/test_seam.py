@@ -10,6 +10,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tests import laws
+from tfp_flows import flows
 from tfp_flows.bijectors import AffineCoupling, Chain
 from tfp_flows.distributions import Flow
 from tfp_flows.networks import MLP, masks
@@ -102,6 +103,25 @@ def test_one_network_call_for_each_use(home, traced):
     assert {name: calls_of(use, traced) for name, use in uses.items()} == dict.fromkeys(
         uses, 1
     )
+
+
+@pytest.mark.parametrize("memory", ["activations", "constant"])
+@pytest.mark.parametrize("name", ["nice", "neural_spline", "flow_pp"])
+def test_one_network_call_for_each_step_of_every_kind(name, memory):
+    flow = flows.build(
+        name, event_shape=(4,), num_steps=2, network=CountingMLP, memory=memory
+    )
+    x = tf.random.stateless_normal([3, 4], (1, 2))
+    assert calls_of(lambda: flow.log_prob(tf.identity(x)), traced=False) == 2
+    assert calls_of(lambda: flow.sample(3, seed=(1, 2)), traced=False) == 2
+
+    def gradients():
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(flow.log_prob(tf.identity(x)))
+        return tape.gradient(loss, flow.trainable_variables)
+
+    again = 2 if memory == "constant" else 0  # to go back
+    assert calls_of(gradients, traced=False) == 2 + again
 
 
 @homes

@@ -5,6 +5,10 @@ import pytest
 import tensorflow as tf
 
 from tests import cases, laws
+from tfp_flows import bijectors as b
+from tfp_flows import flows
+from tfp_flows.distributions import Flow
+from tfp_flows.networks import MLP, masks
 
 CONDITIONAL = {k: c for k, c in cases.FLOWS.items() if c.context_shape}
 
@@ -165,28 +169,54 @@ def test_missing_context_names_the_bijector(case):
 
 @pytest.mark.parametrize("base", ["logistic", "normal"])
 def test_density_integrates_to_one_in_two_dimensions(base):
-    from tfp_flows import flows
-
     flow = flows.nice((2,), 2, (16,), base=base, activation="tanh", dtype="float64")
     laws.randomize(flow)
     assert abs(laws.integral_2d(flow, -25.0, 25.0) - 1) < 2e-3
 
 
-@pytest.mark.parametrize("context_shape", [None, (1,)])
-def test_real_nvp_integrates_to_one(context_shape):
-    from tfp_flows import flows
+def reach(flow, **kwargs):
+    """A range that holds nearly all samples, for both units."""
+    size = np.abs(flow.sample(20000, seed=(1, 2), **kwargs)).max()
+    return -1.5 * size, 1.5 * size
 
-    flow = flows.real_nvp(
-        (2,), 3, (16,), activation="tanh", context_shape=context_shape, dtype="float64"
+
+@pytest.mark.parametrize("context_shape", [None, (1,)])
+@pytest.mark.parametrize("name", ["real_nvp", "neural_spline", "flow_pp"])
+def test_couplings_integrate_to_one(name, context_shape):
+    options = {"neural_spline": {"num_bins": 4}, "flow_pp": {"num_components": 2}}
+    flow = flows.build(
+        name,
+        event_shape=(2,),
+        num_steps=3,
+        hidden_units=(16,),
+        activation="tanh",
+        context_shape=context_shape,
+        dtype="float64",
+        **options.get(name, {}),
     )
     laws.randomize(flow)
     kwargs = {} if context_shape is None else {"context": np.array([0.7])}
-    assert abs(laws.integral_2d(flow, -12.0, 12.0, **kwargs) - 1) < 1e-3
+    assert abs(laws.integral_2d(flow, *reach(flow, **kwargs), **kwargs) - 1) < 1e-3
+
+
+@pytest.mark.parametrize("kind", ["lu", "plain", "householder"])
+def test_steps_of_glow_integrate_to_one(kind):
+    def step(i):
+        mlp = MLP((16,), "tanh", dtype="float64")
+        return b.Chain(
+            [
+                b.ActNorm((2,), dtype="float64"),
+                b.InvertibleLinear((2,), kind, seed=i, dtype="float64"),
+                b.AffineCoupling((2,), mlp, masks.half((2,)), dtype="float64"),
+            ]
+        )
+
+    flow = Flow(b.Repeat(step, 2, "constant"))
+    laws.randomize(flow)
+    assert abs(laws.integral_2d(flow, *reach(flow)) - 1) < 1e-3
 
 
 def test_density_integrates_to_one_in_one_dimension():
-    from tfp_flows import flows
-
     for flow in (
         flows.gaussian((1,), dtype="float64"),
         flows.gaussian_mixture((1,), 3, dtype="float64"),

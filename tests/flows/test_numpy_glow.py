@@ -110,7 +110,19 @@ def logit(y, num_values, alpha):
 
 
 def by_name(layer):
-    return {v.path.split("/")[-1]: v.numpy() for v in layer.trainable_variables}
+    return {v.path.split("/")[-1]: v.numpy() for v in layer.variables}
+
+
+def matrices(packed, sign, order):
+    """W = P L (U + diag(s exp(d))) of each step; row i is row order[i] of L U."""
+    size = packed.shape[-1]
+    return [
+        (
+            (np.tril(lu, -1) + np.eye(size))
+            @ (np.triu(lu, 1) + np.diag(s * np.exp(np.diag(lu))))
+        )[rows]
+        for lu, s, rows in zip(packed, sign, order, strict=True)
+    ]
 
 
 def read_steps(layer):
@@ -123,7 +135,11 @@ def read_steps(layer):
         "bias": "zero_conv_bias",
         "log_scale": "zero_conv_log_scale",
     }
-    values = by_name(layer)
+    values = {k: v for k, v in by_name(layer).items() if "adapted" not in k}
+    linear = "invertible_conv_1x1_weights_"
+    if f"{linear}lu" in values:
+        packed = [values.pop(linear + k) for k in ("lu", "sign", "order")]
+        values[f"{linear}matrix"] = matrices(*packed)
     net = {n.removeprefix("glow_net_"): n for n in values if n.startswith("glow_net")}
     names = {**ours, **net}
     assert set(names.values()) == set(values)
@@ -143,9 +159,7 @@ def read_weights(flow):
 
 
 def library_glow(num_steps=2, dtype="float64", **options):
-    flow = flows.glow(
-        (8, 4, 3), LEVELS, num_steps, 3, linear="plain", dtype=dtype, **options
-    )
+    flow = flows.glow((8, 4, 3), LEVELS, num_steps, 3, dtype=dtype, **options)
     rng = np.random.default_rng(0)
     for variable in flow.trainable_variables:
         variable.assign(rng.normal(size=tuple(variable.shape)) * 0.4)
@@ -153,9 +167,12 @@ def library_glow(num_steps=2, dtype="float64", **options):
 
 
 @pytest.mark.parametrize("memory", ["constant", "activations"])
+@pytest.mark.parametrize("linear", ["lu", "plain"])
 @pytest.mark.parametrize("context_shape", [None, (2,)])
-def test_log_density_and_latents_are_those_of_the_numpy_glow(context_shape, memory):
-    flow = library_glow(context_shape=context_shape, memory=memory)
+def test_log_density_and_latents_are_those_of_the_numpy_glow(
+    context_shape, linear, memory
+):
+    flow = library_glow(context_shape=context_shape, linear=linear, memory=memory)
     rng = np.random.default_rng(1)
     x, kwargs, context = rng.normal(size=(5, 8, 4, 3)), {}, None
     if context_shape is not None:
@@ -176,11 +193,14 @@ def test_the_density_of_pixels_is_that_of_the_numpy_glow():
 
 
 @pytest.mark.parametrize(("dtype", "atol"), [("float64", 1e-9), ("float32", 1e-2)])
+@pytest.mark.parametrize("memory", ["constant", "activations"])
 @pytest.mark.parametrize("context_shape", [None, (2,)])
-def test_every_act_norm_standardises_the_adapting_batch(dtype, atol, context_shape):
+def test_every_act_norm_standardises_the_adapting_batch(
+    dtype, atol, context_shape, memory
+):
     """Of steps, inside of networks and of the top prior: channel by channel."""
     depth = 6
-    flow = library_glow(depth, dtype, context_shape=context_shape)
+    flow = library_glow(depth, dtype, context_shape=context_shape, memory=memory)
     rng = np.random.default_rng(3)
     x, context = rng.normal(5.0, 3.0, size=(20, 8, 4, 3)), None
     if context_shape is not None:

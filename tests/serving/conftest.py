@@ -42,6 +42,9 @@ RECIPES = {
     "padded": lambda: flows.glow(
         (3, 3, 1), 1, 2, 4, num_values=17, pad_to=(4, 4), dequantization="variational"
     ),
+    "recomputed": lambda: flows.real_nvp(
+        (4,), **_SMALL, memory="constant", context_shape=(3,)
+    ),
     "neural spline": lambda: flows.neural_spline((4,), **_SMALL, num_bins=4),
     "flow++ image": lambda: flows.flow_pp(
         (4, 4, 1), 2, 3, num_values=17, filters=4, num_blocks=1

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.core.protobuf import saved_model_pb2
 
 from tfp_flows import serving
 from tfp_flows.distributions import StandardNormal
@@ -206,6 +207,18 @@ def test_integers_out_of_range_are_not_valid(served):
         assert got["valid"].tolist() == [False, False, True, True, True]
         assert np.isnan(got["log_prob"][:2]).all()
         assert_close(got, clean, rows=slice(2, None))
+
+
+def test_no_matrix_is_inverted_at_a_call(served):
+    """Inverses of weights are constants; the Gaussian solves for its events."""
+    model = saved_model_pb2.SavedModel()
+    model.ParseFromString((served.directory / "saved_model.pb").read_bytes())
+    graph = model.meta_graphs[0].graph_def
+    nodes = [*graph.node, *(n for f in graph.library.function for n in f.node_def)]
+    kinds = {node.op for node in nodes}
+    assert kinds & {"MatMul", "BatchMatMulV2", "MatrixTriangularSolve"}
+    if served.name not in ("gaussian", "gaussian mixture"):
+        assert not any(w in k for k in kinds for w in ("Solve", "Qr", "Inverse"))
 
 
 def test_weights_are_stored_once(served):

@@ -1,5 +1,6 @@
 """The same numbers on one device, two replicas and two workers."""
 
+import functools
 import json
 import os
 import pathlib
@@ -56,19 +57,55 @@ def test_two_replicas_train_as_one_device(jit_compile, clip):
         np.testing.assert_allclose(values, two_history[name], rtol=1e-5)
 
 
-@modes
-def test_recomputed_gradients_are_summed_over_replicas(jit_compile):
-    rows = np.random.default_rng(0).normal(size=(40, 4, 4, 1)).astype(np.float32)
-    weights = []
+OTHERS = {
+    "glow": functools.partial(flows.glow, (4, 4, 1), 1, 3, 4),
+    "conditional glow": functools.partial(
+        flows.glow, (4, 4, 1), 2, 1, 4, context_shape=(2,)
+    ),
+    "recomputed chain": functools.partial(
+        *(flows.real_nvp, (4,), 3, (8,)), memory="constant"
+    ),
+    "spline": functools.partial(flows.neural_spline, (4,), 2, 4, (8,)),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "jit_compile"), [*((n, False) for n in OTHERS), ("glow", True)]
+)
+def test_gradients_of_every_kind_are_summed_over_replicas(name, jit_compile):
+    weights, rng = [], np.random.default_rng(0)
     for strategy in (tf.distribute.get_strategy(), mirrored()):
         keras.utils.set_random_seed(1)
         with strategy.scope():
-            flow = flows.glow((4, 4, 1), 1, 3, 4, memory="constant")
-            model = FlowModel(flow, adapt_examples=20)
+            model = FlowModel(OTHERS[name](), adapt_examples=20)
             model.compile(keras.optimizers.SGD(1e-2), jit_compile=jit_compile)
-        model.fit(rows, batch_size=8, epochs=2, verbose=0, shuffle=False)
+        if not weights:
+            rows = rng.normal(size=(40, *model.flow.event_shape)).astype(np.float32)
+            given = rng.normal(size=(40, 2)).astype(np.float32)
+        data = (rows,) if model.flow.context_shape is None else (given, rows)
+        model.fit(*data, batch_size=8, epochs=2, verbose=0, shuffle=False)
         weights.append([v.numpy() for v in model.variables])
     assert_same(*weights)
+
+
+def test_noise_differs_between_replicas_and_weights_do_not():
+    """Of dequantization, learned and padded, and of dropout."""
+    rows = np.random.default_rng(0).integers(0, 5, (32, 3, 3, 1))
+    with mirrored().scope():
+        flow = flows.glow(
+            *((3, 3, 1), 1, 2, 4),
+            num_values=5,
+            pad_to=(4, 4),
+            dequantization="variational",
+            dropout=0.5,
+        )
+        model = FlowModel(flow)
+        model.compile(keras.optimizers.SGD(1e-3), jit_compile=False)
+    history = model.fit(rows, batch_size=8, epochs=2, verbose=0).history
+    assert np.isfinite(history["nll"]).all()
+    for variable in flow.trainable_variables:
+        first, second = (v.numpy() for v in variable.values)
+        np.testing.assert_array_equal(first, second)
 
 
 def test_adapting_gives_every_replica_the_same_values():

@@ -21,13 +21,13 @@ class Derivation:
 
     Args:
       stack: the weights of the steps.
-      links: of the template; fused ones derive their product.
+      links: of the template; fused ones derive their product, if it vectorises.
       layers: of the template; those with a method `derive` take part.
       direction: "forward" or "inverse".
     """
 
     def __init__(self, stack: Stack, links: Sequence, layers: Sequence, direction: str):
-        fused = [link for link in links if isinstance(link, FusedLink)]
+        fused = [k for k in links if isinstance(k, FusedLink) and k.vectorizes]
         networks = [layer for layer in layers if hasattr(layer, "derive")]
         self._stack = stack
         self._owners = [*fused, *networks]

@@ -88,6 +88,12 @@ class InvertibleLinear(PositionAffine):
             is_constant_jacobian=True,
         )
 
+    @property
+    def vectorizes(self) -> bool:
+        """Whether maps of many steps can be computed as one: not by QR."""
+        # TensorFlow would loop over the steps, which XLA refuses.
+        return not isinstance(self._matrix, _Plain)
+
     def _forward_map(self):
         kernel, log_det = self._matrix.inverse(self._layers["weights"])
         return AffineMap(kernel, None, log_det)

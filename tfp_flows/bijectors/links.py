@@ -112,6 +112,11 @@ class FusedLink(_Rebuilding):
         return derived(self, lambda: folding.once(product))
 
     @property
+    def vectorizes(self):
+        """Whether `product` can be computed for many steps as one."""
+        return all(b.vectorizes for b in self.bijectors)
+
+    @property
     def derived_from(self):
         """The variables that nothing but `product` reads."""
         layers = [layer for b in self.bijectors for layer in b.keras_layers]

@@ -1,4 +1,4 @@
-"""Every autoregressive recipe: a step of `fit`, what it logs, and its Keras file."""
+"""Every kind of recipe: a step of `fit`, what it logs, and its Keras file."""
 
 import keras
 import numpy as np
@@ -11,6 +11,32 @@ from tfp_flows import FlowModel, flows
 _MADE = {"num_steps": 2, "hidden_units": (8,)}
 _RNN = {"num_layers": 1, "units": 4}
 RECIPES = {
+    "glow": lambda: flows.glow((4, 4, 1), 2, 1, 4, context_shape=(2,)),
+    "glow of integers": lambda: flows.glow(
+        *((4, 4, 1), 2, 2, 4),
+        num_values=5,
+        coupling="mixture",
+        coupling_options={"num_components": 2},
+        histogram="channel",
+        initial="permutation",
+        memory="activations",
+    ),
+    "glow of 5 bits": lambda: flows.glow(
+        *((4, 4, 2), 1, 1, 4),
+        num_values=32,
+        coupling="mixture",
+        dequantization="variational",
+        context_shape=(2,),
+    ),
+    "padded glow": lambda: flows.glow(
+        *((3, 3, 1), 1, 1, 4),
+        num_values=5,
+        pad_to=(4, 4),
+        dequantization="variational",
+        coupling="spline",
+    ),
+    "neural spline couplings": lambda: flows.neural_spline((4,), **_MADE, num_bins=4),
+    "flow++": lambda: flows.flow_pp((4,), **_MADE, num_components=2),
     "maf": lambda: flows.maf((4,), **_MADE, context_shape=(2,)),
     "maf, batch norms, mixtures": lambda: flows.maf(
         (4,), **_MADE, normalization="batch_norm", num_components=2
