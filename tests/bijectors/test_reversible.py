@@ -30,9 +30,7 @@ CONV = {"filters": 8, "num_blocks": 1, "activation": "tanh"}
 FLOWS = {
     "glow": (functools.partial(flows.glow, (8, 8, 1), 2, 3, 8), (8, 8, 1), None),
     "glow context": (
-        functools.partial(
-            *(flows.glow, (4, 4, 2), 2, 2, 8), linear="plain", context_shape=(3,)
-        ),
+        functools.partial(*(flows.glow, (4, 4, 2), 2, 2, 8), context_shape=(3,)),
         (4, 4, 2),
         (3,),
     ),
@@ -47,7 +45,9 @@ FLOWS = {
         None,
     ),
     "glow spline": (
-        functools.partial(flows.glow, (4, 4, 1), 1, 2, 8, coupling="spline"),
+        functools.partial(
+            *(flows.glow, (4, 4, 1), 1, 2, 8), coupling="spline", linear="plain"
+        ),
         (4, 4, 1),
         None,
     ),

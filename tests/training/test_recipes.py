@@ -15,8 +15,8 @@ RECIPES = {
     "glow of integers": lambda: flows.glow(
         *((4, 4, 1), 2, 2, 4),
         num_values=5,
-        coupling="mixture",
-        coupling_options={"num_components": 2},
+        coupling="spline",
+        coupling_options={"num_bins": 4},
         histogram="channel",
         initial="permutation",
         memory="activations",
