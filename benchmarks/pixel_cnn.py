@@ -1,13 +1,12 @@
 """Images from a PixelCNN: pixel by pixel against the whole image for every pixel.
 
-28 x 28 grey pixels, batch 64, the network of `train/configs/mnist_pixel_cnn.py`: 4
-gated blocks of 24 filters, first kernel 7, random weights. "Steps" is `sample`, all
-pixels. "Whole image" calls the same network on the whole image for every pixel and
-draws from the same uniform numbers; 24 pixels are timed and the rest follows by
-proportion, since each costs the same. Before the clock starts both must have drawn the
-same pixels. Run it with `python -m benchmarks.pixel_cnn`: binary pixels; `--num_values
-256` for free probabilities of 8 bits, `--model rnn` for a PixelRNN with 2 row LSTMs of
-24 units.
+28 x 28 grey pixels, batch 64, 4 gated blocks of 24 filters, first kernel 7, random
+weights. "Steps" is `sample`, all pixels. "Whole image" calls the same network on the
+whole image for every pixel and draws from the same uniform numbers; 24 pixels are timed
+and the rest follows by proportion, since each costs the same. Before the clock starts
+both must have drawn the same pixels. Run it with `python -m benchmarks.pixel_cnn`:
+binary pixels; `--num_values 256` for free probabilities of 8 bits, `--model rnn` for a
+PixelRNN with 2 row LSTMs of 24 units.
 """
 
 import argparse

@@ -1,5 +1,6 @@
 """Flows as distributions, their bases, and distributions over integers."""
 
+from tfp_flows.distributions import mu_law
 from tfp_flows.distributions.augmented import Augmented
 from tfp_flows.distributions.autoregressive import Autoregressive
 from tfp_flows.distributions.bases import Base, StandardLogistic, StandardNormal
@@ -34,4 +35,5 @@ __all__ = [
     "StandardLogistic",
     "StandardNormal",
     "complete",
+    "mu_law",
 ]
