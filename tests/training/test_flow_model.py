@@ -248,3 +248,40 @@ def test_a_weight_that_is_not_finite_is_blamed_on_its_bijector():
     )
     with pytest.raises(NonFiniteLossError, match=part.name):
         made.fit(rows(), epochs=1, verbose=0)
+
+
+@pytest.mark.parametrize("jit_compile", [True, False])
+def test_a_step_is_traced_once(jit_compile):
+    calls = []
+
+    class Counting(MLP):
+        def call(self, x, context=None):
+            calls.append(1)
+            return super().call(x, context)
+
+    flow = flows.real_nvp((4,), 2, network=lambda: Counting((8,)))
+    made = FlowModel(flow)
+    made.compile("adam", jit_compile=jit_compile)
+    made.fit(rows(), validation_data=rows(seed=1), epochs=1, batch_size=16, verbose=0)
+    assert calls
+    calls.clear()
+    made.fit(rows(), validation_data=rows(seed=1), epochs=2, batch_size=16, verbose=0)
+    assert not calls
+
+
+@pytest.mark.parametrize(("shape", "compiled"), [((4,), True), ((4, 4, 1), False)])
+def test_vectors_are_compiled_and_images_are_not(shape, compiled, monkeypatch):
+    wanted = []
+    function = tf.function
+
+    def watched(*args, **kwargs):  # Keras compiles some of its own
+        if args and args[0].__module__.startswith("tfp_flows.training"):
+            wanted.append(kwargs.get("jit_compile"))
+        return function(*args, **kwargs)
+
+    monkeypatch.setattr(tf, "function", watched)
+    made = FlowModel(flows.real_nvp(shape, 2, (8,), filters=4, num_blocks=1))
+    made.compile("adam")
+    x = np.random.default_rng(0).normal(size=(8, *shape)).astype(np.float32)
+    made.fit(x, batch_size=8, verbose=0)
+    assert set(wanted) == ({True} if compiled else set())
