@@ -1,6 +1,8 @@
 # Each target makes .venv and installs what it needs, again only when the metadata changed.
 PYTHON ?= python3
 BIN := .venv/bin
+# Two processes: much of a test is tracing, which Python does on one core.
+WORKERS ?= -n 2 --dist loadfile
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export CUDA_VISIBLE_DEVICES ?= -1
 
@@ -13,10 +15,10 @@ train: .venv/.train ## Trains the main job: Glow on handwritten digits, beside o
 	$(BIN)/python -m train $(ARGS)
 
 test: .venv/.test ## Runs all tests, the slow ones and the doctests included.
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest $(WORKERS) $(ARGS)
 
 test-fast: .venv/.test ## Runs the tests that take seconds.
-	$(BIN)/python -m pytest -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" $(WORKERS) $(ARGS)
 
 lint: .venv/.test ## Checks style, formatting and types.
 	$(BIN)/ruff check .

@@ -1,4 +1,4 @@
-"""One process for all tests: quiet, on CPU, with two logical devices."""
+"""Every process of tests: quiet, on CPU, with two logical devices."""
 
 import os
 
