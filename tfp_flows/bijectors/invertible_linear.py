@@ -90,7 +90,7 @@ class InvertibleLinear(PositionAffine):
 
     @property
     def vectorizes(self) -> bool:
-        """Whether maps of many steps can be computed as one: not by QR."""
+        """Whether the maps of many steps can be computed as one: not by QR."""
         # TensorFlow would loop over the steps, which XLA refuses.
         return not isinstance(self._matrix, _Plain)
 

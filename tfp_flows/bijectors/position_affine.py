@@ -58,13 +58,12 @@ class PositionAffine(KerasBijector):
     small, and touches the events once.
 
     Implementing one: write `_forward_map` and `_inverse_map`.
-
-    Attributes:
-      vectorizes: whether the maps of many steps can be computed as one by
-        `tf.vectorized_map`.
     """
 
-    vectorizes = True
+    @property
+    def vectorizes(self) -> bool:
+        """Whether `tf.vectorized_map` can compute the maps of many steps as one."""
+        return True
 
     def _forward_map(self) -> AffineMap:
         raise NotImplementedError(f"{type(self).__name__} has no forward map.")

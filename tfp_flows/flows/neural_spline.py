@@ -105,7 +105,7 @@ def neural_spline(
         "activation": activation,
         "residual": residual,
     }
-    spline = {"num_bins": num_bins, "bound": bound}
+    spline: dict[str, Any] = {"num_bins": num_bins, "bound": bound}
     if autoregressive:
         _refuse(pad_to=pad_to, dropout=dropout, memory=memory, network=network)
         return masked_autoregressive_flow(
