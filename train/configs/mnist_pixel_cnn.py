@@ -2,10 +2,10 @@
 
 python -m train --config=train/configs/mnist_pixel_cnn.py --config.data.data_dir=DIR
 with mnist prepared in DIR. Stochastic binarizing: --config.data.binarize=stochastic.
-All 256 grey levels: --config.data.binarize= and, for the baselines,
---config.baselines.covariance_floors="(30.0, 300.0)". Expect, thresholded: 67.7 nats on
-test with --config.epochs=4, 15 minutes on 2 CPU cores; stochastic: 90.7 nats with
---config.epochs=5; all epochs and 256 grey levels: not yet measured.
+All 256 grey levels: --config.data.binarize= --config.epochs=7. Expect on the 10,000
+test images, exact: stochastic 81.8 nats (standard error 0.2) after 10 epochs in 87
+minutes, 256 levels 1.065 bits/dim (0.003) in 78 minutes, each on one CPU core that did
+other work as well.
 """
 
 import ml_collections
