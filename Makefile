@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 # Two processes: much of a test is tracing, which Python does on one core.
-WORKERS ?= -n 2 --dist loadfile
+WORKERS ?= -n 2 --dist loadgroup
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export CUDA_VISIBLE_DEVICES ?= -1
 

@@ -11,6 +11,9 @@ from tfp_flows import serving
 from tfp_flows.serving import golden
 from tfp_flows.serving.autoregressive_endpoints import AutoregressiveEndpoints
 
+# One process for all that share a fixture.
+pytestmark = pytest.mark.xdist_group("served")
+
 
 @pytest.fixture
 def integers(served):

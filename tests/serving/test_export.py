@@ -16,6 +16,9 @@ from tfp_flows import flows, serving
 from tfp_flows.distributions import Flow, StandardNormal
 from tfp_flows.serving import exporter, golden, publishing, signatures
 
+# One process for all that share a fixture.
+pytestmark = pytest.mark.xdist_group("versions")
+
 tfb = tfp.bijectors
 
 

@@ -17,6 +17,9 @@ from tfp_flows import FlowModel, flows
 from train import callbacks, evaluation, job, pictures, pipelines, report
 from train.configs import digits_real_nvp, two_moons
 
+# One process for all that share a fixture.
+pytestmark = pytest.mark.xdist_group("job")
+
 ROOT = pathlib.Path(__file__).parents[2]
 TINY = {
     "epochs": 3,

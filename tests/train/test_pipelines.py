@@ -10,6 +10,9 @@ from train import pipelines
 from train.configs import digits_real_nvp, two_moons
 from train.pipelines.digits import Digits
 
+# One process for all that share a fixture.
+pytestmark = pytest.mark.xdist_group("pipelines")
+
 SHARED = pathlib.Path(__file__).parents[2] / ".." / "shared" / "tensorflow_datasets"
 
 
