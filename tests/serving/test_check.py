@@ -14,6 +14,9 @@ from tests.serving.conftest import environment, make
 from tfp_flows import serving
 from tfp_flows.serving import golden
 
+# One process for all that share a fixture.
+pytestmark = pytest.mark.xdist_group("check")
+
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
@@ -53,9 +56,6 @@ def test_a_good_model_passes_with_one_line(exported):
 def test_the_gate_runs_without_tensorflows_python(exported):
     code = """
 import json, runpy, sys
-
-# One process for all that share a fixture.
-pytestmark = pytest.mark.xdist_group("check")
 sys.argv = ["check", sys.argv[1]]
 try:
     runpy.run_module("tfp_flows.serving.check", run_name="__main__", alter_sys=True)
