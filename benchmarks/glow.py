@@ -3,9 +3,11 @@
 3 levels of 8 steps, networks of 3x3, 1x1 and 3x3 convolutions with 128 filters, batch
 16, Adam. "Networks": Keras' own convolutions chained through slices, forward, backward
 and Adam; their time for a sample is that of a forward pass. "Convolutions": all those
-of a Glow, the 1x1 ones and those of the learned priors included. "TFP": `tfb.Glow` with
-its `GlowDefaultNetwork`, on Keras 2. Graphs only: XLA's convolutions are the slower
-ones on a CPU.
+of a Glow, the 1x1 ones and those of the learned priors included. "Bare operations": a
+Glow of these layers written down in TensorFlow's operations, halves, affine maps and
+log-dets, as few as there can be: what the arithmetic costs however it is wrapped.
+"TFP": `tfb.Glow` with its `GlowDefaultNetwork`, on Keras 2. Graphs only: XLA's
+convolutions are the slower ones on a CPU.
 """
 
 import itertools
@@ -33,6 +35,7 @@ def candidates(jit_compile: bool) -> dict[str, dict[str, Callable[[], object]]]:
     calls = {
         "networks": networks(images),
         "convolutions": networks(images, whole=True),
+        "bare operations": _bare(),
         "flow": _ours("activations"),
         "flow, constant memory": _ours("constant"),
         "tfp": _tfps(),
@@ -63,11 +66,41 @@ def networks(images: tf.Tensor, steps: int = STEPS, whole: bool = False) -> tupl
                 result += tf.reduce_sum(prior(x), axis=[1, 2, 3])
         return result
 
-    layers = itertools.chain.from_iterable([*n, *m, p] for n, m, p in levels)
-    variables = [v.value for n in layers if n for v in n.trainable_variables]
     return models.with_adam(
-        lambda x: tf.reduce_mean(total(x)), total, lambda seed: total(images), variables
+        lambda x: tf.reduce_mean(total(x)),
+        total,
+        lambda seed: total(images),
+        _variables(levels),
     )
+
+
+def _bare():
+    levels = [_level(i, STEPS, whole=True) for i in range(LEVELS)]
+
+    def log_prob(x):
+        result = 0.0
+        for network_of_step, mix_of_step, prior in levels:
+            x = tf.nn.space_to_depth(x, 2)
+            for network, mix in zip(network_of_step, mix_of_step, strict=True):
+                seen, moved = tf.split(mix(x), 2, axis=-1)
+                moved, log_det = _moved(moved, network(seen))
+                x = tf.concat([seen, moved], axis=-1)
+                result += log_det
+            if prior is not None:
+                x, done = tf.split(x, 2, axis=-1)
+                done, log_det = _moved(done, prior(x))
+                result += log_det - 0.5 * tf.reduce_sum(done * done, axis=[1, 2, 3])
+        return result - 0.5 * tf.reduce_sum(x * x, axis=[1, 2, 3])
+
+    return models.with_adam(
+        lambda x: -tf.reduce_mean(log_prob(x)), log_prob, None, _variables(levels)
+    )
+
+
+def _moved(x, params):
+    shift, raw = tf.split(params, 2, axis=-1)
+    log_scale = 2.0 * tf.tanh(raw)
+    return x / tf.exp(log_scale) - shift, -tf.reduce_sum(log_scale, axis=[1, 2, 3])
 
 
 def _level(i, steps, whole):
@@ -78,6 +111,11 @@ def _level(i, steps, whole):
     mix_of_step = [_mix(shape[-1], whole) for _ in range(steps)]
     prior = _prior(*shape) if whole and i < LEVELS - 1 else None
     return network_of_step, mix_of_step, prior
+
+
+def _variables(levels):
+    layers = itertools.chain.from_iterable([*n, *m, p] for n, m, p in levels)
+    return [v.value for n in layers if n for v in n.trainable_variables]
 
 
 def _network(height, width, channels):

@@ -10,6 +10,8 @@ import tensorflow as tf
 from tfp_flows.networks.autoregressive import AutoregressiveNetwork
 from tfp_flows.networks.masked_dense import MaskedDense
 
+_MANY = 31  # degrees, of whose units those of one more are few
+
 
 class MADE(AutoregressiveNetwork):
     """A masked autoencoder for distribution estimation (Germain et al., 2015) [1].
@@ -23,7 +25,10 @@ class MADE(AutoregressiveNetwork):
     to those of no higher degree. The units of a layer are sorted by it: `step(state,
     x, i)` computes the units of degree i, one block of each layer, from the record of
     the blocks before; all steps together do the arithmetic of about one `call`. A
-    context reaches every unit; only with one there are units of degree 0.
+    context reaches every unit. Units of degree 0 see it alone; without one they are
+    constants, and there are some only for 32 positions and more, where the blocks would
+    be larger without: 256 units for 64 positions make 64 blocks of 4, one of them
+    constant, instead of 63 of up to 5.
 
     With fewer hidden units than positions some degrees have none, and a position then
     does not see all of those before it. The last layer has the dtype of the weights.
@@ -90,21 +95,21 @@ class MADE(AutoregressiveNetwork):
     def build(self, x_shape, context_shape=None):
         """Makes the weights; a context feeds the first layer."""
         highest, size = self.num_positions - 1, self._order.size
-        lowest = min(1, highest) if context_shape is None else 0
+        lowest = 0 if context_shape is not None else min(1, highest)
         position = np.empty(size, np.int32)
         position[self._order] = np.arange(self.num_positions)[:, None]
-        hidden = [_spread(lowest, highest, n) for n in self._widths()]
+        hidden = [_degrees(lowest, highest, n) for n in self._widths()]
         # A position is seen from the next degree on, and sees its own.
         seen = np.repeat(position + 1, self.num_features)
         degrees = [seen, *hidden, np.tile(position, self.num_params)]
         features, params = np.arange(self.num_features), np.arange(self.num_params)
         first = self._order[..., None] * self.num_features + features
         last = self._order[..., None] + params * size
-        by_position = lambda units: units.reshape(self.num_positions, -1)  # noqa: E731
+        first, last = (n.reshape(self.num_positions, -1) for n in (first, last))
         self._steps = [
-            by_position(first),
+            np.concatenate([np.full_like(first[:1], -1), first[:-1]]),
             *(_by_degree(d, self.num_positions) for d in hidden),
-            by_position(last),
+            last,
         ]
         self._dense = [
             self._layer(k, *degrees[k : k + 2], k == len(hidden))
@@ -139,7 +144,9 @@ class MADE(AutoregressiveNetwork):
             h = self._dense[k](h)
             return h if k or context is None else h + self._from_context(context)
 
-        params = self._pass(dense, tf.reshape(x, [-1, len(self._steps[0].ravel())]))
+        params = self._pass(
+            dense, tf.reshape(x, [-1, self._order.size * self.num_features])
+        )
         if separate:
             parts = tf.split(params, self.num_params, axis=-1)
             return tuple(tf.reshape(p, [-1, *self.event_shape]) for p in parts)
@@ -171,34 +178,25 @@ class MADE(AutoregressiveNetwork):
         Everything has the batch as last axis: a block of units is then one piece of
         memory, and a step's matrix product three times as fast.
         """
-        kernels, biases, records = [], [], []
-        for k, layer in enumerate(self._dense):
-            inputs = self._steps[k].ravel()
-            kernel, bias = layer.blocks(inputs, self._steps[k + 1])
-            if k == 0 and context is not None:
-                shown = tf.transpose(self._from_context(context))
-                units = np.maximum(self._steps[1], 0)
-                bias = bias[..., None] + tf.gather(shown, units)
-            else:
-                bias = bias[..., None]
-            kernels.append(kernel)
-            biases.append(bias)
-            records.append(tf.zeros(tf.stack([len(inputs), batch]), kernel.dtype))
-        return kernels, biases, records
+        shown = None if context is None else self._from_context(context)
+        return [
+            layer.initial_state(
+                *self._steps[k : k + 2], batch, shown if k == 0 else None
+            )
+            for k, layer in enumerate(self._dense)
+        ]
 
     def step(self, state, x_previous, i):
         """Returns the params of position i; see `AutoregressiveNetwork`."""
-        kernels, biases, records = state
-        records = list(records)
+        state, i = list(state), tf.convert_to_tensor(i, tf.int32)
 
         def dense(k, h):
-            place = tf.maximum(i - 1, 0) if k == 0 else i
-            records[k] = _write(records[k], h, place)
-            return tf.matmul(kernels[k][i], records[k]) + biases[k][i]
+            h, state[k] = self._dense[k].step(state[k], h, i)
+            return h
 
         params = self._pass(dense, tf.transpose(x_previous))
         shape = [-1, self.block_size, self.num_params]
-        return tf.reshape(tf.transpose(params), shape), (kernels, biases, records)
+        return tf.reshape(tf.transpose(params), shape), state
 
     def _from_context(self, context):
         if self._context_kernel is None:
@@ -242,8 +240,10 @@ def _ordered(size, order, block_size, seed):
     return units.reshape(-1, block_size)
 
 
-def _spread(lowest, highest, count):
+def _degrees(lowest, highest, count):
     """Degrees of a layer, ascending: as many units of each as possible."""
+    if highest >= _MANY and -(-count // highest) > -(-count // (highest + 1)):
+        lowest = 0  # a few constant units, so that no degree needs a place more
     degrees = highest - lowest + 1
     if count < degrees:  # from the first to the last, with gaps
         return np.linspace(lowest, highest, count).round().astype(np.int32)
@@ -256,15 +256,3 @@ def _by_degree(degrees, num_positions):
     places = np.arange(counts.max())
     units = (np.cumsum(counts) - counts)[:, None] + places
     return np.where(places < counts[:, None], units, -1)
-
-
-def _write(record, block, place):
-    """Puts a block of units into a record `[units, B]`.
-
-    By rows of a matrix: XLA makes it a copy of the block alone, which it does not for
-    the same thing with blocks along an axis of their own (three times the step's time).
-    """
-    rows = place * block.shape[0] + tf.range(block.shape[0])
-    return tf.tensor_scatter_nd_update(
-        record, rows[:, None], tf.cast(block, record.dtype)
-    )

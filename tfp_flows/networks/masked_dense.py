@@ -1,17 +1,23 @@
 """A dense layer whose units see the units of no higher degree."""
 
+import math
 from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
+_CHANGED = "here", "before", "given"  # of a state, by a step
+
 
 class MaskedDense(keras.layers.Layer):
     """y = x (M * W) + b, where M joins a unit to those of no higher degree.
 
-    Besides the product with all weights at once, it hands out the weights that lead
-    to the units of each degree, for whoever computes these one after the other.
+    Besides the product with all weights at once, it can compute the units one degree
+    after the other, each `step` from the inputs that came so far. Steps go in groups:
+    a step itself multiplies the inputs of its group alone; what those before the group
+    give to all of its units is one larger product. With groups of the square root of
+    the number of steps, the record of all inputs is read that much less often.
 
     Shapes: x `[B, inputs]` -> `[B, units]`.
 
@@ -38,47 +44,124 @@ class MaskedDense(keras.layers.Layer):
         **kwargs,
     ):
         super().__init__(**kwargs)
-        # No bool: TensorFlow writes those into a graph one by one in Python.
-        self._mask = np.less_equal.outer(degrees_in, degrees_out).astype(np.int8)
+        self._degrees = np.asarray(degrees_in)[:, None], np.asarray(degrees_out)[None]
         self._initializer = kernel_initializer
 
     def build(self, x_shape):
         """Makes the weights."""
         self.kernel = self.add_weight(
-            shape=self._mask.shape, initializer=self._initializer, name="kernel"
+            shape=np.broadcast_shapes(*(d.shape for d in self._degrees)),
+            initializer=self._initializer,
+            name="kernel",
         )
         self.bias = self.add_weight(
-            shape=self._mask.shape[1:], initializer="zeros", name="bias"
+            shape=self.kernel.shape[1:], initializer="zeros", name="bias"
         )
 
     def call(self, x):
         """Returns `[B, units]`."""
         return tf.nn.bias_add(tf.matmul(x, self._masked()), self._cast(self.bias))
 
-    def blocks(
-        self, inputs: np.ndarray, units: np.ndarray
-    ) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns the weights in the order in which units are computed.
+    def initial_state(
+        self,
+        inputs: np.ndarray,
+        units: np.ndarray,
+        batch: Any,
+        context: tf.Tensor | None = None,
+    ) -> dict[str, tf.Tensor]:
+        """Returns what `step` needs to begin with: weights in its order, records.
 
         Args:
-          inputs: which input each place of the caller's record holds, int `[places]`;
-            -1 for none.
-          units: which units each step computes, int `[steps, units_a_step]`; -1 for
-            none, whose weights are those of any unit.
-
-        Returns:
-          Kernels `[steps, units_a_step, places]` and biases `[steps, units_a_step]`.
+          inputs: those that come with each step, int `[steps, a]`; -1 for none.
+          units: those to compute in each step, int `[steps, b]`; -1 for none, in whose
+            place any number may stand.
+          batch: number of rows, an integer or a scalar tensor.
+          context: what is added to all units, `[B, units]`.
         """
+        size = math.isqrt(len(units))
+        inputs, units = _whole_groups(inputs, size), _whole_groups(units, size)
+        kernel = self._ordered(inputs.reshape(-1), units.reshape(-1))
+        groups = len(units) // size
+        kernel = tf.reshape(kernel, [groups, -1, groups, size * inputs.shape[1]])
+        near = tf.gather(kernel, np.arange(groups)[:, None], axis=2, batch_dims=1)
+        bias = self._cast(self.bias)[:, None]
+        bias = bias if context is None else bias + tf.transpose(context)
+        bias = tf.gather(bias, np.maximum(units, 0).reshape(groups, -1))
+        zeros = lambda n: tf.zeros(tf.stack([n, batch]), kernel.dtype)  # noqa: E731
+        return {
+            "near": tf.reshape(near, [groups, size, units.shape[1], -1]),
+            "far": tf.reshape(kernel, [groups, -1, inputs.size]),
+            "bias": bias,
+            "here": zeros(kernel.shape[-1]),
+            "before": zeros(inputs.size),
+            "given": zeros(size * units.shape[1]) + bias[0],
+        }
+
+    def step(
+        self, state: dict[str, tf.Tensor], block: tf.Tensor, i: tf.Tensor
+    ) -> tuple[tf.Tensor, dict[str, tf.Tensor]]:
+        """Returns the units of step i, and the next state.
+
+        Args:
+          state: of `initial_state`, or of the step before.
+          block: inputs that come with this step, with the batch as last axis, `[a, B]`.
+          i: number of the step.
+        """
+        size = state["near"].shape[1]
+        group, place = i // size, i % size
+        kernel = state["near"][group, place]
+        # A loop of one turn at most: XLA copies all that passes a conditional.
+        _, *changed = tf.while_loop(
+            lambda starts, *_: starts,
+            lambda _, *changed: (
+                tf.constant(False),
+                *_next_group(state, group, *changed),
+            ),
+            (tf.equal(place, 0) & (i > 0), *(state[name] for name in _CHANGED)),
+            maximum_iterations=1,
+        )
+        here, before, given = changed
+        here = _write(here, block, place)
+        shape = [kernel.shape[0], tf.shape(given)[1]]
+        given_here = tf.slice(given, [place * shape[0], 0], shape)
+        changed = dict(zip(_CHANGED, (here, before, given), strict=True))
+        return tf.matmul(kernel, here) + given_here, state | changed
+
+    def _ordered(self, inputs, units):
+        """Returns the kernel `[units, inputs]`, zero for an input of -1."""
         held = (inputs >= 0)[:, None].astype(np.int8)
         rows = tf.gather(self._masked(), np.maximum(inputs, 0)) * self._cast(held)
-        flat = np.maximum(units, 0).ravel()
-        kernels = tf.gather(tf.transpose(rows), flat)
-        biases = tf.gather(self._cast(self.bias), flat)
-        return tf.reshape(kernels, [*units.shape, -1]), tf.reshape(biases, units.shape)
+        return tf.gather(tf.transpose(rows), np.maximum(units, 0))
 
     def _masked(self):
-        return self._cast(self.kernel) * self._cast(self._mask)
+        # The mask is compared anew at each call, which costs nothing beside the product
+        # and keeps a matrix of constants out of graphs and exported models.
+        return self._cast(self.kernel) * self._cast(tf.less_equal(*self._degrees))
 
     def _cast(self, value):
         value = value.value if isinstance(value, keras.Variable) else value
         return tf.cast(value, self.compute_dtype)
+
+
+def _whole_groups(numbers, size):
+    """Appends steps of no inputs or units until groups of steps are whole."""
+    return np.pad(numbers, [(0, -len(numbers) % size), (0, 0)], constant_values=-1)
+
+
+def _next_group(state, group, here, before, given):
+    """Files the group before this one and sums up what all that came gives to it."""
+    before = _write(before, here, group - 1)
+    given = tf.matmul(state["far"][group], before) + state["bias"][group]
+    return tf.zeros_like(here), before, given
+
+
+def _write(record, block, place):
+    """Puts a block of units into a record `[units, B]`.
+
+    By rows of a matrix: XLA makes it a copy of the block alone, which it does not for
+    the same thing with blocks along an axis of their own (three times the step's time).
+    """
+    rows = place * block.shape[0] + tf.range(block.shape[0])
+    return tf.tensor_scatter_nd_update(
+        record, rows[:, None], tf.cast(block, record.dtype)
+    )
