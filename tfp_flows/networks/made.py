@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfp_flows.networks.autoregressive import AutoregressiveNetwork
 from tfp_flows.networks.masked_dense import MaskedDense
 
-_MANY = 31  # degrees, of whose units those of one more are few
+_MANY = 31  # degrees; beside so many those units of degree 0 are few
 
 
 class MADE(AutoregressiveNetwork):
