@@ -95,7 +95,7 @@ class MADE(AutoregressiveNetwork):
     def build(self, x_shape, context_shape=None):
         """Makes the weights; a context feeds the first layer."""
         highest, size = self.num_positions - 1, self._order.size
-        lowest = 0 if context_shape is not None else min(1, highest)
+        lowest = min(1, highest) if context_shape is None else 0
         position = np.empty(size, np.int32)
         position[self._order] = np.arange(self.num_positions)[:, None]
         hidden = [_degrees(lowest, highest, n) for n in self._widths()]
@@ -106,6 +106,7 @@ class MADE(AutoregressiveNetwork):
         first = self._order[..., None] * self.num_features + features
         last = self._order[..., None] + params * size
         first, last = (n.reshape(self.num_positions, -1) for n in (first, last))
+        # A position's value comes with the step after it; the first step has none.
         self._steps = [
             np.concatenate([np.full_like(first[:1], -1), first[:-1]]),
             *(_by_degree(d, self.num_positions) for d in hidden),
