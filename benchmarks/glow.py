@@ -92,8 +92,24 @@ def _bare():
                 result += log_det - 0.5 * tf.reduce_sum(done * done, axis=[1, 2, 3])
         return result - 0.5 * tf.reduce_sum(x * x, axis=[1, 2, 3])
 
+    def sample(seed):
+        height, width, channels = SHAPE
+        side = 2**LEVELS
+        shape = [BATCH, height // side, width // side, channels * 2 * side]
+        x = tf.random.stateless_normal(shape, seed)
+        for network_of_step, mix_of_step, prior in levels[::-1]:
+            if prior is not None:
+                done = tf.random.stateless_normal(tf.shape(x), seed)
+                x = tf.concat([x, _moved_back(done, prior(x))], axis=-1)
+            for network, mix in zip(network_of_step, mix_of_step, strict=True):
+                seen, moved = tf.split(x, 2, axis=-1)
+                moved = _moved_back(moved, network(seen))
+                x = mix(tf.concat([seen, moved], axis=-1))
+            x = tf.nn.depth_to_space(x, 2)
+        return x
+
     return models.with_adam(
-        lambda x: -tf.reduce_mean(log_prob(x)), log_prob, None, _variables(levels)
+        lambda x: -tf.reduce_mean(log_prob(x)), log_prob, sample, _variables(levels)
     )
 
 
@@ -111,6 +127,11 @@ def _level(i, steps, whole):
     mix_of_step = [_mix(shape[-1], whole) for _ in range(steps)]
     prior = _prior(*shape) if whole and i < LEVELS - 1 else None
     return network_of_step, mix_of_step, prior
+
+
+def _moved_back(x, params):
+    shift, raw = tf.split(params, 2, axis=-1)
+    return (x + shift) * tf.exp(2.0 * tf.tanh(raw))
 
 
 def _variables(levels):
