@@ -1,5 +1,7 @@
 """MADE: what it sees, step by step and at once, in every order."""
 
+from unittest import mock
+
 import keras
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 from tests import autoregressive_laws as laws
 from tfp_flows.networks import MADE
+from tfp_flows.networks import made as made_module
 
 _SMALL = {"hidden_units": (12, 17), "activation": "tanh"}
 KINDS = {
@@ -29,6 +32,14 @@ KINDS = {
         "block_size": 3,
     },
     "linear": {"hidden_units": ()},
+    "halves": {"hidden_units": (256, 300)},
+    "halves, reversed, features": {
+        "hidden_units": (256,),
+        "order": "reversed",
+        "num_features": 2,
+    },
+    "halves, random": {"hidden_units": (257, 256), "order": "random"},
+    "halves, residual": {"hidden_units": (256, 256), "residual": True},
 }
 each = pytest.mark.parametrize("options", KINDS.values(), ids=KINDS)
 
@@ -80,30 +91,38 @@ def test_a_context_reaches_every_position(options):
     extra=st.lists(st.integers(0, 9), max_size=2),
     residual=st.booleans(),
     conditional=st.booleans(),
+    halved=st.booleans(),
     seed=st.integers(0, 99),
 )
 def test_any_size_order_and_depth(
-    height, width, block, order, extra, residual, conditional, seed
+    height, width, block, order, extra, residual, conditional, halved, seed
 ):
     shape = (height, width * block)
     # At least a unit of each degree, so that all earlier positions can be seen.
     widths = [height * width + n for n in extra]
     if residual:
         widths = [height * width + len(extra)] * (1 + len(extra))
-    network = made(
-        shape,
-        order=order,
-        block_size=block,
-        seed=seed,
-        residual=residual,
-        hidden_units=widths,
-        context_shape=(2,) if conditional else None,
-    )
+    with mock.patch.object(made_module, "_WIDE", 1 if halved else 256):
+        network = made(
+            shape,
+            order=order,
+            block_size=block,
+            seed=seed,
+            residual=residual,
+            hidden_units=widths,
+            context_shape=(2,) if conditional else None,
+        )
     context = laws.contexts(network, (2,) if conditional else None)
     laws.assert_sees_exactly(network, context=context)
     x = laws.events(network)
     stepped = tf.function(lambda v: laws.stepped(network, v, context))(x)
     np.testing.assert_allclose(stepped, network(x, **laws.given(context)), atol=1e-10)
+
+
+def test_a_single_position_sees_nothing():
+    network = made((1,))
+    assert not laws.dependence(network).any()
+    laws.assert_steps_give_the_numbers_of_call(network)
 
 
 def test_fewer_units_than_positions_see_no_later_position():
@@ -114,11 +133,12 @@ def test_fewer_units_than_positions_see_no_later_position():
     laws.assert_steps_give_the_numbers_of_call(network)
 
 
-def test_the_numbers_are_those_of_masked_matrices():
+@pytest.mark.parametrize("width", [7, 260])
+def test_the_numbers_are_those_of_masked_matrices(width):
     """MADE in NumPy, with masks built from the definition, not from sorted degrees."""
-    network = made((5,), num_params=3, order="reversed", hidden_units=(7,))
+    network = made((5,), num_params=3, order="reversed", hidden_units=(width,))
     first, last = (layer.get_weights() for layer in network._dense)
-    degree = np.sort(1 + np.arange(7) % 4)
+    degree = np.sort(1 + np.arange(width) % 4)
     position = np.arange(5)[::-1]
     sees_input = position[:, None] < degree[None]
     seen_by_output = degree[:, None] <= np.tile(position, 3)[None]
@@ -139,10 +159,18 @@ def test_a_sample_costs_about_one_call(residual):
 
 
 def test_even_blocks_make_steps_cheaper_and_hide_no_position():
-    # 63 degrees share 256 units in blocks of up to 5, 64 in blocks of 4.
-    network = laws.build(MADE((64,), 2, hidden_units=(256, 256)))
+    # 63 degrees share 192 units in blocks of up to 4, 64 in blocks of 3.
+    network = laws.build(MADE((64,), 2, hidden_units=(192, 192)))
     laws.assert_a_sample_costs(1.05, network)
     laws.assert_sees_exactly(made((32,), hidden_units=(64,)))
+
+
+def test_halves_save_a_quarter_of_the_work():
+    network = laws.build(MADE((64,), 2, hidden_units=(256, 256)))
+    sizes = 64 * 256, 256 * 256, 256 * 128
+    x = laws.events(network)
+    found = laws.multiplications(lambda: network(x))
+    assert found == 0.75 * len(x) * sum(sizes)
 
 
 def test_params_are_zero_before_training_and_the_config_makes_the_same_network():

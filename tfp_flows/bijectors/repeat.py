@@ -86,8 +86,8 @@ class Repeat(KerasBijector):
         self._derivations = self._no_dependency(
             {d: Derivation(stack, self._links(d), layers, d) for d in _DIRECTIONS}
         )
-        self._step = _traced_once(self._traced_step)
-        self._step_back = _traced_once(self._traced_step_back)
+        self._step = tf.function(self._traced_step, autograph=False)
+        self._step_back = tf.function(self._traced_step_back, autograph=False)
 
     def copy(self, **overrides) -> "Repeat":
         """Returns a bijector with the same weights; with its own for other steps.
@@ -295,13 +295,6 @@ def _check_shapes(template, name):
             f"{name} needs steps that keep the event shape, got one from "
             f"{template.event_shape} to {template.latent_shape}."
         )
-
-
-def _traced_once(function):
-    """A graph of its own for all steps, which grappler must not copy into each."""
-    return tf.function(
-        function, autograph=False, experimental_attributes={"_noinline": True}
-    )
 
 
 def _members(template, step, count, name):

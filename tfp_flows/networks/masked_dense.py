@@ -1,5 +1,6 @@
 """A dense layer whose units see the units of no higher degree."""
 
+import functools
 import math
 from typing import Any
 
@@ -7,6 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+_ALL = slice(None)
 _CHANGED = "here", "before", "given"  # of a state, by a step
 
 
@@ -19,17 +21,25 @@ class MaskedDense(keras.layers.Layer):
     give to all of its units is one larger product. With groups of the square root of
     the number of steps, the record of all inputs is read that much less often.
 
-    Shapes: x `[B, inputs]` -> `[B, units]`.
+    Inputs and units may be cut in two parts, which stay apart from layer to layer: a
+    quarter of the weights joins late inputs to early units, is masked as a whole, and
+    is left out of the products.
+
+    Shapes: parts of x `[B, inputs]` -> parts of `[B, units]`, lists of one or two.
 
     Args:
       degrees_in: degree of each input, int `[inputs]`.
-      degrees_out: degree of each unit, int `[units]`.
+      degrees_out: degree of each unit, int `[units]`, or `[rows, columns]` for units in
+        row-major order.
+      cut_in: where the inputs are cut; 0 for one part.
+      cut_out: where the units, or their columns, are cut; 0 for one part.
       kernel_initializer: as for `keras.layers.Dense`.
       **kwargs: of `keras.layers.Layer`, such as `dtype` and `name`.
 
     Example:
       >>> layer = MaskedDense([0, 1], [0, 1], kernel_initializer="ones")
-      >>> layer(tf.constant([[1.0, 10.0]])).numpy().tolist()
+      >>> [units] = layer([tf.constant([[1.0, 10.0]])])
+      >>> units.numpy().tolist()
       [[1.0, 11.0]]
 
     References:
@@ -40,17 +50,20 @@ class MaskedDense(keras.layers.Layer):
         self,
         degrees_in: np.ndarray,
         degrees_out: np.ndarray,
+        cut_in: int = 0,
+        cut_out: int = 0,
         kernel_initializer: Any = "glorot_uniform",
         **kwargs,
     ):
         super().__init__(**kwargs)
-        self._degrees = np.asarray(degrees_in)[:, None], np.asarray(degrees_out)[None]
+        self._degrees = np.asarray(degrees_in), np.asarray(degrees_out)
+        self._cuts = _cut(cut_in), _cut(cut_out)
         self._initializer = kernel_initializer
 
     def build(self, x_shape):
         """Makes the weights."""
         self.kernel = self.add_weight(
-            shape=np.broadcast_shapes(*(d.shape for d in self._degrees)),
+            shape=tuple(d.size for d in self._degrees),
             initializer=self._initializer,
             name="kernel",
         )
@@ -59,8 +72,20 @@ class MaskedDense(keras.layers.Layer):
         )
 
     def call(self, x):
-        """Returns `[B, units]`."""
-        return tf.nn.bias_add(tf.matmul(x, self._masked()), self._cast(self.bias))
+        """Returns the parts of `[B, units]`."""
+        inputs, units = self._cuts
+        return [self._part(zip(x, inputs, strict=True), own) for own in units]
+
+    def _part(self, parts, units):
+        """A part of the units, from `(values, where)` of the inputs' parts."""
+        products = [
+            tf.matmul(x, self._masked(where, units))
+            for x, where in parts
+            if where == _ALL or self._sees(where, units).any()
+        ]
+        bias = tf.reshape(self._cast(self.bias), self._degrees[1].shape)
+        bias = tf.reshape(bias[..., units], [-1])
+        return tf.nn.bias_add(functools.reduce(tf.add, products), bias)
 
     def initial_state(
         self,
@@ -130,14 +155,34 @@ class MaskedDense(keras.layers.Layer):
         changed = dict(zip(_CHANGED, (here, before, given), strict=True))
         return units, state | changed
 
-    def _masked(self):
+    def _masked(self, inputs=_ALL, units=_ALL):
+        """The kernel of some inputs and some units or columns of units, masked."""
+        kernel = self._cast(self.kernel)
+        if (inputs, units) != (_ALL, _ALL):
+            shape = [*self._degrees[0].shape, *self._degrees[1].shape]
+            kernel = tf.reshape(kernel, shape)[inputs, ..., units]
+            kernel = tf.reshape(kernel, [kernel.shape[0], -1])
         # The mask is compared anew at each call, which costs nothing beside the product
         # and keeps a matrix of constants out of graphs and exported models.
-        return self._cast(self.kernel) * self._cast(tf.less_equal(*self._degrees))
+        if self._sees(inputs, units).all():
+            return kernel
+        return kernel * self._cast(tf.less_equal(*self._ends(inputs, units)))
+
+    def _sees(self, inputs, units):
+        return np.less_equal(*self._ends(inputs, units))
+
+    def _ends(self, inputs, units):
+        """Degrees of the inputs, a column, and of the units, a row."""
+        degrees_in, degrees_out = self._degrees
+        return degrees_in[inputs, None], degrees_out[..., units].reshape(1, -1)
 
     def _cast(self, value):
         value = value.value if isinstance(value, keras.Variable) else value
         return tf.cast(value, self.compute_dtype)
+
+
+def _cut(where):
+    return [slice(where), slice(where, None)] if where else [_ALL]
 
 
 def _whole_groups(numbers, size):
