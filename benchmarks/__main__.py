@@ -18,7 +18,7 @@ _WORKLOADS = {"real_nvp": real_nvp, "spline": spline, "maf": maf, "glow": glow}
 def main() -> None:
     """Times every workload with and without XLA in one process."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--repetitions", type=int, default=9)
+    parser.add_argument("--repetitions", type=int, default=25)
     parser.add_argument("--out", type=pathlib.Path, default="runs/benchmarks.json")
     parser.add_argument("--only", choices=_WORKLOADS, help="one workload, not all")
     arguments = parser.parse_args()

@@ -1,6 +1,7 @@
 """A timer that interleaves its candidates and sets disturbed repetitions aside."""
 
 import os
+import random
 import statistics
 import time
 from collections.abc import Callable
@@ -11,11 +12,14 @@ _TICK = os.sysconf("SC_CLK_TCK")
 
 def milliseconds(
     candidates: dict[str, Callable[[], object]],
-    repetitions: int = 9,
-    seconds: float = 0.4,
-    patience: int = 40,
+    repetitions: int = 25,
+    seconds: float = 0.1,
+    patience: int = 60,
 ) -> dict[str, dict]:
     """Times several calls in turn, so that drift of the machine meets them all.
+
+    Many short repetitions say more than a few long ones: the speed of a shared machine
+    changes within a second, by more than the differences that are looked for.
 
     Args:
       candidates: name -> call that returns when its work is done.
@@ -44,8 +48,9 @@ def milliseconds(
     for _ in range(patience):
         if all(len(times) >= repetitions for times in clean.values()):
             break
-        for name, call in candidates.items():
-            wall, own, foreign = _repetition(call, rounds[name])
+        # In another order each time: a call finds the caches as the last one left them.
+        for name in random.sample(list(candidates), len(candidates)):
+            wall, own, foreign = _repetition(candidates[name], rounds[name])
             (clean if foreign <= _QUIET else disturbed)[name].append((wall, own))
     return {
         name: _summary(clean[name] or disturbed[name], first[name], disturbed[name])
