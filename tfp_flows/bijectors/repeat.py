@@ -25,8 +25,10 @@ class Repeat(KerasBijector):
     """`count` steps of one kind: `Chain([step(0), step(1), ...])`, but cheap to build.
 
     The weights of all steps are kept in one array for each of the step's weights, and
-    one traced function serves them all. So the time to the first training step, the
-    graph's memory and the optimizer's overhead hardly grow with `count`.
+    one traced function serves them all. So what Python and the optimizer take hardly
+    grows with `count`. With `memory="constant"` the steps are a loop, so that the graph
+    and the time to optimise it do not grow either; with "activations" TensorFlow copies
+    the function's graph into each place, which runs faster than calls.
 
     Shapes: those of a step, which maps events to events of the same shape.
 
