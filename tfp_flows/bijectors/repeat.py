@@ -88,13 +88,8 @@ class Repeat(KerasBijector):
         self._derivations = self._no_dependency(
             {d: Derivation(stack, self._links(d), layers, d) for d in _DIRECTIONS}
         )
-        # A step's graph takes less memory kept apart, less time copied into its places.
-        apart = {"_noinline": memory == "constant"}
-        traced = functools.partial(
-            tf.function, autograph=False, experimental_attributes=apart
-        )
-        self._step = traced(self._traced_step)
-        self._step_back = traced(self._traced_step_back)
+        self._step = _traced_once(self._traced_step, memory)
+        self._step_back = _traced_once(self._traced_step_back, memory)
 
     def copy(self, **overrides) -> "Repeat":
         """Returns a bijector with the same weights; with its own for other steps.
@@ -302,6 +297,12 @@ def _check_shapes(template, name):
             f"{name} needs steps that keep the event shape, got one from "
             f"{template.event_shape} to {template.latent_shape}."
         )
+
+
+def _traced_once(function, memory):
+    # A step's graph takes less memory kept apart, less time copied into its places.
+    apart = {"_noinline": memory == "constant"}
+    return tf.function(function, autograph=False, experimental_attributes=apart)
 
 
 def _members(template, step, count, name):
