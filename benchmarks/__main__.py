@@ -60,7 +60,7 @@ def _print(title, times):
     print(f"\n{title}")
     for name, row in times.items():
         print(
-            f"  {name:20} {row['median_ms']:9.2f} ms  "
+            f"  {name:24} {row['median_ms']:9.2f} ms  "
             f"{row['median_ms'] / floor:5.2f} x  "
             f"({row['min_ms']:.2f} to {row['max_ms']:.2f}, "
             f"{row['repetitions']} repetitions, {row['disturbed']} set aside, "

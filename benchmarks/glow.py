@@ -6,6 +6,8 @@ and Adam; their time for a sample is that of a forward pass. "Convolutions": all
 of a Glow, the 1x1 ones and those of the learned priors included. "Bare operations": a
 Glow of these layers written down in TensorFlow's operations, halves, affine maps and
 log-dets, as few as there can be: what the arithmetic costs however it is wrapped.
+"No gradients": log_prob and samples under `no_gradients`, where the halves of a batch
+go side by side; "networks in halves" tells what that alone does for the networks.
 "TFP": `tfb.Glow` with its `GlowDefaultNetwork`, on Keras 2. Graphs only: XLA's
 convolutions are the slower ones on a CPU.
 """
@@ -20,6 +22,7 @@ import tensorflow_probability as tfp
 
 from benchmarks import models
 from tfp_flows import flows
+from tfp_flows.bijectors import no_gradients
 
 TITLE = "Glow"
 
@@ -32,12 +35,16 @@ def candidates(jit_compile: bool) -> dict[str, dict[str, Callable[[], object]]]:
         return {}
     rng = np.random.default_rng(0)
     images = tf.constant(rng.standard_normal((BATCH, *SHAPE)), tf.float32)
+    floor, ours = networks(images), _ours("constant")
     calls = {
-        "networks": networks(images),
+        "networks": floor,
+        "networks in halves": _in_halves(floor, images),
         "convolutions": networks(images, whole=True),
         "bare operations": _bare(),
         "flow": _ours("activations"),
-        "flow, constant memory": _ours("constant"),
+        "flow, constant memory": ours,
+        "flow, no gradients": _evaluated(ours, xla=False),
+        "flow, no gradients, XLA": _evaluated(ours, xla=True),
         "tfp": _tfps(),
     }
     return models.work(calls, jit_compile, images, images)
@@ -166,6 +173,29 @@ def _prior(height, width, channels):
 
 def _ours(memory):
     return models.ours(flows.glow(SHAPE, LEVELS, STEPS, FILTERS, memory=memory), BATCH)
+
+
+def _evaluated(model, xla):
+    """The same model, not to be trained."""
+
+    def under(function):
+        def call(argument):
+            with no_gradients(xla):
+                return function(argument)
+
+        return call
+
+    _, log_prob, sample, *_ = model
+    return None, under(log_prob), under(sample), None, None
+
+
+def _in_halves(model, images):
+    """The networks over both halves of the batch, one half beside the other."""
+
+    def both(x):
+        return tf.concat([model[1](half) for half in tf.split(x, 2)], axis=0)
+
+    return None, both, lambda seed: both(images), None, None
 
 
 def _tfps():

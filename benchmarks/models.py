@@ -1,7 +1,7 @@
 """What all benchmarks share: the calls that are timed, and Adam.
 
-A model is the five things `work` needs of it: loss, log_prob, sample (or None),
-variables, apply.
+A model is the five things `work` needs of it: loss (or None, if it is not trained),
+log_prob, sample (or None), variables, apply.
 """
 
 import functools
@@ -28,7 +28,10 @@ def work(
     compiled = functools.partial(tf.function, jit_compile=jit_compile)
     calls: dict[str, dict] = {"train step": {}, "log_prob": {}, "sample": {}}
     for name, (loss, log_prob, sample, variables, apply) in models.items():
-        calls["train step"][name] = _train_step(compiled, loss, variables, apply, rows)
+        if loss is not None:
+            calls["train step"][name] = _train_step(
+                compiled, loss, variables, apply, rows
+            )
         calls["log_prob"][name] = functools.partial(_wait, compiled(log_prob), many)
         if sample is not None:
             seed = tf.constant([1, 2])

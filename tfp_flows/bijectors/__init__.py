@@ -7,6 +7,7 @@ from tfp_flows.bijectors.batch_norm import BatchNorm
 from tfp_flows.bijectors.chain import Chain
 from tfp_flows.bijectors.conditioner import Conditioner
 from tfp_flows.bijectors.coupling import AdditiveCoupling, AffineCoupling, Coupling
+from tfp_flows.bijectors.evaluation import no_gradients
 from tfp_flows.bijectors.inverse import Inverse
 from tfp_flows.bijectors.invertible_linear import InvertibleConv1x1, InvertibleLinear
 from tfp_flows.bijectors.keras_bijector import KerasBijector
@@ -56,5 +57,6 @@ __all__ = [
     "Standardize",
     "TriangularAffine",
     "chain_of",
+    "no_gradients",
     "UnitInterval",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
+from tfp_flows.bijectors import evaluation
 from tfp_flows.bijectors.chain import Chain
 from tfp_flows.bijectors.derivation import Derivation
 from tfp_flows.bijectors.fold import fold
@@ -82,14 +83,15 @@ class Repeat(KerasBijector):
         alone = isinstance(template, PositionAffine)
         body = Chain([template]) if alone else template
         self._template = Link(body, (ndims, ndims))
-        self._mode = TrainingMode()
-        self._memory = memory
+        self._mode, self._memory = TrainingMode(), memory
         layers = _layers(template)
         self._derivations = self._no_dependency(
             {d: Derivation(stack, self._links(d), layers, d) for d in _DIRECTIONS}
         )
-        self._step = _traced_once(self._traced_step, memory)
-        self._step_back = _traced_once(self._traced_step_back, memory)
+        self._inlined_step = tf.function(self._traced_step, autograph=False)
+        self._step = _kept_apart(self._traced_step)
+        self._step_back = _kept_apart(self._traced_step_back)
+        self._compiled = evaluation.compiled(self._there)
 
     def copy(self, **overrides) -> "Repeat":
         """Returns a bijector with the same weights; with its own for other steps.
@@ -141,25 +143,40 @@ class Repeat(KerasBijector):
         stack = self._layers["stack"]
         if is_folded():
             value, log_det, updates = self._run_folded(direction, value, context)
+        elif evaluation.is_evaluated():
+            value, log_det, updates = self._run_evaluated(direction, value, context)
         elif self._memory == "activations":
-            value, log_det, updates = self._run(direction, value, context)
+            members = self._derivations[direction]()
+            value, log_det, updates = self._run(members, direction, value, context)
         else:
             value, log_det, updates = self._run_recomputed(direction, value, context)
         stack.assign(updates)
         return value, log_det
 
-    def _run(self, direction, value, context):
+    def _run(self, members, direction, value, context):
         """Returns value, log-det, and what the steps' layers assigned, stacked."""
         training, total, updates = self._mode.current(), None, []
-        members = self._derivations[direction]()
         for weights, derived in members if direction == "inverse" else members[::-1]:
-            value, log_det, new = self._step(
+            value, log_det, new = self._inlined_step(
                 value, context, weights, derived, None, direction, training
             )
             total = log_det if total is None else total + log_det
             updates.append(new)
         columns = zip(*updates[:: 1 if direction == "inverse" else -1], strict=True)
         return value, total, [_stacked(column) for column in columns]
+
+    def _run_evaluated(self, direction, value, context):
+        """The same for those who want no gradients."""
+        training = self._mode.current()
+        if evaluation.suits_xla(value, self._event_shape):
+            run, given = self._compiled, (self._layers["stack"].values(), training)
+        else:
+            run, given = self._run, (self._derivations[direction](),)
+        run = functools.partial(run, *given, direction)
+        if training:  # what layers learn of a batch, they learn of the whole one
+            return run(value, context)
+        ndims = len(self._event_shape), len(self._context_shape or ())
+        return evaluation.side_by_side(run, value, context, *ndims)
 
     def _run_folded(self, direction, value, context):
         """The steps one by one, each with constants of its own."""
@@ -199,7 +216,7 @@ class Repeat(KerasBijector):
             weights = list(values)
             for i, tensor in zip(trained, tensors[len(contexts) :], strict=True):
                 weights[i] = tensor
-            out, log_det, new = self._there(direction, x, given, weights, training)
+            out, log_det, new = self._there(weights, training, direction, x, given)
             pattern[:] = [array is not None for array in new]
 
             def gradient(of_out, of_log_det, *_):
@@ -217,7 +234,7 @@ class Repeat(KerasBijector):
         remaining = iter(new)
         return out, log_det, [next(remaining) if p else None for p in pattern]
 
-    def _there(self, direction, value, context, weights, training):
+    def _there(self, weights, training, direction, value, context):
         """Runs the steps in a loop that remembers nothing."""
 
         def function(k, value, total):
@@ -299,9 +316,9 @@ def _check_shapes(template, name):
         )
 
 
-def _traced_once(function, memory):
+def _kept_apart(function):
     # A step's graph takes less memory kept apart, less time copied into its places.
-    apart = {"_noinline": memory == "constant"}
+    apart = {"_noinline": True}
     return tf.function(function, autograph=False, experimental_attributes=apart)
 
 
