@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors.keras_bijector import KerasBijector, as_shape
+from tfp_flows.bijectors.precision import matmul
 from tfp_flows.networks.parameters import Parameters
 
 
@@ -159,7 +160,7 @@ class TriangularAffine(KerasBijector):
     def _forward_and_log_det(self, x, context=None):
         weights = self._layers["weights"]
         rows = tf.reshape(x, [-1, self._size])
-        rows = weights["mean"] + tf.matmul(rows, self._factor(), transpose_b=True)
+        rows = weights["mean"] + matmul(rows, self._factor(), transpose_b=True)
         return tf.reshape(rows, tf.shape(x)), tf.reduce_sum(weights["log_diagonal"])
 
     def _inverse_and_log_det(self, y, context=None):

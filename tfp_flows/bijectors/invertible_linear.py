@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfp_flows.bijectors.keras_bijector import as_shape
 from tfp_flows.bijectors.position_affine import AffineMap, PositionAffine
+from tfp_flows.bijectors.precision import matmul
 from tfp_flows.networks.parameters import Parameters
 
 _INITIALS = ("rotation", "permutation", "identity")
@@ -147,9 +148,9 @@ class _LU:
 
     def value(self, weights):
         lower, upper, log_diagonal = self._factors(weights)
-        rows = tf.matmul(lower, upper)
+        rows = matmul(lower, upper)
         # A product with P rather than a gather, whose gradient is a slow scatter.
-        return tf.matmul(self._permutation(weights), rows), tf.reduce_sum(log_diagonal)
+        return matmul(self._permutation(weights), rows), tf.reduce_sum(log_diagonal)
 
     def inverse(self, weights):
         lower, upper, log_diagonal = self._factors(weights)
@@ -225,14 +226,14 @@ class _Householder:
     def value(self, weights):
         vectors = tf.convert_to_tensor(weights["vectors"])
         size, count = vectors.shape
-        gram = tf.matmul(vectors, vectors, transpose_a=True)
+        gram = matmul(vectors, vectors, transpose_a=True)
         upper = gram * np.triu(np.ones((count, count)), 1).astype(
             gram.dtype.as_numpy_dtype
         )
         factor = upper + tf.linalg.diag(0.5 * tf.linalg.diag_part(gram))
         solved = tf.linalg.triangular_solve(factor, tf.transpose(vectors), lower=False)
         identity = tf.eye(size, dtype=vectors.dtype)
-        return identity - tf.matmul(vectors, solved), tf.zeros([], vectors.dtype)
+        return identity - matmul(vectors, solved), tf.zeros([], vectors.dtype)
 
     def inverse(self, weights):
         matrix, log_det = self.value(weights)

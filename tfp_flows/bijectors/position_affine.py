@@ -8,6 +8,7 @@ import tensorflow as tf
 
 from tfp_flows.bijectors import folding
 from tfp_flows.bijectors.keras_bijector import KerasBijector
+from tfp_flows.bijectors.precision import matmul
 
 
 class AffineMap(NamedTuple):
@@ -32,7 +33,7 @@ class AffineMap(NamedTuple):
             kernel = (
                 self.kernel[:, tf.newaxis] * other.kernel
                 if self.kernel.shape.rank == 1
-                else tf.matmul(self.kernel, other.kernel)
+                else matmul(self.kernel, other.kernel)
             )
             bias = None if self.bias is None else _row_times(self.bias, other.kernel)
         if other.bias is not None:
@@ -46,7 +47,7 @@ class AffineMap(NamedTuple):
             return y if self.bias is None else y + self.bias
         # Positions as rows of one matrix: a 1x1 convolution takes three times as long.
         rows = x if x.shape.rank == 2 else tf.reshape(x, [-1, x.shape[-1]])
-        rows = tf.matmul(rows, self.kernel)
+        rows = matmul(rows, self.kernel)
         rows = rows if self.bias is None else tf.nn.bias_add(rows, self.bias)
         return rows if x.shape.rank == 2 else tf.reshape(rows, tf.shape(x))
 
