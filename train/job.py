@@ -95,7 +95,9 @@ def fit(
     first, log = checkpoints.next_epoch, workdir / "metrics.jsonl"
     if first < epochs and not checkpoints.is_finished:
         model.fit(
-            splits.train.shuffled_epochs(size, config.seed, first, epochs),
+            splits.train.shuffled_epochs(
+                size, config.seed, first, epochs, config.data.flip
+            ),
             steps_per_epoch=splits.train.steps_per_epoch(size),
             validation_data=splits.valid.batches(size),
             initial_epoch=first,

@@ -74,6 +74,26 @@ def test_the_order_of_an_epoch_is_a_function_of_seed_and_number(workdir):
     )
 
 
+def test_half_of_the_images_are_mirrored_anew_in_each_epoch(workdir):
+    part = pipelines.load(config(context=True), workdir).test
+
+    def epoch(number, flip):
+        batches = part.shuffled_epochs(100, 0, number, number + 1, flip)
+        contexts, images = zip(*batches, strict=True)
+        return np.concatenate(contexts), np.concatenate(images)
+
+    shares = []
+    for number in (0, 1):
+        (contexts, plain), (same, mirrored) = epoch(number, False), epoch(number, True)
+        np.testing.assert_array_equal(contexts, same)
+        differs = (plain != mirrored).any(axis=(1, 2, 3))
+        np.testing.assert_array_equal(mirrored[differs], plain[differs][:, :, ::-1])
+        assert 0.3 < differs.mean() < 0.7
+        shares.append(differs)
+    assert (shares[0] != shares[1]).any()
+    np.testing.assert_array_equal(epoch(1, True)[1], epoch(1, True)[1])
+
+
 def test_two_moons_have_their_label_as_context(workdir):
     splits = pipelines.load(two_moons.get_config().data, workdir)
     assert splits.event_shape == (2,)
@@ -107,6 +127,7 @@ def test_tables_are_read_from_csv_and_npy(tmp_path, header):
         ({"name": "mnist", "data_dir": "/nowhere"}, "not prepared in '/nowhere'"),
         ({"name": "csv"}, "There is no file ''"),
         ({"name": "npy", "path": "/none.npy"}, "There is no file '/none.npy'"),
+        ({"name": "two_moons", "flip": True}, "mirrors images"),
         ({"name": "two_moons", "num_train": 0}, "too few"),
         ({"name": "two_moons", "num_values": 32}, "holds real numbers"),
         ({"name": "two_moons", "binarize": "threshold"}, "holds real numbers"),

@@ -19,6 +19,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.data.path = ""  # of a .csv or .npy file
     config.data.num_values = 0  # grey levels (32: 5 bits) or codes; 0 for all
     config.data.binarize = ""  # images to 0 and 1: "threshold" or "stochastic"
+    config.data.flip = False  # mirror half of the training images, left to right
     config.data.batch_size = 128
     config.data.context = False  # condition on the class label
     config.data.num_train = 4000  # events; of generated data

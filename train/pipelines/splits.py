@@ -29,28 +29,29 @@ class Part:
         return data.batch(batch_size).prefetch(2)
 
     def shuffled_epochs(
-        self, batch_size: int, seed: int, first: int, last: int
+        self, batch_size: int, seed: int, first: int, last: int, flip: bool = False
     ) -> tf.data.Dataset:
         """Returns the batches of the epochs first .. last - 1, one after the other.
 
-        The order in an epoch is a function of the seed and its number, so that a run
-        which continues sees what it would have seen.
+        The order in an epoch, and which images are mirrored, are functions of the seed
+        and its number, so that a run which continues sees what it would have seen.
 
         Args:
           batch_size: examples a batch; the last one of an epoch may be smaller.
           seed: of the order.
           first: epoch to begin with.
           last: epoch to end before.
+          flip: whether to mirror half of the images, left to right.
         """
-        parts, count = self._parts(), len(self.x)
+        count = len(self.x)
 
         def one_epoch(epoch):
-            order = tf.random.experimental.stateless_shuffle(
-                tf.range(count), seed=tf.stack([tf.cast(seed, tf.int64), epoch])
-            )
-            rows = tf.data.Dataset.from_tensor_slices(order).batch(batch_size)
-            return rows.map(
-                lambda row: tf.nest.map_structure(lambda a: tf.gather(a, row), parts)
+            pair = tf.stack([tf.cast(seed, tf.int64), epoch])
+            order = tf.random.experimental.stateless_shuffle(tf.range(count), seed=pair)
+            mirrored = tf.random.stateless_uniform([count], seed=pair) < 0.5
+            rows = tf.data.Dataset.from_tensor_slices((order, mirrored))
+            return rows.batch(batch_size).map(
+                lambda row, mirror: self._at(row, mirror if flip else None)
             )
 
         return tf.data.Dataset.range(first, last).flat_map(one_epoch).prefetch(2)
@@ -61,6 +62,12 @@ class Part:
 
     def _parts(self):
         return self.x if self.context is None else (self.context, self.x)
+
+    def _at(self, rows, mirrored):
+        x = tf.gather(self.x, rows)
+        if mirrored is not None:
+            x = tf.where(mirrored[:, None, None, None], tf.reverse(x, [2]), x)
+        return x if self.context is None else (tf.gather(self.context, rows), x)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -102,7 +109,8 @@ def load(config: Any, workdir: Any) -> Splits:
     Args:
       config: `name` ("digits", any TFDS image data set, "two_moons", "csv", "npy",
         "ar_process" or "tones"), `data_dir` or `path`, `num_values` of 8-bit images
-        and of sound, `binarize` of images, `num_valid`, `num_test`, `context`, `seed`.
+        and of sound, `binarize` and `flip` of images, `num_valid`, `num_test`,
+        `context`, `seed`.
       workdir: where the digits are prepared when `data_dir` is empty.
 
     Returns:
@@ -130,6 +138,11 @@ def load(config: Any, workdir: Any) -> Splits:
                 f"The {name} part of {config.name!r} is empty. Give more data, or "
                 "lower config.data.num_valid and config.data.num_test."
             )
+    if config.flip and train[0].ndim != 4:
+        raise ValueError(
+            f"config.data.flip mirrors images, but {config.name!r} holds events of "
+            f"shape {train[0].shape[1:]}. Set it to False."
+        )
     three = Part(*train), Part(*valid), Part(*test)
     return Splits(*three, num_values, process, audio)
 
