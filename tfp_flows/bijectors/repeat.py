@@ -80,8 +80,7 @@ class Repeat(KerasBijector):
         # A link is no tf.Module, so the walk does not find the template's weights.
         ndims = len(template.event_shape)
         # A chain knows how to fold maps of weights alone, for export.
-        alone = isinstance(template, PositionAffine)
-        body = Chain([template]) if alone else template
+        body = Chain([template]) if isinstance(template, PositionAffine) else template
         self._template = Link(body, (ndims, ndims))
         self._mode, self._memory = TrainingMode(), memory
         layers = _layers(template)
