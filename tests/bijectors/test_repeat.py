@@ -216,3 +216,21 @@ def test_a_training_step_reads_each_weight_once_and_moves_no_axes(memory):
     assert len(variables) <= kinds.count("ReadVariableOp") <= len(flow.variables)
     # To go back, each of the two levels inverts its matrices: a permutation's inverse.
     assert kinds.count("Transpose") == (2 if memory == "constant" else 0)
+
+
+@modes
+@pytest.mark.parametrize("step", [vector_step, image_step])
+def test_xla_takes_no_weight_for_a_constant(step, memory):
+    # It would compile anew at every training step.
+    _, repeat, y, kwargs = pair(step, memory, context_shape=(2,))
+
+    @tf.function(jit_compile=True)
+    def gradients(y):
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_sum(repeat.inverse(y, **kwargs) ** 2)
+        return tape.gradient(loss, list(repeat.trainable_variables))
+
+    hlo = gradients.experimental_get_compiler_ir(y)(stage="hlo")
+    assert "parameter(" in hlo
+    constants = [line for line in hlo.splitlines() if " constant(" in line]
+    assert not [line for line in constants if "ReadVariableOp" in line]

@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfp_flows.bijectors.links import FusedLink
+from tfp_flows.bijectors.traced import is_in_xla
 from tfp_flows.networks.derived import given
 from tfp_flows.networks.stack import Stack
 
@@ -44,6 +45,8 @@ class Derivation:
 
         Weights that nothing else reads are None.
         """
+        if is_in_xla():  # which fuses small products, and see `traced_once`
+            return [(member, None) for member in self._stack.members()]
         values = self._stack.values()
         others = [
             None if read else value

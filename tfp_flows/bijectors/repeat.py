@@ -16,6 +16,7 @@ from tfp_flows.bijectors.links import FusedLink, Link
 from tfp_flows.bijectors.position_affine import PositionAffine
 from tfp_flows.bijectors.reversible import Gradients, check_memory, step_gradient
 from tfp_flows.bijectors.same_kind import check_same_kind
+from tfp_flows.bijectors.traced import traced_once
 from tfp_flows.networks.stack import Stack
 from tfp_flows.networks.training_mode import TrainingMode
 
@@ -87,7 +88,7 @@ class Repeat(KerasBijector):
         self._derivations = self._no_dependency(
             {d: Derivation(stack, self._links(d), layers, d) for d in _DIRECTIONS}
         )
-        self._inlined_step = tf.function(self._traced_step, autograph=False)
+        self._inlined_step = traced_once(self._traced_step)
         self._step = _kept_apart(self._traced_step)
         self._step_back = _kept_apart(self._traced_step_back)
         self._compiled = evaluation.compiled(self._there)
