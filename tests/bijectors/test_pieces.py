@@ -136,7 +136,7 @@ def test_the_gaussian_adapts_to_the_sample_moments():
     )
     np.testing.assert_allclose(flow.log_prob(rows), expected.log_prob(rows), atol=1e-9)
     with pytest.raises(ValueError, match="full rank"):
-        flows.gaussian((3,)).adapt(np.ones((10, 3)))
+        flows.gaussian((3,)).adapt(np.ones((10, 3)) * np.arange(10)[:, None])
 
 
 def test_pixel_logit_is_the_papers_formula_inside_its_range():

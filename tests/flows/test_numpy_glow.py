@@ -39,7 +39,12 @@ def convolve(x, kernel):
 
 
 def zero_convolve(x, w):
-    return (convolve(x, w["kernel"]) + w["bias"]) * np.exp(3 * w["log_scale"])
+    kernel = w["kernel"] * head_scale(9 * x.shape[-1])
+    return convolve(x, kernel) + w["bias"]
+
+
+def head_scale(fan_in):
+    return min(1.0, 32.0 / fan_in)
 
 
 def relu(x):
@@ -67,7 +72,7 @@ def step(h, w, context, norms):
     """Act norm, 1x1 convolution, affine coupling: Table 1 of the paper."""
     pixels = h.shape[1] * h.shape[2]
     s = np.exp(-w["norm"])
-    h = (h - w["shift"]) * s
+    h = (h - w["center"]) * s - w["shift"]
     norms.append(h)
     log_det = pixels * np.log(np.abs(s)).sum()
     h = np.einsum("bhwc,cd->bhwd", h, w["matrix"])
@@ -97,7 +102,8 @@ def glow(x, weights, context=None):
             parts.append(z)
             total = total + log_p
     top = weights["top"]
-    z, log_p = log_normal(h, top["shift"], top["log_scale"])
+    mean = top["center"] + top["shift"] * np.exp(top["log_scale"])
+    z, log_p = log_normal(h, mean, top["log_scale"])
     for done in [None, *parts[::-1]]:
         z = unsqueeze(z if done is None else np.concatenate([done, z], -1))
     return z, total + log_p, norms
@@ -116,10 +122,11 @@ def by_name(layer):
 def matrices(packed, sign, order):
     """W = P L (U + diag(s exp(d))) of each step; row i is row order[i] of L U."""
     size = packed.shape[-1]
+    scale = head_scale(size)
     return [
         (
-            (np.tril(lu, -1) + np.eye(size))
-            @ (np.triu(lu, 1) + np.diag(s * np.exp(np.diag(lu))))
+            (scale * np.tril(lu, -1) + np.eye(size))
+            @ (scale * np.triu(lu, 1) + np.diag(s * np.exp(np.diag(lu))))
         )[rows]
         for lu, s, rows in zip(packed, sign, order, strict=True)
     ]
@@ -128,12 +135,12 @@ def matrices(packed, sign, order):
 def read_steps(layer):
     """Returns the weights of each step of a level, in the words of this file."""
     ours = {
+        "center": "act_norm_weights_center",
         "shift": "act_norm_weights_shift",
         "norm": "act_norm_weights_log_scale",
         "matrix": "invertible_conv_1x1_weights_matrix",
         "kernel": "zero_conv_kernel",
         "bias": "zero_conv_bias",
-        "log_scale": "zero_conv_log_scale",
     }
     values = {k: v for k, v in by_name(layer).items() if "adapted" not in k}
     linear = "invertible_conv_1x1_weights_"
@@ -208,6 +215,7 @@ def test_every_act_norm_standardises_the_adapting_batch(
     assert not flow.is_adapted
     flow.adapt(x, context)
     assert flow.is_adapted
+    x = (x - x.mean(axis=(0, 1, 2))) / x.std(axis=(0, 1, 2))
     z, _, norms = glow(x, read_weights(flow), context)
     assert len(norms) == LEVELS * depth * 3
     # The top prior's variables are those of the last 2 x 1 pixels.

@@ -9,22 +9,23 @@ import tensorflow as tf
 
 from tfp_flows.bijectors.keras_bijector import KerasBijector, as_shape
 from tfp_flows.bijectors.position_affine import AffineMap, PositionAffine
+from tfp_flows.networks.moments import moments
 from tfp_flows.networks.parameters import Parameters
 
 
 class _Normalizer(KerasBijector):
-    """forward: y = x * exp(log_scale) + shift; set from the moments of a batch."""
+    """forward: y = (x + shift) * exp(log_scale) + center; set from moments of data."""
 
     _trainable: bool
 
     def __init__(self, event_shape, weight_shape, dtype, name, parameters):
         dtype = tf.as_dtype(dtype)
         zeros = np.zeros(weight_shape, dtype.as_numpy_dtype)
-        moments = {"shift": zeros, "log_scale": zeros}
-        adapted = {"adapted": np.array(False)}
+        map_of_units = {"shift": zeros, "log_scale": zeros}
+        fixed = {"center": zeros, "adapted": np.array(False)}
         weights = Parameters(
-            trainable=moments if self._trainable else {},
-            fixed=adapted if self._trainable else {**moments, **adapted},
+            trainable=map_of_units if self._trainable else {},
+            fixed=fixed if self._trainable else {**map_of_units, **fixed},
             dtype=dtype.name,
             name=f"{name}_weights",
         )
@@ -38,7 +39,7 @@ class _Normalizer(KerasBijector):
         )
         # Each weight acts on this many units of an event.
         self._copies = math.prod(self._event_shape) // math.prod(weight_shape)
-        self._weight_ndims = len(weight_shape)
+        self._weight_shape = self._no_dependency(tuple(weight_shape))
 
     @property
     def is_adapted(self) -> bool:
@@ -46,7 +47,7 @@ class _Normalizer(KerasBijector):
         return bool(self._layers["weights"]["adapted"].numpy())
 
     def adapt(self, y: tf.Tensor, context: tf.Tensor | None = None) -> None:
-        """Sets shift and scale so that this batch leaves with mean 0 and variance 1.
+        """Sets the weights so that this batch leaves with mean 0 and variance 1.
 
         Units that do not vary keep the scale 1. Call it outside of a replica's step.
 
@@ -57,42 +58,50 @@ class _Normalizer(KerasBijector):
         Raises:
           ValueError: if there are fewer than two values a weight, or one is not finite.
         """
-        axes = list(range(y.shape.rank - self._weight_ndims))
-        # In float64: the variance of 1e6 + noise is lost in float32.
-        wide = tf.cast(y, tf.float64)
-        mean, variance = (m.numpy() for m in tf.nn.moments(wide, axes))
-        if int(y.shape[0]) * self._copies < 2 or not np.isfinite(variance).all():
-            raise ValueError(
-                f"{self.name!r} needs at least 2 finite events to adapt, got a batch "
-                f"of shape {y.shape} with variances from {variance.min()} "
-                f"to {variance.max()}."
-            )
-        varies = variance > 1e-12 * np.maximum(1.0, mean**2)
-        log_scale = np.where(varies, 0.5 * np.log(np.where(varies, variance, 1.0)), 0.0)
-        self._layers["weights"].assign(shift=mean, log_scale=log_scale, adapted=True)
+        size = math.prod(self._weight_shape)
+        rows = np.reshape(y, [-1, size])
+        found = moments(rows, self.dtype.as_numpy_dtype, self.name)
+        values = {
+            "center": found.center,
+            "shift": found.rest,
+            "log_scale": np.log(found.scale),
+        }
+        self._layers["weights"].assign(
+            adapted=True,
+            **{k: v.reshape(self._weight_shape) for k, v in values.items()},
+        )
 
     def _forward_and_log_det(self, x, context=None):
         weights = self._layers["weights"]
         log_scale = tf.convert_to_tensor(weights["log_scale"])
-        y = x * tf.exp(log_scale) + weights["shift"]
+        y = (x + weights["shift"]) * tf.exp(log_scale) + weights["center"]
         return y, self._copies * tf.reduce_sum(log_scale)
 
     def _inverse_and_log_det(self, y, context=None):
         weights = self._layers["weights"]
         log_scale = tf.convert_to_tensor(weights["log_scale"])
-        x = (y - weights["shift"]) * tf.exp(-log_scale)
+        # The difference first: near the centre it is exact, however far out that is.
+        x = (y - weights["center"]) * tf.exp(-log_scale) - weights["shift"]
         return x, -self._copies * tf.reduce_sum(log_scale)
 
 
 class ActNorm(_Normalizer, PositionAffine):
     """A learned scale and shift for each channel, initialised from data (Glow) [1].
 
-    forward:  y = x * exp(log_scale) + shift;  inverse:  x = (y - shift) exp(-log_scale)
+    forward:  y = (x + shift) * exp(log_scale) + center
+    inverse:  x = (y - center) * exp(-log_scale) - shift
     log_det:  height * width * sum(log_scale), the same for every event
 
     Vectors have a weight for each feature, higher ranks for each channel of the last
     axis. `adapt` sets the weights once so that a batch leaves towards the latent side
     with mean 0 and variance 1; nothing else does, and the fact is saved with them.
+
+    The shift is on the latent side, so a step of an optimizer moves the latent variable
+    by about its rate whatever the unit of the data. The centre is the mean of the data
+    that `adapt` saw, rounded, and not trained: a shift of 1e6 scales would be too
+    coarse in float32 to be trained. Where a `Chain` multiplies an act norm with a
+    neighbouring matrix, the centre becomes part of a bias and rounds like one; put
+    `Standardize` before those where data lie far from 0, as the recipes do.
 
     Shapes: x, y `[*batch, *event_shape]` -> log_det `[]`.
 
@@ -126,31 +135,40 @@ class ActNorm(_Normalizer, PositionAffine):
     def _forward_map(self):
         weights = self._layers["weights"]
         log_scale = tf.convert_to_tensor(weights["log_scale"])
-        shift = tf.convert_to_tensor(weights["shift"])
-        return AffineMap(tf.exp(log_scale), shift, tf.reduce_sum(log_scale))
+        scale = tf.exp(log_scale)
+        bias = weights["shift"] * scale + weights["center"]
+        return AffineMap(scale, bias, tf.reduce_sum(log_scale))
 
     def _inverse_map(self):
         weights = self._layers["weights"]
         log_scale = tf.convert_to_tensor(weights["log_scale"])
         scale = tf.exp(-log_scale)
-        return AffineMap(scale, -weights["shift"] * scale, -tf.reduce_sum(log_scale))
+        bias = -weights["center"] * scale - weights["shift"]
+        return AffineMap(scale, bias, -tf.reduce_sum(log_scale))
 
 
 class Standardize(_Normalizer):
-    """Removes the mean and the scale of a data set, feature by feature; not trained.
+    """Removes the mean and the scale of a data set; not trained.
 
-    forward:  y = x * exp(log_scale) + shift;  inverse:  x = (y - shift) exp(-log_scale)
+    forward:  y = (x + shift) * exp(log_scale) + center
+    inverse:  x = (y - center) * exp(-log_scale) - shift
     log_det:  sum(log_scale), the same for every event
 
-    `adapt` fits both from data; they are saved with the flow and never trained, so the
-    likelihood stays one of the data in its own units.
+    `adapt` fits all three from data; they are saved with the flow and never trained, so
+    the likelihood stays one of the data in its own units. `center + shift *
+    exp(log_scale)` is the mean: the second part is what float32 rounds off the first.
 
     Shapes: x, y `[*batch, *event_shape]` -> log_det `[]`.
 
     Args:
-      event_shape: shape of one event; each unit has its own mean and scale.
+      event_shape: shape of one event.
+      per: "unit" for a mean and scale of each unit, or "channel" for those of the last
+        axis, the same at all positions.
       dtype: of the events.
       name: of the bijector.
+
+    Raises:
+      ValueError: for an unknown `per`.
 
     Example:
       >>> standardize = Standardize((2,))
@@ -164,10 +182,16 @@ class Standardize(_Normalizer):
     def __init__(
         self,
         event_shape: Sequence[int],
+        per: str = "unit",
         *,
         dtype: Any = tf.float32,
         name: str = "standardize",
     ):
         parameters = dict(locals())
         shape = as_shape(event_shape)
-        super().__init__(shape, shape, dtype, name, parameters)
+        if per not in ("unit", "channel"):
+            raise ValueError(
+                f"{name} needs moments per 'unit' or per 'channel', got {per!r}."
+            )
+        weight_shape = shape if per == "unit" else shape[-1:]
+        super().__init__(shape, weight_shape, dtype, name, parameters)

@@ -9,6 +9,8 @@ import tensorflow as tf
 
 from tfp_flows.bijectors.keras_bijector import KerasBijector, as_shape
 from tfp_flows.bijectors.precision import matmul
+from tfp_flows.networks.heads import head_scale
+from tfp_flows.networks.moments import moments
 from tfp_flows.networks.parameters import Parameters
 
 
@@ -68,12 +70,16 @@ class DiagonalScale(KerasBijector):
 class TriangularAffine(KerasBijector):
     """A learned mean and Cholesky factor: the full-covariance Gaussian as a flow.
 
-    forward:  y = mean + L x,  L = strictly_lower(raw) + diag(exp(log_diagonal))
-    inverse:  x = L^-1 (y - mean);  log_det:  sum(log_diagonal), the same everywhere
+    forward:  y = center + D (L x + shift),  D = diag(exp(log_diagonal)),
+              L = 1 + strictly_lower(s below), s = `heads.head_scale` of the units
+    inverse:  x = L^-1 (D^-1 (y - center) - shift)
+    log_det:  sum(log_diagonal), the same everywhere
 
-    `adapt` sets mean and L to the maximum-likelihood estimate, in closed form.
+    `adapt` sets mean and D L to the maximum-likelihood estimate, in closed form. The
+    centre is the mean, rounded, and is not trained: so a step of an optimizer moves the
+    latent variable by about its rate, whatever the unit of the data.
 
-    Shapes: x, y `[*batch, *event_shape]` -> log_det `[]`; L is `[D, D]` over the
+    Shapes: x, y `[*batch, *event_shape]` -> log_det `[]`; D and L are `[D, D]` over the
     flattened event.
 
     Args:
@@ -100,8 +106,8 @@ class TriangularAffine(KerasBijector):
         # Only the entries below the diagonal are weights: no dead ones are counted.
         below = np.zeros(size * (size - 1) // 2, dtype.as_numpy_dtype)
         weights = Parameters(
-            {"mean": vector, "log_diagonal": vector, "below": below},
-            {"adapted": np.array(False)},
+            {"shift": vector, "log_diagonal": vector, "below": below},
+            {"center": vector, "adapted": np.array(False)},
             dtype=dtype.name,
             name=f"{name}_weights",
         )
@@ -113,7 +119,7 @@ class TriangularAffine(KerasBijector):
             name=name,
             is_constant_jacobian=True,
         )
-        self._size = size
+        self._size, self._scale = size, head_scale(size)
         self._below = self._no_dependency(np.stack(np.tril_indices(size, -1), axis=-1))
 
     @property
@@ -131,42 +137,48 @@ class TriangularAffine(KerasBijector):
         Raises:
           ValueError: if the sample covariance is not positive definite.
         """
-        rows = np.reshape(tf.cast(y, tf.float64), [-1, self._size])
-        mean = rows.mean(axis=0)
-        covariance = (rows - mean).T @ (rows - mean) / len(rows)
+        rows = np.reshape(y, [-1, self._size])
+        found = moments(rows, self.dtype.as_numpy_dtype, self.name)
+        white = (rows - found.center) / found.scale - found.rest
         try:
-            factor = np.linalg.cholesky(covariance)
+            factor = np.linalg.cholesky(white.T @ white / len(rows))
         except np.linalg.LinAlgError:
             raise ValueError(
                 f"{self.name!r} needs data of full rank to adapt, got {len(rows)} "
                 f"events of {self._size} units with a singular covariance. Give more "
                 "events, drop constant units, or dequantize integers."
             ) from None
+        diagonal = np.diag(factor)
+        below = (factor / diagonal[:, None])[tuple(self._below.T)]
         self._layers["weights"].assign(
-            mean=mean,
-            log_diagonal=np.log(np.diag(factor)),
-            below=factor[tuple(self._below.T)],
+            center=found.center,
+            shift=found.rest / diagonal,
+            log_diagonal=np.log(diagonal) + np.log(found.scale),
+            below=below / self._scale,
             adapted=True,
         )
 
-    def _factor(self):
-        weights = self._layers["weights"]
+    def _unit_lower(self):
+        below = self._scale * tf.convert_to_tensor(self._layers["weights"]["below"])
         shape = [self._size, self._size]
-        lower = tf.scatter_nd(
-            self._below, tf.convert_to_tensor(weights["below"]), shape
+        return tf.scatter_nd(self._below, below, shape) + tf.eye(
+            self._size, dtype=self.dtype
         )
-        return tf.linalg.set_diag(lower, tf.exp(weights["log_diagonal"]))
 
     def _forward_and_log_det(self, x, context=None):
         weights = self._layers["weights"]
+        log_diagonal = tf.convert_to_tensor(weights["log_diagonal"])
         rows = tf.reshape(x, [-1, self._size])
-        rows = weights["mean"] + matmul(rows, self._factor(), transpose_b=True)
-        return tf.reshape(rows, tf.shape(x)), tf.reduce_sum(weights["log_diagonal"])
+        rows = matmul(rows, self._unit_lower(), transpose_b=True) + weights["shift"]
+        rows = rows * tf.exp(log_diagonal) + weights["center"]
+        return tf.reshape(rows, tf.shape(x)), tf.reduce_sum(log_diagonal)
 
     def _inverse_and_log_det(self, y, context=None):
         weights = self._layers["weights"]
-        rows = tf.reshape(y, [-1, self._size]) - weights["mean"]
+        log_diagonal = tf.convert_to_tensor(weights["log_diagonal"])
+        rows = tf.reshape(y, [-1, self._size]) - weights["center"]
+        rows = rows * tf.exp(-log_diagonal) - weights["shift"]
         # One solve with all rows as columns: a solve a row is 40 times slower.
-        columns = tf.linalg.triangular_solve(self._factor(), tf.transpose(rows))
+        columns = tf.linalg.triangular_solve(self._unit_lower(), tf.transpose(rows))
         x = tf.reshape(tf.transpose(columns), tf.shape(y))
-        return x, -tf.reduce_sum(weights["log_diagonal"])
+        return x, -tf.reduce_sum(log_diagonal)

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors.keras_bijector import KerasBijector, as_shape
+from tfp_flows.networks.moments import moments
 from tfp_flows.networks.parameters import Parameters
 from tfp_flows.networks.training_mode import TrainingMode
 
@@ -15,10 +16,15 @@ from tfp_flows.networks.training_mode import TrainingMode
 class BatchNorm(KerasBijector):
     """Batch normalisation between the steps of a flow (Dinh et al.; MAF) [1, 2].
 
-    inverse:  x = (y - mean) / sqrt(variance + epsilon) * exp(log_scale) + shift
-    forward:  y = (x - shift) exp(-log_scale) sqrt(variance + epsilon) + mean
-    log_det:  of the inverse: sum(log_scale - log(variance + epsilon) / 2), the same for
-              every event
+    inverse:  u = (y - center) / unit
+              x = (u - mean) / sqrt(variance + epsilon) * exp(log_scale) + shift
+    forward:  u = (x - shift) exp(-log_scale) sqrt(variance + epsilon) + mean
+              y = unit u + center
+    log_det:  of the inverse: sum(log_scale - log(variance + epsilon) / 2 - log unit),
+              the same for every event
+
+    Center and unit are the moments of the data that `adapt` saw, and fixed: epsilon is
+    a share of the data's own variance, and neither scale nor offset costs precision.
 
     Mean and variance are running averages, so forward and inverse are exact inverses
     and every event has a density of its own. Only when a Keras model trains (`fit`
@@ -30,8 +36,8 @@ class BatchNorm(KerasBijector):
     A loss of one batch is then no likelihood, since its events see each other: judge
     by `evaluate`. Under `tf.distribute` each replica takes its own batch's statistics,
     and `FlowModel` moves the averages of all replicas by their mean.
-    `adapt` sets the averages to the moments of data: before training, so that they
-    begin right, and after it, to have those of the whole data set, as in [2].
+    `adapt` sets center, unit and averages to the moments of data: before training, so
+    that they begin right, and after it, to have those of the whole data set, as in [2].
 
     Vectors have weights for each feature, higher ranks for each channel of the last
     axis.
@@ -41,7 +47,7 @@ class BatchNorm(KerasBijector):
     Args:
       event_shape: shape of one event.
       momentum: of the running averages, in [0, 1).
-      epsilon: added to variances.
+      epsilon: added to variances, as a share of the variance of the data.
       dtype: of the events.
       name: of the bijector.
 
@@ -82,6 +88,8 @@ class BatchNorm(KerasBijector):
             {
                 "mean": zeros,
                 "variance": zeros + (1 - epsilon),
+                "center": zeros,
+                "log_unit": zeros,
                 "adapted": np.array(False),
             },
             dtype=dtype.name,
@@ -105,43 +113,49 @@ class BatchNorm(KerasBijector):
         return bool(self._layers["weights"]["adapted"].numpy())
 
     def adapt(self, y: tf.Tensor, context: tf.Tensor | None = None) -> None:
-        """Sets the running averages to the moments of data.
+        """Sets center, unit and running averages to the moments of data.
 
         Args:
           y: `[N, *event_shape]`, as much of the data as fits.
           context: not used.
 
         Raises:
-          ValueError: if a moment is not finite.
+          ValueError: if there are fewer than two values a weight, or one is not finite.
         """
-        mean, variance = (m.numpy() for m in _moments(tf.cast(y, tf.float64)))
-        if not np.isfinite(variance).all():
-            raise ValueError(
-                f"{self.name!r} needs finite events to adapt, got a batch of shape "
-                f"{y.shape} with variances from {variance.min()} to {variance.max()}."
-            )
-        self._layers["weights"].assign(mean=mean, variance=variance, adapted=True)
+        rows = np.reshape(y, [-1, self._event_shape[-1]])
+        found = moments(rows, self.dtype.as_numpy_dtype, self.name)
+        self._layers["weights"].assign(
+            center=found.center,
+            log_unit=np.log(found.scale),
+            mean=found.rest,
+            variance=found.varies.astype(np.float64),  # 0 in constant channels
+            adapted=True,
+        )
 
     def _forward_and_log_det(self, x, context=None):
         weights = self._layers["weights"]
         log_scale, shift = weights["log_scale"], weights["shift"]
         spread = weights["variance"] + self._epsilon
-        y = (x - shift) * tf.exp(-log_scale) * tf.sqrt(spread) + weights["mean"]
+        u = (x - shift) * tf.exp(-log_scale) * tf.sqrt(spread) + weights["mean"]
+        y = u * tf.exp(weights["log_unit"]) + weights["center"]
         return y, -self._log_det(log_scale, spread)
 
     def _inverse_and_log_det(self, y, context=None):
         weights = self._layers["weights"]
         mean, variance = weights["mean"], weights["variance"]
+        u = (y - weights["center"]) * tf.exp(-weights["log_unit"])
         if self._mode.current() and y.shape.rank > len(self._event_shape):
-            batch = _moments(y)
+            batch = _moments(u)
             self._follow(mean, variance, batch)
             mean, variance = batch
         log_scale, spread = weights["log_scale"], variance + self._epsilon
-        x = (y - mean) * tf.math.rsqrt(spread) * tf.exp(log_scale) + weights["shift"]
+        x = (u - mean) * tf.math.rsqrt(spread) * tf.exp(log_scale) + weights["shift"]
         return x, self._log_det(log_scale, spread)
 
     def _log_det(self, log_scale, spread):
-        return self._copies * tf.reduce_sum(log_scale - 0.5 * tf.math.log(spread))
+        log_slope = log_scale - 0.5 * tf.math.log(spread)
+        log_slope -= self._layers["weights"]["log_unit"]
+        return self._copies * tf.reduce_sum(log_slope)
 
     def _follow(self, mean, variance, batch):
         """Moves the running averages; a batch that is not finite leaves them."""

@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from tfp_flows.bijectors.keras_bijector import broadcast_batch
+from tfp_flows.networks.heads import ZeroDense
 
 
 class Conditioner:
@@ -68,7 +69,7 @@ class Conditioner:
         features = self._feature_shape(network, context_shape, dtype, owner)
         whole = len(features) == 1
         units = num_params * (math.prod(self._positions) if whole else 1)
-        last = head(units) if head else _zero_dense(dtype, units)
+        last = head(units) if head else ZeroDense(units, dtype=tf.as_dtype(dtype).name)
         last.build((None, *features))
         self._num_params = num_params
         self._reshape = whole and bool(self._positions)
@@ -104,6 +105,20 @@ class Conditioner:
             network([x, context]) if self._takes_list else network(x, context=context)
         )
 
+    def adapt(self, layers, x: tf.Tensor, context: tf.Tensor | None) -> None:
+        """Lets network and head set their data-dependent weights, if they have any.
+
+        Args:
+          layers: those of the bijector, by name.
+          x: what the network sees of a batch of events, `[N, *input_shape]`.
+          context: `[N, *context_shape]`, or None.
+        """
+        network, head = layers["network"], layers["head"]
+        if hasattr(network, "adapt"):
+            network.adapt(x, **({} if context is None else {"context": context}))
+        if hasattr(head, "adapt"):
+            head.adapt(self._run(network, x, context))
+
     def __call__(self, layers, x: tf.Tensor, context: tf.Tensor | None) -> tf.Tensor:
         """Returns params `[*batch, *positions, num_params]`, one network call."""
         ndims = len(self._input_shape)
@@ -119,12 +134,6 @@ class Conditioner:
         return tf.reshape(
             params, tf.concat([batch, [*self._positions, self._num_params]], axis=0)
         )
-
-
-def _zero_dense(dtype, units):
-    return keras.layers.Dense(
-        units, kernel_initializer="zeros", dtype=tf.as_dtype(dtype).name
-    )
 
 
 def one_batch_axis(x: tf.Tensor, event_ndims: int) -> tf.Tensor:

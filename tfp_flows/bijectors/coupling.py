@@ -93,15 +93,13 @@ class Coupling(KerasBijector):
         return getattr(self._layers["network"], "is_adapted", True)
 
     def adapt(self, y: tf.Tensor, context: tf.Tensor | None = None) -> None:
-        """Lets the network set its data-dependent weights from the passive units.
+        """Lets network and head set their data-dependent weights.
 
         Args:
           y: `[N, *event_shape]`.
           context: `[N, *context_shape]` for a conditional coupling.
         """
-        if hasattr(self._layers["network"], "adapt"):
-            given = {} if context is None else {"context": context}
-            self._layers["network"].adapt(self._split(y)[0], **given)
+        self._conditioner.adapt(self._layers, self._split(y)[0], context)
 
     def _forward_and_log_det(self, x, context=None):
         return self._walk(self._scalar_map.forward, 1.0, x, context)

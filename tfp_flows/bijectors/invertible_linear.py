@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfp_flows.bijectors.keras_bijector import as_shape
 from tfp_flows.bijectors.position_affine import AffineMap, PositionAffine
 from tfp_flows.bijectors.precision import matmul
+from tfp_flows.networks.heads import head_scale
 from tfp_flows.networks.parameters import Parameters
 
 _INITIALS = ("rotation", "permutation", "identity")
@@ -135,13 +136,18 @@ class InvertibleConv1x1(InvertibleLinear):
 
 
 class _LU:
-    """One array holds L below the diagonal, d on it and U above, as in LAPACK."""
+    """One array holds L below the diagonal, d on it and U above, as in LAPACK.
+
+    L and U are stored divided by `head_scale(C)`, and so is W itself in `_Plain`: one
+    step of an optimizer moves all C entries of a column, and the channels with them.
+    """
 
     def initial_weights(self, size, initial, rng):
         packed, order = tf.linalg.lu(_initial_matrix(size, initial, rng))
         packed, order = packed.numpy(), order.numpy()
         diagonal = np.diag(packed)
-        lu = packed - np.diag(diagonal) + np.diag(np.log(np.abs(diagonal)))
+        lu = (packed - np.diag(diagonal)) / head_scale(size)
+        lu += np.diag(np.log(np.abs(diagonal)))
         # Row i of W is row order^-1(i) of L U.
         inverse_order = np.argsort(order).astype(np.int32)
         return {"lu": lu}, {"sign": np.sign(diagonal), "order": inverse_order}
@@ -161,9 +167,10 @@ class _LU:
 
     def _factors(self, weights):
         lu = tf.convert_to_tensor(weights["lu"])
-        below = np.tri(lu.shape[0], k=-1, dtype=lu.dtype.as_numpy_dtype)
+        size = lu.shape[0]
+        below = np.tri(size, k=-1, dtype=lu.dtype.as_numpy_dtype) * head_scale(size)
         log_diagonal = tf.linalg.diag_part(lu)
-        lower = lu * below + np.eye(lu.shape[0], dtype=below.dtype)
+        lower = lu * below + np.eye(size, dtype=lu.dtype.as_numpy_dtype)
         diagonal = weights["sign"] * tf.exp(log_diagonal)
         upper = tf.linalg.set_diag(lu * below.T, diagonal)
         return lower, upper, log_diagonal
@@ -177,7 +184,7 @@ class _Plain:
     """The matrix itself."""
 
     def initial_weights(self, size, initial, rng):
-        return {"matrix": _initial_matrix(size, initial, rng)}, {}
+        return {"matrix": _initial_matrix(size, initial, rng) / head_scale(size)}, {}
 
     def value(self, weights):
         matrix, _, triangle = self._factors(weights)
@@ -192,6 +199,7 @@ class _Plain:
     def _factors(self, weights):
         """Returns W = Q R, and Q and R: XLA knows no other way to a determinant."""
         matrix = tf.convert_to_tensor(weights["matrix"])
+        matrix = matrix * head_scale(matrix.shape[-1])
         return matrix, *tf.linalg.qr(matrix)
 
     def _log_det(self, triangle):
@@ -218,7 +226,8 @@ class _Householder:
                 'none. Use the parametrization "lu" or "plain".'
             )
         count = size - size % 2  # an even number of reflections is a rotation
-        vectors = rng.standard_normal((size, count))
+        # Their length is free: the longer, the less a step turns them.
+        vectors = rng.standard_normal((size, count)) / head_scale(size)
         if initial == "identity":  # each reflection is undone by the next
             vectors[:, 1::2] = vectors[:, ::2]
         return {"vectors": vectors}, {}

@@ -75,9 +75,23 @@ class ReversibleBlock(KerasBijector):
             is_constant_jacobian=True,
         )
 
+    def adapt(self, y: list[tf.Tensor], context: tf.Tensor | None = None) -> None:
+        """Lets networks and heads set their data-dependent weights.
+
+        Args:
+          y: pair of `[N, *event_shape]`.
+          context: `[N, *context_shape]` for a conditional block.
+        """
+        first, second = y
+        self._conditioners["g"].adapt(self._layers_of("g"), first, context)
+        u = second - self._residual("g", first, context)
+        self._conditioners["f"].adapt(self._layers_of("f"), u, context)
+
+    def _layers_of(self, key):
+        return {part: self._layers[f"{part}_{key}"] for part in ("network", "head")}
+
     def _residual(self, key, value, context):
-        layers = {part: self._layers[f"{part}_{key}"] for part in ("network", "head")}
-        return self._conditioners[key](layers, value, context)
+        return self._conditioners[key](self._layers_of(key), value, context)
 
     def _forward_and_log_det(self, x, context=None):
         z, u = x

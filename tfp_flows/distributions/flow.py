@@ -1,5 +1,6 @@
 """A flow: a base distribution and the bijector that turns it into the data's."""
 
+import warnings
 from typing import Any
 
 import keras
@@ -124,7 +125,11 @@ class Flow(_TransformedDistribution):
           context: `[N, *context_shape]`, when `data` is an array.
 
         Raises:
-          ValueError: if there are too few events, or the data hold no finite values.
+          ValueError: if there are too few events, or not all are finite.
+
+        Warns:
+          UserWarning: if a unit has the same value in all events. It keeps the scale 1,
+            and no density of it means anything.
 
         Example:
           >>> from tfp_flows.bijectors import ActNorm
@@ -135,6 +140,7 @@ class Flow(_TransformedDistribution):
         """
         x, context = gathered(data, context, self.context_shape)
         x = tf.convert_to_tensor(tf.cast(x, self.dtype))
+        _tell_constant_units(x, self.name)
         # Parts inside of parts are not asked through TFP, which would convert it.
         context = None if context is None else tf.cast(context, self.dtype)
         kwargs = {} if context is None else {"context": context}
@@ -265,6 +271,19 @@ def gathered(data: Any, context: Any, context_shape: tuple | None) -> tuple:
         return tf.concat(first, axis=0), None
     contexts, events = zip(*batches, strict=True)
     return tf.concat(events, axis=0), tf.concat(contexts, axis=0)
+
+
+def _tell_constant_units(x, name):
+    """Warns of units that do not vary: training would narrow them without end."""
+    same = tf.reduce_all(tf.equal(x, x[:1]), axis=0)
+    places = tf.where(same).numpy().tolist() if len(x) > 1 else []
+    if places:
+        warnings.warn(
+            f"{name!r} adapts to {len(x)} events in which {len(places)} units never "
+            f"vary: {str(places[:5])[1:-1]}{' ...' if places[5:] else ''}. Drop them: "
+            "they have no density, and training would narrow the model's without end.",
+            stacklevel=3,
+        )
 
 
 def _fresh(value, dtype):

@@ -11,12 +11,12 @@ from tfp_flows.bijectors import ActNorm, KerasBijector, Multiscale, chain_of
 from tfp_flows.distributions import Flow
 from tfp_flows.flows.parts import (
     checked_shape,
+    data_map,
     finished,
     network_policy,
     padded_shape,
-    pixel_map,
 )
-from tfp_flows.networks import MLP, ConvResNet, masks
+from tfp_flows.networks import MLP, ConvResNet, ZeroDense, masks
 
 tfd = tfp.distributions
 
@@ -34,7 +34,6 @@ def coupling_flow(
     network: Callable[[], keras.Layer] | None,
     dtype: Any,
     memory: str = "activations",
-    normalize_data: bool = False,
     dequantization: str = "uniform",
     pad_to: Sequence[int] | None = None,
     **network_options,
@@ -57,8 +56,6 @@ def coupling_flow(
       network: builder of a Keras layer for each step, or None for the default.
       dtype: of the events and weights.
       memory: of the backward pass, see `chain_of`.
-      normalize_data: adds an act norm between the data and the first coupling, for
-        couplings that act on an interval.
       dequantization: "uniform" or "variational", see `parts.finished`.
       pad_to: `(height, width)` of padded images, see `Padded`.
       **network_options: of the default networks, see `_default_network`.
@@ -76,9 +73,13 @@ def coupling_flow(
             f"{name} needs event_shape (D,) or (H, W, C) and num_steps >= 1, got "
             f"{shape} and {num_steps}. Flatten other events."
         )
+    if len(shape) == 3 and num_levels is None:
+        num_levels = _image_levels(shape)
+    depth = num_steps * max(1, num_levels or 1)
     steps = functools.partial(
         _steps,
         coupling=coupling,
+        head=functools.partial(ZeroDense, depth=depth, dtype=dtype),
         network=network or _default_network(shape, dtype, **network_options),
         act_norm=act_norm,
         dtype=dtype,
@@ -87,12 +88,10 @@ def coupling_flow(
         body = steps(shape, num_steps, masks.half)
     else:
         body = _image_steps(shape, num_steps, num_levels, steps, memory)
-    if act_norm and normalize_data:
-        body = [ActNorm(shape, dtype=dtype, name="act_norm_data"), *body]
-    pixels = pixel_map(shape, num_values, alpha, dtype)
+    data = data_map(shape, num_values, alpha, dtype)
     # A multi-scale body looks after its memory itself.
     outer = "activations" if isinstance(body[-1], Multiscale) else memory
-    chain = chain_of([*pixels, *body], outer, name=name)
+    chain = chain_of([*data, *body], outer, name=name)
     policy = network_options["network_dtype"]
     return finished(Flow(chain, name=name), num_values, dequantization, policy, given)
 
@@ -119,23 +118,27 @@ def _default_network(
     )
 
 
-def _steps(shape, count, mask, *, coupling, network, act_norm, dtype):
+def _steps(shape, count, mask, *, coupling, network, head, act_norm, dtype):
     """Couplings with the mask and its opposite in turn, and act norms."""
     parts = []
     for i in range(count):
         name = f"{mask.__name__}_coupling_{i}"
         pattern = mask(shape, flip=bool(i % 2))
-        parts.append(coupling(shape, network(), pattern, dtype=dtype, name=name))
+        parts.append(
+            coupling(shape, network(), pattern, head=head, dtype=dtype, name=name)
+        )
         if act_norm:
             parts.append(ActNorm(shape, dtype=dtype, name=f"act_norm_{i}"))
     return parts
 
 
+def _image_levels(shape):
+    """Up to two, as many as the sides allow."""
+    return max(n for n in (0, 1, 2) if all(side % 2**n == 0 for side in shape[:2]))
+
+
 def _image_steps(shape, num_steps, num_levels, steps, memory):
     """The multi-scale architecture; checkerboards alone when no level fits."""
-    if num_levels is None:
-        fits = [n for n in (1, 2) if shape[0] % 2**n == 0 and shape[1] % 2**n == 0]
-        num_levels = max(fits, default=0)
     if num_levels == 0:
         return steps(shape, num_steps, masks.checkerboard)
     coarse = Multiscale.level_shapes(shape, num_levels)

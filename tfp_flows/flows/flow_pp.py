@@ -106,7 +106,6 @@ def flow_pp(
         memory=memory,
         network=network,
         dtype=dtype,
-        normalize_data=True,
         hidden_units=hidden_units,
         filters=filters,
         num_blocks=num_blocks,

@@ -21,10 +21,10 @@ from tfp_flows.bijectors import (
 from tfp_flows.distributions import Flow
 from tfp_flows.flows.parts import (
     checked_shape,
+    data_map,
     finished,
     network_policy,
     padded_shape,
-    pixel_map,
 )
 from tfp_flows.flows.recipe import recipe
 from tfp_flows.networks import GlowNet, masks, zero_conv
@@ -133,7 +133,7 @@ def glow(
     network = network or functools.partial(
         GlowNet, filters, dropout, dtype=policy, name="glow_net"
     )
-    options = {"head": zero_conv(dtype), "dtype": dtype}
+    options = {"head": zero_conv(dtype, depth=num_levels * num_steps), "dtype": dtype}
     couple = functools.partial(
         _COUPLINGS[coupling], context_shape=context_shape, **(coupling_options or {})
     )
@@ -148,8 +148,8 @@ def glow(
         levels[-1].append(ActNorm(shapes[-1], dtype=dtype, name="top_prior"))
         priors = [_prior(s, options) for s in shapes[:-1]]
     body = Multiscale(levels, shape, priors=priors)
-    pixels = pixel_map(shape, num_values, alpha, dtype, histogram)
-    chain = Chain([*pixels, body], name="glow")
+    data = data_map(shape, num_values, alpha, dtype, histogram)
+    chain = Chain([*data, body], name="glow")
     flow = Flow(chain, name="glow")
     return finished(flow, num_values, dequantization, network_dtype, given)
 

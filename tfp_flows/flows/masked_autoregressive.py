@@ -17,7 +17,7 @@ from tfp_flows.bijectors import (
     RationalQuadratic,
 )
 from tfp_flows.distributions import Flow, GaussianMixture
-from tfp_flows.flows.parts import checked_shape, finished, network_policy, pixel_map
+from tfp_flows.flows.parts import checked_shape, data_map, finished, network_policy
 from tfp_flows.networks import MADE
 
 tfd = tfp.distributions
@@ -54,8 +54,7 @@ def masked_autoregressive_flow(
     """Builds a flow of masked autoregressive steps with MADE networks.
 
     The steps take the units in the orders of `order` in turn. A normalisation follows
-    every step, and comes first of all as well unless the map is affine: the others act
-    around 0.
+    every step.
 
     Args:
       name: of the recipe.
@@ -95,6 +94,7 @@ def masked_autoregressive_flow(
         shape,
         unit_map.num_params,
         dtype=network_policy(dtype, network_dtype),
+        depth=num_steps,
         name="made",
         **network_options,
     )
@@ -104,12 +104,12 @@ def masked_autoregressive_flow(
         context_shape=context_shape,
         dtype=dtype,
     )
-    body = norm("data") if scalar_map != "affine" else []
+    body = []
     for i in range(num_steps):
         made = network(order=orders[i % len(orders)], seed=seed + i)
         part = step(made, name=f"autoregressive_{i}")
         body += [Inverse(part, name=f"inverse_{i}") if inverse else part, *norm(i)]
-    chain = Chain([*pixel_map(shape, num_values, alpha, dtype), *body], name=name)
+    chain = Chain([*data_map(shape, num_values, alpha, dtype), *body], name=name)
     base = None
     if num_components is not None:
         base = GaussianMixture(shape, num_components, seed=seed, dtype=dtype)

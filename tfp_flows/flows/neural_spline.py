@@ -130,7 +130,6 @@ def neural_spline(
         act_norm=act_norm,
         memory=memory,
         network=network,
-        normalize_data=True,
         filters=filters,
         num_blocks=num_blocks,
         dropout=dropout,

@@ -12,12 +12,12 @@ from tfp_flows.bijectors import AdditiveCoupling, DiagonalScale, chain_of
 from tfp_flows.distributions import Flow, StandardLogistic, StandardNormal
 from tfp_flows.flows.parts import (
     checked_shape,
+    data_map,
     finished,
     network_policy,
-    pixel_map,
 )
 from tfp_flows.flows.recipe import recipe
-from tfp_flows.networks import MLP, masks
+from tfp_flows.networks import MLP, ZeroDense, masks
 
 tfd = tfp.distributions
 tfb = tfp.bijectors
@@ -86,14 +86,19 @@ def nice(
         )
     size = math.prod(shape)
     flatten = tfb.Reshape(event_shape_out=shape, event_shape_in=(size,))
-    options: dict[str, Any] = {"context_shape": context_shape, "dtype": dtype}
+    head = functools.partial(ZeroDense, depth=num_steps, dtype=dtype)
+    options: dict[str, Any] = {
+        "context_shape": context_shape,
+        "head": head,
+        "dtype": dtype,
+    }
     steps = [
         AdditiveCoupling((size,), network(), mask, **options, name=f"coupling_{i}")
         for i, mask in enumerate(_alternating_masks(size, num_steps))
     ]
     chain = chain_of(
         [
-            *pixel_map(shape, num_values, alpha, dtype),
+            *data_map(shape, num_values, alpha, dtype),
             flatten,
             *steps,
             DiagonalScale((size,), dtype=dtype),

@@ -8,7 +8,12 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors import KerasBijector, PixelHistogram, PixelLogit
+from tfp_flows.bijectors import (
+    KerasBijector,
+    PixelHistogram,
+    PixelLogit,
+    Standardize,
+)
 from tfp_flows.distributions import Dequantized, Flow, Padded
 from tfp_flows.flows.noise import noise_flow
 
@@ -84,16 +89,27 @@ def network_policy(dtype: Any, network_dtype: str | None) -> keras.DTypePolicy:
     return keras.dtype_policies.get(tf.as_dtype(dtype).name)
 
 
-def pixel_map(
-    event_shape, num_values, alpha, dtype, histogram: str | None = None
+def data_map(
+    event_shape: Sequence[int],
+    num_values: int | None,
+    alpha: float,
+    dtype: Any,
+    histogram: str | None = None,
 ) -> list[KerasBijector]:
-    """Returns the bijectors from pixels to the real line; none if continuous."""
+    """Returns the bijectors from the data to numbers of mean 0 and variance 1.
+
+    Integers are taken to the real line first. Whatever the unit of the data, a body
+    behind these begins with the same numbers. Features of vectors have moments of their
+    own, positions of images and sequences share those of their channel.
+    """
+    per = "unit" if len(event_shape) == 1 else "channel"
+    last = Standardize(event_shape, per, dtype=dtype)
     if num_values is None:
-        return []
-    logit = PixelLogit(event_shape, num_values, alpha=alpha, dtype=dtype)
+        return [last]
+    parts = [PixelLogit(event_shape, num_values, alpha=alpha, dtype=dtype), last]
     if histogram is None:
-        return [logit]
-    return [PixelHistogram(event_shape, num_values, histogram, dtype=dtype), logit]
+        return parts
+    return [PixelHistogram(event_shape, num_values, histogram, dtype=dtype), *parts]
 
 
 def finished(

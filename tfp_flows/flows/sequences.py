@@ -14,6 +14,7 @@ from tfp_flows.bijectors import (
     MixtureLogistic,
     RationalQuadratic,
     ScalarMap,
+    Standardize,
 )
 from tfp_flows.distributions import Autoregressive, Categorical, Flow
 from tfp_flows.flows.parts import checked_shape
@@ -74,14 +75,14 @@ def sequence_model(
         one = network(shape, element.num_params, element.num_features)
         return Autoregressive(one, element, **given, name=name)
     unit = _scalar_map(scalar_map, num_components, scale_bound, name)
-    steps: list = []
+    steps: list = [Standardize(shape, "channel", dtype=dtype)]
     for i in range(num_steps):
         steps.append(ActNorm(shape, dtype=dtype, name=f"act_norm_{i}"))
         if i and shape[1] > 1:
             steps.append(
                 InvertibleLinear(shape, seed=i, dtype=dtype, name=f"linear_{i}")
             )
-        one = network(shape, unit.num_params)
+        one = network(shape, unit.num_params, depth=num_steps)
         steps.append(
             MaskedAutoregressive(one, unit, **given, name=f"autoregressive_{i}")
         )

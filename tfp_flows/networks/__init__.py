@@ -5,7 +5,8 @@ from tfp_flows.networks.autoregressive import AutoregressiveNetwork, generate
 from tfp_flows.networks.causal_conv import CausalConv
 from tfp_flows.networks.conv_net import ConvResNet
 from tfp_flows.networks.diagonal_bi_lstm import DiagonalBiLSTM
-from tfp_flows.networks.glow_net import GlowNet, ZeroConv, zero_conv
+from tfp_flows.networks.glow_net import GlowNet
+from tfp_flows.networks.heads import ZeroConv, ZeroDense, zero_conv
 from tfp_flows.networks.made import MADE
 from tfp_flows.networks.masked_conv import MaskedConv
 from tfp_flows.networks.mlp import MLP
@@ -26,6 +27,7 @@ __all__ = [
     "RecurrentNetwork",
     "RowLSTM",
     "ZeroConv",
+    "ZeroDense",
     "generate",
     "masks",
     "zero_conv",

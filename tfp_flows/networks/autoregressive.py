@@ -34,6 +34,7 @@ class AutoregressiveNetwork(keras.layers.Layer):
         more for an embedding. Those of one unit lie side by side on the last axis.
       order: unit numbers in row-major order, `[num_positions, block_size]`; every unit
         of the event once. None for one unit after the other.
+      depth: steps of the flow that an event passes through, see `heads`.
       **kwargs: of `keras.layers.Layer`, such as `dtype` and `name`.
 
     Raises:
@@ -46,9 +47,11 @@ class AutoregressiveNetwork(keras.layers.Layer):
         num_params: int,
         num_features: int = 1,
         order: np.ndarray | None = None,
+        depth: int = 1,
         **kwargs,
     ):
         super().__init__(**kwargs)
+        self.depth = depth
         self.event_shape = tuple(int(n) for n in event_shape)
         self.num_params = int(num_params)
         self.num_features = int(num_features)
@@ -148,6 +151,7 @@ class AutoregressiveNetwork(keras.layers.Layer):
             "event_shape": self.event_shape,
             "num_params": self.num_params,
             "num_features": self.num_features,
+            "depth": self.depth,
         }
 
 

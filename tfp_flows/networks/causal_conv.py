@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfp_flows.networks.heads import ZeroDense
 from tfp_flows.networks.sequence_network import SequenceNetwork, delayed
 
 
@@ -89,8 +90,11 @@ class CausalConv(SequenceNetwork):
         self._mixes = [self._dense(n + self.skip_filters, "mix") for n in widths]
         self._contexts: list[keras.layers.Layer] = []
         self._hidden = self._dense(self.skip_filters, "hidden", activation="relu")
-        self._last = self._dense(
-            self.event_shape[1] * self.num_params, "last", kernel_initializer="zeros"
+        self._last = ZeroDense(
+            self.event_shape[1] * self.num_params,
+            self.depth,
+            name="last",
+            dtype=self.dtype_policy,
         )
 
     def _dense(self, units, name, **kwargs):

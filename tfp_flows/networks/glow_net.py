@@ -1,13 +1,12 @@
 """Glow's conditioner: 3x3, 1x1, 3x3 convolutions with act norm between them."""
 
-from collections.abc import Callable
-
 import keras
 import numpy as np
 import tensorflow as tf
 
 from tfp_flows.networks.derived import derived
 from tfp_flows.networks.image_context import is_image, joined, joined_shape
+from tfp_flows.networks.moments import moments
 
 
 class GlowNet(keras.layers.Layer):
@@ -96,12 +95,13 @@ class GlowNet(keras.layers.Layer):
 
     def _set_norm(self, i, before):
         """Standardises what act norm i gives now; its weights compose."""
-        log_scale, bias = (v.value for v in self._norms[i])
-        rows = tf.reshape(tf.cast(before, tf.float64), [-1, self.filters])
-        mean, variance = tf.nn.moments(rows, [0])
-        factor = np.where(variance > 1e-12, variance, 1.0) ** -0.5
-        self._norms[i][0].assign(tf.cast(log_scale, tf.float64) + np.log(factor))
-        self._norms[i][1].assign((tf.cast(bias, tf.float64) - mean) * factor)
+        # Also the values that a stack of equal networks lends its template.
+        log_scale, bias = (np.asarray(v.value, np.float64) for v in self._norms[i])
+        rows = np.reshape(tf.cast(before, self.variable_dtype), [-1, self.filters])
+        found = moments(rows, self.variable_dtype, self.name)
+        mean = found.center + found.rest * found.scale
+        self._norms[i][0].assign(log_scale - np.log(found.scale))
+        self._norms[i][1].assign((bias - mean) / found.scale)
 
     def call(self, x, context=None):
         """Returns features `[B, H, W, filters]`."""
@@ -154,74 +154,3 @@ class GlowNet(keras.layers.Layer):
             "filters": self.filters,
             "dropout": self.dropout,
         }
-
-
-class ZeroConv(keras.layers.Layer):
-    """A convolution that begins at zero, with a learned scale of each channel [1].
-
-    y = (conv(x) + bias) * exp(3 log_scale)
-
-    The factor 3 makes the scale learn faster than the kernel; it is the paper's.
-
-    Shapes: x `[B, H, W, C]` -> y `[B, H, W, units]`.
-
-    Args:
-      units: channels of the result.
-      kernel_size: height and width of the kernel.
-      **kwargs: of `keras.layers.Layer`, such as `dtype` and `name`.
-
-    Example:
-      >>> float(tf.reduce_sum(ZeroConv(8)(keras.ops.ones((5, 4, 4, 2)))))
-      0.0
-
-    References:
-      [1] Kingma, Dhariwal. Glow: Generative flow with invertible 1x1 convolutions.
-          NeurIPS 2018. arXiv:1807.03039
-    """
-
-    def __init__(self, units: int, kernel_size: int = 3, **kwargs):
-        super().__init__(**kwargs)
-        self.units = units
-        self.kernel_size = kernel_size
-
-    def build(self, x_shape):
-        """Makes the weights."""
-        size = (self.kernel_size, self.kernel_size, x_shape[-1], self.units)
-        self._kernel = self.add_weight(shape=size, initializer="zeros", name="kernel")
-        self._bias = self.add_weight(
-            shape=(self.units,), initializer="zeros", name="bias"
-        )
-        self._log_scale = self.add_weight(
-            shape=(self.units,), initializer="zeros", name="log_scale"
-        )
-
-    @property
-    def derived_from(self) -> list[keras.Variable]:
-        """The variables that nothing but `derive` reads."""
-        return [self._kernel, self._bias, self._log_scale]
-
-    def derive(self) -> list[tf.Tensor]:
-        """Returns kernel and bias with their scales."""
-        # On the kernel and not on the image, where it would cost more.
-        scale = tf.exp(3.0 * tf.convert_to_tensor(self._log_scale))
-        return [self._kernel * scale, self._bias * scale]
-
-    def call(self, x):
-        """Returns `[B, H, W, units]`."""
-        kernel, bias = (tf.cast(v, x.dtype) for v in derived(self, self.derive))
-        return tf.nn.bias_add(tf.nn.conv2d(x, kernel, 1, "SAME"), bias)
-
-    def get_config(self):
-        """Returns the constructor's arguments."""
-        return super().get_config() | {
-            "units": self.units,
-            "kernel_size": self.kernel_size,
-        }
-
-
-def zero_conv(dtype: str, kernel_size: int = 3) -> Callable[[int], ZeroConv]:
-    """Returns a builder of heads for `Conditioner`, all of one name.
-
-    TensorFlow keeps some 30 KiB for every name that a variable was made with.
-    """
-    return lambda units: ZeroConv(units, kernel_size, dtype=dtype, name="zero_conv")

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.networks.autoregressive import AutoregressiveNetwork
+from tfp_flows.networks.heads import head_scale
 from tfp_flows.networks.masked_dense import MaskedDense
 
 _MANY = 31  # degrees; beside so many those units of degree 0 are few
@@ -147,24 +148,40 @@ class MADE(AutoregressiveNetwork):
         layer = MaskedDense(
             *degrees,
             *self._cuts[k : k + 2],
-            kernel_initializer="zeros" if is_last else "glorot_uniform",
+            scale=head_scale(len(degrees[0]), self.depth) if is_last else None,
             dtype=self.variable_dtype if is_last else self.dtype_policy,
             name=f"dense_{k}",
         )
         layer.build((None, len(degrees[0])))
         return layer
 
-    def call(self, x, context=None, separate=False):
-        """Returns params `[B, *event_shape, P]`; each by itself if `separate`."""
+    def adapt(self, x: tf.Tensor, context: tf.Tensor | None = None) -> None:
+        """Sets the centre of the last layer to the mean of what it is given.
+
+        Args:
+          x: `[N, *features_shape]`.
+          context: `[N, C]` for a conditional network.
+        """
+        # Outside of a call Keras casts no inputs.
+        self._parts(tf.cast(x, self.compute_dtype), context, self._dense[-1].adapt)
+
+    def _parts(self, x, context, see=lambda h: None):
+        """Returns the params in parts; `see` is shown what the last layer is given."""
 
         def dense(k, h):
+            if k == len(self._dense) - 1:
+                see(h)
             h = self._dense[k](h)
             if k or context is None:
                 return h
             return _add(h, _halves(self._from_context(context), self._cuts[1]))
 
         x = tf.reshape(x, [-1, self._order.size * self.num_features])
-        parts = self._pass(dense, _halves(x, self._cuts[0]))
+        return self._pass(dense, _halves(x, self._cuts[0]))
+
+    def call(self, x, context=None, separate=False):
+        """Returns params `[B, *event_shape, P]`; each by itself if `separate`."""
+        parts = self._parts(x, context)
         parts = [
             tf.reshape(p, [-1, self.num_params, p.shape[-1] // self.num_params])
             for p in parts

@@ -33,11 +33,13 @@ class MaskedDense(keras.layers.Layer):
         row-major order.
       cut_in: where the inputs are cut; 0 for one part.
       cut_out: where the units, or their columns, are cut; 0 for one part.
-      kernel_initializer: as for `keras.layers.Dense`.
+      scale: of a head, which also begins at zero and has a centre; see `heads`.
       **kwargs: of `keras.layers.Layer`, such as `dtype` and `name`.
 
     Example:
-      >>> layer = MaskedDense([0, 1], [0, 1], kernel_initializer="ones")
+      >>> layer = MaskedDense([0, 1], [0, 1])
+      >>> layer.build((None, 2))
+      >>> _ = layer.kernel.assign(np.ones((2, 2)))
       >>> [units] = layer([tf.constant([[1.0, 10.0]])])
       >>> units.numpy().tolist()
       [[1.0, 11.0]]
@@ -52,28 +54,43 @@ class MaskedDense(keras.layers.Layer):
         degrees_out: np.ndarray,
         cut_in: int = 0,
         cut_out: int = 0,
-        kernel_initializer: Any = "glorot_uniform",
+        scale: float | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self._degrees = np.asarray(degrees_in), np.asarray(degrees_out)
         self._cuts = _cut(cut_in), _cut(cut_out)
-        self._initializer = kernel_initializer
+        self._scale = scale
+        self._center: Any = None
 
     def build(self, x_shape):
         """Makes the weights."""
         self.kernel = self.add_weight(
             shape=tuple(d.size for d in self._degrees),
-            initializer=self._initializer,
+            initializer="zeros" if self._scale else "glorot_uniform",
             name="kernel",
         )
         self.bias = self.add_weight(
             shape=self.kernel.shape[1:], initializer="zeros", name="bias"
         )
+        if self._scale:
+            self._center = self.add_weight(
+                shape=self.kernel.shape[:1],
+                initializer="zeros",
+                trainable=False,
+                name="center",
+            )
+
+    def adapt(self, x: list[tf.Tensor]) -> None:
+        """Sets the centre of a head to the mean of its inputs, given in parts."""
+        self._center.assign(np.mean(np.concatenate(x, -1), axis=0, dtype=np.float64))
 
     def call(self, x):
         """Returns the parts of `[B, units]`."""
         inputs, units = self._cuts
+        if self._center is not None:
+            center = self._cast(self._center)
+            x = [part - center[own] for part, own in zip(x, inputs, strict=True)]
         return [self._part(zip(x, inputs, strict=True), own) for own in units]
 
     def _part(self, parts, units):
@@ -105,9 +122,12 @@ class MaskedDense(keras.layers.Layer):
         size = math.isqrt(len(units))
         inputs, units = _whole_groups(inputs, size), _whole_groups(units, size)
         # Turned once: products with a turned kernel take half as long again.
-        kernel = tf.transpose(_rows(self._masked(), inputs.reshape(-1)))
+        masked, bias = self._masked(), self._cast(self.bias)[:, None]
+        kernel = tf.transpose(_rows(masked, inputs.reshape(-1)))
         kernel = _rows(kernel, units.reshape(-1))
-        bias = self._cast(self.bias)[:, None]
+        if self._center is not None:
+            center = self._cast(self._center)[:, None]
+            bias = bias - tf.matmul(masked, center, transpose_a=True)
         bias = bias if context is None else bias + tf.transpose(context)
         bias = _rows(bias, units.reshape(-1))
         zeros = lambda n: tf.zeros(tf.stack([n, batch]), kernel.dtype)  # noqa: E731
@@ -158,6 +178,8 @@ class MaskedDense(keras.layers.Layer):
     def _masked(self, inputs=_ALL, units=_ALL):
         """The kernel of some inputs and some units or columns of units, masked."""
         kernel = self._cast(self.kernel)
+        if self._scale:
+            kernel = kernel * self._scale
         if (inputs, units) != (_ALL, _ALL):
             shape = [*self._degrees[0].shape, *self._degrees[1].shape]
             kernel = tf.reshape(kernel, shape)[inputs, ..., units]

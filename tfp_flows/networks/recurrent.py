@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfp_flows.networks.heads import ZeroDense
 from tfp_flows.networks.sequence_network import SequenceNetwork, delayed
 
 _CELLS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
@@ -68,9 +69,9 @@ class RecurrentNetwork(SequenceNetwork):
             _CELLS[cell](n, return_sequences=True, name=cell, dtype=self.dtype_policy)
             for n in self.units
         ]
-        self._last = keras.layers.Dense(
+        self._last = ZeroDense(
             self.event_shape[1] * self.num_params,
-            kernel_initializer="zeros",
+            self.depth,
             name="last",
             dtype=self.dtype_policy,
         )

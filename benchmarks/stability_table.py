@@ -1,0 +1,95 @@
+"""The runs of `benchmarks.stability` as lines and as a page."""
+
+import json
+import math
+import pathlib
+from typing import Any
+
+import numpy as np
+
+_HEAD = """# Plain Adam on every recipe
+
+`python -m benchmarks.stability` trains fresh models with `keras.optimizers.Adam(rate)`,
+batch 32, four epochs, without warm-up or clipping, on raw data. Nats an event.
+
+- first: mean loss of the freshly adapted, untrained model on the training data.
+- last: mean loss over the last epoch; the worst of the seeds in brackets.
+- excess: the most by which a batch's loss, of any seed, was above what the untrained
+  model has on the same events; allowed are 5 % and 1 nat for every 10 dimensions.
+- Gaussian: loss of the full-covariance Gaussian of the training data.
+
+"""
+
+
+def read(path: pathlib.Path) -> list[dict[str, Any]]:
+    """Returns the runs of a file; none if there is no file."""
+    if not path.exists():
+        return []
+    return [json.loads(text) for text in path.read_text().splitlines()]
+
+
+def line(run: dict[str, Any]) -> str:
+    """Returns one run in words."""
+    judged = "" if is_good(run) else "  <- not as wanted"
+    return (
+        f"{run['recipe']}, {run['size']}, {run['data']}, rate {run['rate']:g}, seed "
+        f"{run['seed']}: {run['first']:.2f} -> {run['last']:.2f}, excess "
+        f"{run['excess']:.2f} of {run['allowed']:.2f}{judged}"
+    )
+
+
+def is_good(run: dict[str, Any]) -> bool:
+    """Whether a run ended below where it began, at 1e-3 without excess."""
+    # A closed-form fit has nothing left to gain: what the noise of a batch says.
+    slack = 0.01 * abs(run["first"]) if run["recipe"].startswith("gaussian") else 0.0
+    is_lower = run["last"] <= run["first"] + slack
+    return is_lower and (run["rate"] > 1e-3 or run["excess"] <= run["allowed"])
+
+
+def write(runs: pathlib.Path, page: pathlib.Path) -> None:
+    """Writes a table with a row for each recipe, size, data and rate."""
+    rows: dict[tuple, list] = {}
+    for run in read(runs):
+        key = tuple(run[k] for k in ("recipe", "data", "size", "rate"))
+        rows.setdefault(key, []).append(run)
+    good = sum(is_good(run) for group in rows.values() for run in group)
+    count = sum(map(len, rows.values()))
+    lines = [
+        f"{good} of {count} runs are as wanted: none NaN, none ends above where it "
+        "began, and at 1e-3 no batch exceeds what is allowed.",
+        "",
+        "| recipe | data | size | rate | seeds | first | last | excess | allowed | "
+        "Gaussian | as wanted |",
+        "|" + "---|" * 11,
+        *(_row(key, group) for key, group in sorted(rows.items())),
+    ]
+    page.write_text(_HEAD + "\n".join(lines) + "\n")
+
+
+def _row(key, group):
+    recipe, data, size, rate = key
+    last = np.array([run["last"] for run in group])
+    worst = max(group, key=lambda r: _or_inf(r["excess"] - r["allowed"]))
+    first = np.mean([run["first"] for run in group])
+    cells = [
+        recipe,
+        data,
+        size,
+        f"{rate:g}",
+        str(len(group)),
+        f"{first:.2f}",
+        f"{last.mean():.2f} ({_worst(last):.2f})",
+        f"{worst['excess']:.2f}",
+        f"{worst['allowed']:.2f}",
+        "" if math.isnan(group[0]["gaussian"]) else f"{group[0]['gaussian']:.2f}",
+        "yes" if all(map(is_good, group)) else "**no**",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _or_inf(value):
+    return math.inf if math.isnan(value) else value
+
+
+def _worst(values):
+    return math.nan if np.isnan(values).any() else values.max()

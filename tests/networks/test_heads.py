@@ -1,0 +1,108 @@
+"""Heads begin at zero, and one step of Adam moves what they give by about its rate."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tfp_flows import flows
+from tfp_flows.networks import MADE, ZeroConv, ZeroDense
+from tfp_flows.networks.heads import head_scale
+
+RATE = 1e-3
+
+
+def features(shape, seed=0):
+    """Rectified, as behind an act norm: all positive, of mean 0.4."""
+    rng = np.random.default_rng(seed)
+    return tf.constant(np.maximum(rng.standard_normal(shape), 0.0), tf.float32)
+
+
+def change(head, h, seed=0):
+    """The largest change of the output in one step of Adam, in rates."""
+    target = tf.constant(np.random.default_rng(seed).normal(size=head(h).shape))
+    with tf.GradientTape() as tape:
+        loss = tf.reduce_sum(tf.cast(target, tf.float32) * head(h))
+    optimizer = keras.optimizers.Adam(RATE)
+    gradients = tape.gradient(loss, [v.value for v in head.trainable_variables])
+    optimizer.apply(gradients, head.trainable_variables)
+    return float(tf.reduce_max(tf.abs(head(h)))) / RATE
+
+
+@pytest.mark.parametrize("kernel_size", [1, 3])
+def test_the_change_in_one_step_of_adam_does_not_grow_with_the_width(kernel_size):
+    found = []
+    for width in (64, 256, 1024):
+        head, h = ZeroConv(4, kernel_size), features((16, 4, 4, width))
+        head.build(h.shape)
+        head.adapt(h)
+        found.append(change(head, h))
+    assert max(found) < 40.0, found
+    assert found[-1] < 2.0 * found[0]
+
+
+def test_the_bound_holds_without_adapting_too():
+    for width in (16, 256, 4096):
+        head, h = ZeroDense(4), features((64, width))
+        most = float(tf.reduce_max(tf.reduce_mean(h, axis=1)))
+        bound = 1.0 + head_scale(width) * width * most
+        assert change(head, h) <= bound * 1.001
+        assert head_scale(width) * width <= 128.0 * 1.001
+
+
+def test_a_common_mean_of_the_features_moves_nothing_but_the_bias():
+    head, h = ZeroDense(2), tf.ones([5, 300])
+    head.build(h.shape)
+    head.adapt(h)
+    assert change(head, h) == pytest.approx(1.0, rel=1e-3)
+
+
+def test_deep_chains_share_the_change():
+    assert head_scale(512, 96) == head_scale(512, 24) / 4
+    glow = flows.glow((8, 8, 1), 2, 24, filters=8)
+    heads = [la for la in glow.keras_layers if la.name == "zero_conv"]
+    assert {head.depth for head in heads} == {48}
+
+
+@pytest.mark.parametrize("head", [ZeroDense(3), ZeroConv(3), ZeroDense(3, depth=50)])
+def test_heads_begin_at_zero_and_rebuild_from_their_config(head):
+    h = features((2, 4, 4, 200))
+    assert not np.any(head(h))
+    again = type(head).from_config(head.get_config())
+    again.build(h.shape)
+    rng = np.random.default_rng(0)
+    weights = [rng.normal(size=w.shape) for w in head.get_weights()]
+    head.set_weights(weights)
+    again.set_weights(weights)
+    np.testing.assert_array_equal(head(h), again(h))
+
+
+def test_outside_of_the_image_lie_the_mean_features():
+    head, h = ZeroConv(2), features((3, 4, 4, 5))
+    head.build(h.shape)
+    head.adapt(h)
+    kernel, _ = head.trainable_variables
+    kernel.assign(np.random.default_rng(0).normal(size=kernel.shape))
+    mean = tf.reduce_mean(h, axis=[0, 1, 2])
+    padded = tf.pad(h - mean, [(0, 0), (1, 1), (1, 1), (0, 0)])
+    wanted = tf.nn.conv2d(padded, kernel.value, 1, "VALID")
+    np.testing.assert_allclose(head(h), wanted, atol=1e-5)
+
+
+@pytest.mark.parametrize("units", [40, 300])
+def test_made_has_the_same_params_by_steps_when_its_head_has_a_centre(units):
+    made = MADE((6,), 2, hidden_units=(units, units))
+    x = features((20, 6))
+    made.build(x.shape)
+    rng = np.random.default_rng(0)
+    for variable in made.trainable_variables:
+        variable.assign(rng.normal(size=variable.shape) / units**0.5)
+    made.adapt(x)
+    assert not np.allclose(made(tf.zeros([1, 6])), 0.0)
+    state, found = made.initial_state(20), []
+    before = tf.zeros([20, 1])
+    for i in range(6):
+        params, state = made.step(state, before, i)
+        before = x[:, i : i + 1]
+        found.append(params[:, 0])
+    np.testing.assert_allclose(tf.stack(found, 1), made(x), atol=1e-5)
