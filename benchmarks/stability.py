@@ -102,20 +102,17 @@ def main() -> None:
         and (runs := tuple(r for r in group.runs if (*group[:3], *r) not in done))
     ]
     print(f"{sum(len(g.runs) for g in groups)} runs of {len(groups)} models are left.")
-    with (
-        concurrent.futures.ProcessPoolExecutor(
-            arguments.processes,
-            mp_context=multiprocessing.get_context("spawn"),
-            max_tasks_per_child=1,  # TensorFlow keeps what it has traced
-        ) as pool,
-        arguments.out.open("a") as out,
-    ):
-        jobs = [pool.submit(run, group, arguments.data_dir) for group in groups]
+    with concurrent.futures.ProcessPoolExecutor(
+        arguments.processes,
+        mp_context=multiprocessing.get_context("spawn"),
+        max_tasks_per_child=1,  # TensorFlow keeps what it has traced
+    ) as pool:
+        jobs = [
+            pool.submit(run, group, arguments.data_dir, arguments.out)
+            for group in groups
+        ]
         for job in concurrent.futures.as_completed(jobs):
-            for found in job.result():
-                out.write(json.dumps(found) + "\n")
-                print(stability_table.line(found), flush=True)
-            out.flush()
+            job.result()
 
 
 def _key(found):
@@ -143,8 +140,8 @@ def groups_of(data_dir: str) -> list[Group]:
     return sorted(groups, key=lambda g: (g.size == "default", "glow" not in g.recipe))
 
 
-def run(group: Group, data_dir: str) -> list[dict[str, Any]]:
-    """Trains one model from the weights of each seed, at each rate."""
+def run(group: Group, data_dir: str, out: pathlib.Path) -> None:
+    """Trains one model from the weights of each seed, at each rate; writes lines."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
     import tensorflow as tf
@@ -152,7 +149,10 @@ def run(group: Group, data_dir: str) -> list[dict[str, Any]]:
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     data = stability_data.load(group.data, data_dir)
-    return list(_runs(group, data))
+    for found in _runs(group, data):
+        with out.open("a") as file:
+            file.write(json.dumps(found) + "\n")
+        print(stability_table.line(found), flush=True)
 
 
 def _runs(group, data) -> Iterator[dict[str, Any]]:

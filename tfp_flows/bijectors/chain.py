@@ -27,6 +27,8 @@ class Chain(KerasBijector):
     Args:
       bijectors: parts from the data side to the latent side, at least one.
       event_shape: shape on the data side; needed only if no part is a `KerasBijector`.
+      context_bijector: what contexts go through (its inverse) before a part sees them,
+        such as a `Standardize`, so that their unit does not matter; None for nothing.
       name: of the bijector.
 
     Raises:
@@ -44,6 +46,7 @@ class Chain(KerasBijector):
         self,
         bijectors: Sequence[tfb.Bijector],
         event_shape: Sequence[int] | None = None,
+        context_bijector: KerasBijector | None = None,
         name: str = "chain",
     ):
         parameters = dict(locals())
@@ -68,6 +71,7 @@ class Chain(KerasBijector):
             **({} if pair is None else {"forward_min_event_ndims": pair}),
         )
         self._bijectors = bijectors
+        self._context_bijector = context_bijector
         # Event ranks before and after each part; TFP's parts must be told.
         self._ndims = self._no_dependency([pair or len(s) for s in shapes])
         self._links = self._no_dependency(links(bijectors, self._ndims))
@@ -80,7 +84,8 @@ class Chain(KerasBijector):
     @property
     def is_adapted(self) -> bool:
         """Whether every part is."""
-        return all(getattr(b, "is_adapted", True) for b in self._bijectors)
+        parts = [*self._bijectors, self._context_bijector]
+        return all(getattr(b, "is_adapted", True) for b in parts)
 
     def adapt(self, y: tf.Tensor, context: tf.Tensor | None = None) -> None:
         """Adapts part after part, each on the data as the parts before it give them.
@@ -89,6 +94,9 @@ class Chain(KerasBijector):
           y: `[N, *event_shape]`.
           context: `[N, *context_shape]` for a conditional chain.
         """
+        if context is not None and self._context_bijector is not None:
+            self._context_bijector.adapt(context)
+        context = self._prepared(context)
         for part in self._bijectors:
             kwargs = self._kwargs_for(part, context)
             if isinstance(part, KerasBijector):
@@ -110,6 +118,7 @@ class Chain(KerasBijector):
         return self._call(self._steps, y, len(self._event_shape), **kwargs)
 
     def _steps(self, y, context=None):
+        context = self._prepared(context)
         for i, part in enumerate(self._bijectors):
             y, log_det = Link(part, self._ndims[i : i + 2]).inverse(y, context)
             yield part.name, y, log_det
@@ -123,10 +132,10 @@ class Chain(KerasBijector):
         return self._links if direction == "inverse" else self._links[::-1]
 
     def _forward_and_log_det(self, x, context=None):
-        return self._walk("forward", x, context)
+        return self._walk("forward", x, self._prepared(context))
 
     def _inverse_and_log_det(self, y, context=None):
-        return self._walk("inverse", y, context)
+        return self._walk("inverse", y, self._prepared(context))
 
     def _walk(self, direction, value, context):
         log_dets = []
@@ -134,6 +143,11 @@ class Chain(KerasBijector):
             value, log_det = getattr(link, direction)(value, context)
             log_dets.append(log_det)
         return value, functools.reduce(operator.add, log_dets)
+
+    def _prepared(self, context):
+        if context is None or self._context_bijector is None:
+            return context
+        return self._context_bijector._inverse_and_log_det(context)[0]
 
     def _kwargs_for(self, part, context):
         if context is None or context_shape(part) is None:

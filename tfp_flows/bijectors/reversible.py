@@ -19,7 +19,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.chain import Chain
 from tfp_flows.bijectors.folding import is_folded
-from tfp_flows.bijectors.keras_bijector import unique
+from tfp_flows.bijectors.keras_bijector import KerasBijector, unique
 from tfp_flows.networks.training_mode import TrainingMode
 
 tfb = tfp.bijectors
@@ -67,9 +67,10 @@ class ReversibleChain(Chain):
         self,
         bijectors: Sequence[tfb.Bijector],
         event_shape: Sequence[int] | None = None,
+        context_bijector: KerasBijector | None = None,
         name: str = "reversible_chain",
     ):
-        super().__init__(bijectors, event_shape, name)
+        super().__init__(bijectors, event_shape, context_bijector, name)
         self._mode = TrainingMode()
         for part in self._bijectors:
             own = {id(v) for v in part.trainable_variables}
@@ -236,6 +237,7 @@ def chain_of(
     bijectors: Sequence[tfb.Bijector],
     memory: str,
     event_shape: Sequence[int] | None = None,
+    context_bijector: KerasBijector | None = None,
     name: str = "chain",
 ) -> Chain:
     """Returns a `Chain` or, if `memory` is "constant", a `ReversibleChain`.
@@ -245,7 +247,7 @@ def chain_of(
     """
     check_memory(memory, name)
     kind = ReversibleChain if memory == "constant" else Chain
-    return kind(bijectors, event_shape, name)
+    return kind(bijectors, event_shape, context_bijector, name)
 
 
 def _sum(one, other):

@@ -12,6 +12,7 @@ import tensorflow_probability as tfp
 from tfp_flows.distributions import rows
 from tfp_flows.distributions.bases import stateless_seed
 from tfp_flows.distributions.elements import Element, as_real
+from tfp_flows.distributions.flow import gathered
 from tfp_flows.distributions.given import Given
 from tfp_flows.networks.autoregressive import AutoregressiveNetwork, generate
 
@@ -36,6 +37,8 @@ class Autoregressive(tfd.Distribution):
       network: built or buildable, with the element's `num_params` and `num_features`.
       element: what the parameters of one unit mean.
       context_shape: shape of one context, or None.
+      context_bijector: what contexts go through (its inverse) before the network sees
+        them, as in `bijectors.Chain`; None for nothing.
       dtype: of the arithmetic, and of the events of a continuous element; the events
         of a discrete one are int32.
       name: of the distribution.
@@ -58,6 +61,7 @@ class Autoregressive(tfd.Distribution):
         element: Element,
         *,
         context_shape: Sequence[int] | None = None,
+        context_bijector: Any = None,
         dtype: Any = tf.float32,
         name: str = "autoregressive",
     ):
@@ -70,7 +74,8 @@ class Autoregressive(tfd.Distribution):
         self._network, self._element = network, element
         self._context = shape
         self._real = tf.as_dtype(dtype)
-        self._weights = [v.value for v in network.variables]
+        self._context_bijector = context_bijector
+        self._weights = [v.value for la in self.keras_layers for v in la.variables]
         self.recipe: Any = None
         self._compiled = self._no_dependency(
             tf.function(self._generate, autograph=False, reduce_retracing=True)
@@ -122,8 +127,8 @@ class Autoregressive(tfd.Distribution):
 
     @property
     def keras_layers(self) -> tuple[keras.Layer, ...]:
-        """The Keras layer that owns all weights."""
-        return (self._network,)
+        """The Keras layers that own all weights."""
+        return (self._network, *getattr(self._context_bijector, "keras_layers", ()))
 
     @property
     def raw_variables(self) -> tuple[tf.Variable, ...]:
@@ -132,11 +137,19 @@ class Autoregressive(tfd.Distribution):
 
     @property
     def is_adapted(self) -> bool:
-        """True: there is nothing to initialise from data."""
-        return True
+        """Whether the unit of the contexts is known, if there are any."""
+        return getattr(self._context_bijector, "is_adapted", True)
 
     def adapt(self, data: Any, context: Any = None) -> None:
-        """Does nothing; other distributions initialise weights from data here."""
+        """Learns the unit of the contexts; events need no initialisation.
+
+        Args:
+          data: events, or a `tf.data.Dataset`, see `Flow.adapt`.
+          context: `[N, *context_shape]`, when `data` is an array.
+        """
+        if self._context_bijector is not None:
+            _, context = gathered(data, context, self._context)
+            self._context_bijector.adapt(tf.cast(context, self._real))
 
     def given(self, context: Any) -> tfd.Distribution:
         """Returns p(x | context) as a plain distribution, batched as the context is.
@@ -225,8 +238,7 @@ class Autoregressive(tfd.Distribution):
         rows.check_context(context, self._context, self.name)
         u = tf.cast(u, self._real)
         temperature = tf.broadcast_to(as_real(temperature, self._real), tf.shape(u)[:1])
-        if context is not None:
-            context = tf.cast(context, self._network.compute_dtype)
+        context = self._seen(context)
         if known is not None:
             events, mask = known
             mask = np.ravel(mask)[self._network.order]  # [positions, block]
@@ -304,9 +316,16 @@ class Autoregressive(tfd.Distribution):
         x = self._call_sample_n(sample_shape, seed, temperature, context)
         return x, self.log_prob(x, context=context)
 
+    def _seen(self, context):
+        """What the network is shown of contexts."""
+        if context is None:
+            return None
+        if self._context_bijector is not None:
+            context = self._context_bijector.inverse(tf.cast(context, self._real))
+        return tf.cast(context, self._network.compute_dtype)
+
     def _as_rows(self, x, context):
-        if context is not None:
-            context = tf.cast(context, self._network.compute_dtype)
+        context = self._seen(context)
         return rows.paired(
             x, self._network.event_shape, context, self._context, self.name
         )

@@ -11,6 +11,7 @@ from tfp_flows.bijectors import ActNorm, KerasBijector, Multiscale, chain_of
 from tfp_flows.distributions import Flow
 from tfp_flows.flows.parts import (
     checked_shape,
+    context_map,
     data_map,
     finished,
     network_policy,
@@ -27,6 +28,7 @@ def coupling_flow(
     num_steps: int,
     coupling: Callable[..., KerasBijector],
     *,
+    context_shape: Sequence[int] | None,
     num_values: int | None,
     num_levels: int | None,
     act_norm: bool,
@@ -48,7 +50,9 @@ def coupling_flow(
       name: of the recipe.
       event_shape: `(D,)` or `(H, W, C)`.
       num_steps: couplings, of each level for images.
-      coupling: builds one from event_shape, network, mask, dtype and name.
+      coupling: builds one from event_shape, network, mask, context_shape, head, dtype
+        and name.
+      context_shape: shape of one context, or None.
       num_values: number of integer values for discrete data; None for continuous.
       num_levels: of an image flow; up to two, as many as the sides allow, if None.
       act_norm: adds an act norm after every coupling.
@@ -78,7 +82,7 @@ def coupling_flow(
     depth = num_steps * max(1, num_levels or 1)
     steps = functools.partial(
         _steps,
-        coupling=coupling,
+        coupling=functools.partial(coupling, context_shape=context_shape),
         head=functools.partial(ZeroDense, depth=depth, dtype=dtype),
         network=network or _default_network(shape, dtype, **network_options),
         act_norm=act_norm,
@@ -91,7 +95,8 @@ def coupling_flow(
     data = data_map(shape, num_values, alpha, dtype)
     # A multi-scale body looks after its memory itself.
     outer = "activations" if isinstance(body[-1], Multiscale) else memory
-    chain = chain_of([*data, *body], outer, name=name)
+    contexts = context_map(context_shape, dtype)
+    chain = chain_of([*data, *body], outer, context_bijector=contexts, name=name)
     policy = network_options["network_dtype"]
     return finished(Flow(chain, name=name), num_values, dequantization, policy, given)
 

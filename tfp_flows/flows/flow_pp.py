@@ -63,7 +63,7 @@ def flow_pp(
       activation: of the networks.
       residual: skip connections in the MLPs.
       dropout: rate in the networks, in training mode only.
-      act_norm: adds an act norm before the first and after every coupling.
+      act_norm: adds an act norm after every coupling.
       scale_bound: of the affine maps, see `Affine`.
       alpha: margin of the pixels' logit, see `PixelLogit`.
       memory: of the backward pass, "activations" or "constant", see `chain_of`.
@@ -95,8 +95,8 @@ def flow_pp(
             MixtureLogisticCoupling,
             num_components=num_components,
             scale_bound=scale_bound,
-            context_shape=context_shape,
         ),
+        context_shape=context_shape,
         num_values=num_values,
         pad_to=pad_to,
         dequantization=dequantization,

@@ -21,6 +21,7 @@ from tfp_flows.bijectors import (
 from tfp_flows.distributions import Flow
 from tfp_flows.flows.parts import (
     checked_shape,
+    context_map,
     data_map,
     finished,
     network_policy,
@@ -149,7 +150,8 @@ def glow(
         priors = [_prior(s, options) for s in shapes[:-1]]
     body = Multiscale(levels, shape, priors=priors)
     data = data_map(shape, num_values, alpha, dtype, histogram)
-    chain = Chain([*data, body], name="glow")
+    contexts = context_map(context_shape, dtype)
+    chain = Chain([*data, body], context_bijector=contexts, name="glow")
     flow = Flow(chain, name="glow")
     return finished(flow, num_values, dequantization, network_dtype, given)
 

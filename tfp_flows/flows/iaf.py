@@ -50,7 +50,7 @@ def iaf(
       context_shape: `(C,)` for a conditional flow.
       scalar_map: what happens to each unit: "affine", "spline" or "mixture".
       scalar_map_options: arguments of `Affine`, `RationalQuadratic`, `MixtureLogistic`.
-      normalization: after every step (and before the first, unless affine):
+      normalization: after every step,
         "act_norm", "batch_norm" or None.
       order: "alternating" between natural and reversed, "random" or "natural".
       block_size: units that are transformed at once, without seeing each other.

@@ -53,7 +53,7 @@ def maf(
       context_shape: `(C,)` for a conditional flow.
       scalar_map: what happens to each unit: "affine", "spline" or "mixture".
       scalar_map_options: arguments of `Affine`, `RationalQuadratic`, `MixtureLogistic`.
-      normalization: after every step (and before the first, unless affine):
+      normalization: after every step,
         "act_norm", "batch_norm" as in [1], or None.
       num_components: of a mixture of Gaussians as base; a standard normal if None.
       order: "alternating" between natural and reversed, "random" or "natural".

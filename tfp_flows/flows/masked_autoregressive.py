@@ -17,7 +17,13 @@ from tfp_flows.bijectors import (
     RationalQuadratic,
 )
 from tfp_flows.distributions import Flow, GaussianMixture
-from tfp_flows.flows.parts import checked_shape, data_map, finished, network_policy
+from tfp_flows.flows.parts import (
+    checked_shape,
+    context_map,
+    data_map,
+    finished,
+    network_policy,
+)
 from tfp_flows.networks import MADE
 
 tfd = tfp.distributions
@@ -109,7 +115,9 @@ def masked_autoregressive_flow(
         made = network(order=orders[i % len(orders)], seed=seed + i)
         part = step(made, name=f"autoregressive_{i}")
         body += [Inverse(part, name=f"inverse_{i}") if inverse else part, *norm(i)]
-    chain = Chain([*data_map(shape, num_values, alpha, dtype), *body], name=name)
+    body = [*data_map(shape, num_values, alpha, dtype), *body]
+    contexts = context_map(context_shape, dtype)
+    chain = Chain(body, context_bijector=contexts, name=name)
     base = None
     if num_components is not None:
         base = GaussianMixture(shape, num_components, seed=seed, dtype=dtype)

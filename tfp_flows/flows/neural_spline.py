@@ -44,9 +44,8 @@ def neural_spline(
     """Builds a neural spline flow for vectors or images [1].
 
     As `real_nvp`, with monotone splines in place of the affine maps: more can be done
-    to each unit by fewer couplings, at little cost beside the networks. Splines act on
-    an interval and leave what lies outside, so with `act_norm` the data are normalised
-    before the first coupling as well. Train it compiled by XLA: twice as fast.
+    to each unit by fewer couplings, at little cost beside the networks. Train it
+    compiled by XLA: twice as fast.
 
     With `autoregressive` the steps are masked autoregressive, as in `maf`, the orders
     natural and reversed in turn, for events of any shape: each unit is transformed
@@ -72,7 +71,7 @@ def neural_spline(
       activation: of the networks.
       residual: skip connections in the MLPs.
       dropout: rate in the networks, in training mode only.
-      act_norm: adds an act norm before the first and after every coupling.
+      act_norm: adds an act norm after every coupling.
       bound: the splines act on [-bound, bound], see `RationalQuadratic`.
       alpha: margin of the pixels' logit, see `PixelLogit`.
       memory: of the backward pass, "activations" or "constant", see `chain_of`.
@@ -124,7 +123,8 @@ def neural_spline(
         "neural_spline",
         event_shape,
         num_steps,
-        functools.partial(SplineCoupling, context_shape=context_shape, **spline),
+        functools.partial(SplineCoupling, **spline),
+        context_shape=context_shape,
         pad_to=pad_to,
         num_levels=num_levels,
         act_norm=act_norm,

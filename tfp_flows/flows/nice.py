@@ -12,6 +12,7 @@ from tfp_flows.bijectors import AdditiveCoupling, DiagonalScale, chain_of
 from tfp_flows.distributions import Flow, StandardLogistic, StandardNormal
 from tfp_flows.flows.parts import (
     checked_shape,
+    context_map,
     data_map,
     finished,
     network_policy,
@@ -106,6 +107,7 @@ def nice(
         ],
         memory,
         event_shape=shape,
+        context_bijector=context_map(context_shape, dtype),
         name="nice",
     )
     return finished(Flow(chain, _BASES[base](shape, dtype), name="nice"), num_values)

@@ -99,17 +99,30 @@ def data_map(
     """Returns the bijectors from the data to numbers of mean 0 and variance 1.
 
     Integers are taken to the real line first. Whatever the unit of the data, a body
-    behind these begins with the same numbers. Features of vectors have moments of their
-    own, positions of images and sequences share those of their channel.
+    behind these begins with the same numbers.
     """
-    per = "unit" if len(event_shape) == 1 else "channel"
-    last = Standardize(event_shape, per, dtype=dtype)
+    last = _standardize(event_shape, dtype, "standardize")
     if num_values is None:
         return [last]
     parts = [PixelLogit(event_shape, num_values, alpha=alpha, dtype=dtype), last]
     if histogram is None:
         return parts
     return [PixelHistogram(event_shape, num_values, histogram, dtype=dtype), *parts]
+
+
+def context_map(
+    context_shape: Sequence[int] | None, dtype: Any
+) -> KerasBijector | None:
+    """Returns what contexts of any unit go through before a network sees them."""
+    if context_shape is None:
+        return None
+    return _standardize(context_shape, dtype, "standardize_context")
+
+
+def _standardize(shape, dtype, name):
+    """Features of vectors have moments of their own, positions share a channel's."""
+    per = "unit" if len(shape) == 1 else "channel"
+    return Standardize(shape, per, dtype=dtype, name=name)
 
 
 def finished(

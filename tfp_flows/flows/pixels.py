@@ -12,7 +12,7 @@ from tfp_flows.distributions import (
     DiscretizedLogisticMixture,
     Element,
 )
-from tfp_flows.flows.parts import checked_shape
+from tfp_flows.flows.parts import checked_shape, context_map
 from tfp_flows.networks import AutoregressiveNetwork
 
 tfd = tfp.distributions
@@ -58,7 +58,12 @@ def pixel_model(
     channels = "joint" if unit.block_size else "ordered"
     one = network(shape, unit.num_params, unit.num_features, channels=channels)
     return Autoregressive(
-        one, unit, context_shape=context_shape, dtype=dtype, name=name
+        one,
+        unit,
+        context_shape=context_shape,
+        context_bijector=context_map(context_shape, dtype),
+        dtype=dtype,
+        name=name,
     )
 
 

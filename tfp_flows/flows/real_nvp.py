@@ -88,9 +88,8 @@ def real_nvp(
         "real_nvp",
         event_shape,
         num_steps,
-        functools.partial(
-            AffineCoupling, scale_bound=scale_bound, context_shape=context_shape
-        ),
+        functools.partial(AffineCoupling, scale_bound=scale_bound),
+        context_shape=context_shape,
         num_values=num_values,
         pad_to=pad_to,
         dequantization=dequantization,

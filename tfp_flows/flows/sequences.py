@@ -17,7 +17,7 @@ from tfp_flows.bijectors import (
     Standardize,
 )
 from tfp_flows.distributions import Autoregressive, Categorical, Flow
-from tfp_flows.flows.parts import checked_shape
+from tfp_flows.flows.parts import checked_shape, context_map
 from tfp_flows.networks.sequence_network import SequenceNetwork
 
 tfd = tfp.distributions
@@ -70,10 +70,13 @@ def sequence_model(
             f"{shape} and {num_steps}. Series of numbers have one channel, (T, 1)."
         )
     given = {"context_shape": context_shape, "dtype": dtype}
+    contexts = context_map(context_shape, dtype)
     if num_values is not None:
         element = Categorical(num_values, one_hot)
         one = network(shape, element.num_params, element.num_features)
-        return Autoregressive(one, element, **given, name=name)
+        return Autoregressive(
+            one, element, context_bijector=contexts, **given, name=name
+        )
     unit = _scalar_map(scalar_map, num_components, scale_bound, name)
     steps: list = [Standardize(shape, "channel", dtype=dtype)]
     for i in range(num_steps):
@@ -86,7 +89,7 @@ def sequence_model(
         steps.append(
             MaskedAutoregressive(one, unit, **given, name=f"autoregressive_{i}")
         )
-    return Flow(Chain(steps, name=name), name=name)
+    return Flow(Chain(steps, context_bijector=contexts, name=name), name=name)
 
 
 def _scalar_map(scalar_map, num_components, scale_bound, name) -> ScalarMap:
