@@ -81,31 +81,20 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
         """Raises if the model has stopped, which it says by NaN as the loss."""
         if math.isfinite((logs or {}).get("loss", 0.0)):
             return
-        record = self.model.guard.record
-        reason = Reason(record.reason)
         # A last execution of several steps may be cut short, so `batch` is no limit.
-        limit = self.params.get("steps") or record.steps
-        found = self._explain(self._passes, "training", limit, reason)
-        also = (
-            f" It is the last of {record.in_a_row} steps in a row that were left out."
-            if record.in_a_row > 1
-            else ""
-        )
-        raise NonFiniteLossError(
-            f"{_WHAT[reason]} not finite at step {record.steps - 1} of epoch "
-            f"{self._epoch}.{also} {found.sentence} {found.cure} Weights, slots and "
-            "averages are those of before the step.",
-            found.bijector,
-            found.rows,
-            reason.name.lower(),
-        )
+        steps = self.model.guard.record.steps
+        limit = self.params.get("steps") or steps
+        where = f"step {steps - 1} of epoch {self._epoch}"
+        raise step_error(self.model, self._passes, limit, where)
 
     def on_test_end(self, logs=None):
         """Raises if the loss of the validation data is not finite."""
         loss = float((logs or {}).get("loss", 0.0))
         if math.isfinite(loss):
             return
-        found = self._explain(self._validation, "validation", None, Reason.LOSS)
+        found = diagnosis.explain(
+            self.model, self._validation, "validation", None, Reason.LOSS
+        )
         raise NonFiniteLossError(
             f"val_loss is {loss} after epoch {self._epoch}. {found.sentence} "
             f"{found.cure}",
@@ -114,9 +103,33 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
             "val_loss",
         )
 
-    def _explain(self, passes, kind, limit, reason):
-        with tf.distribute.get_strategy().scope():
-            return diagnosis.explain(self.model, passes, kind, limit, reason)
+
+def step_error(
+    model: keras.Model, passes: Passes, limit: int | None, where: str
+) -> NonFiniteLossError:
+    """Returns the error for a model that has stopped.
+
+    Args:
+      model: a `FlowModel`.
+      passes: starts a pass over the training data, or None.
+      limit: how many batches to look at, None for all.
+      where: which step it was.
+    """
+    record = model.guard.record
+    reason = Reason(record.reason)
+    found = diagnosis.explain(model, passes, "training", limit, reason)
+    also = (
+        f" It is the last of {record.in_a_row} steps in a row that were left out."
+        if record.in_a_row > 1
+        else ""
+    )
+    return NonFiniteLossError(
+        f"{_WHAT[reason]} not finite at {where}.{also} {found.sentence} {found.cure} "
+        "Weights, slots and averages are those of before the step.",
+        found.bijector,
+        found.rows,
+        reason.name.lower(),
+    )
 
 
 def with_guard(given: Any, passes: Passes, validation: Passes) -> Any:

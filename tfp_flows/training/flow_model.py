@@ -19,10 +19,11 @@ from tfp_flows.training import (
 )
 from tfp_flows.training.callbacks import with_guard
 from tfp_flows.training.noise import Purpose
+from tfp_flows.training.reporting import ReportingModel
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
-class FlowModel(keras.Model):
+class FlowModel(ReportingModel):
     """Trains a flow with `fit`: the loss is mean(-log p(x)) + the layers' own losses.
 
     loss: nll + regularisation;  nll: mean(-log_prob), nats per example
@@ -104,11 +105,6 @@ class FlowModel(keras.Model):
             self.guard = guard.Guard(
                 self._update, max_skips if on_nonfinite == "skip" else 0
             )
-
-    @property
-    def skipped_steps(self) -> int:
-        """How many steps were left out, as not finite, since `fit` last began."""
-        return self.guard.record.skipped
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
