@@ -60,12 +60,25 @@ def fit(model, x, **kwargs):
     return model.fit(x, batch_size=BATCH, shuffle=False, verbose=0, **kwargs)
 
 
+class Halt(keras.callbacks.Callback):
+    """Breaks off before averages take the weights' place at the end of `fit`."""
+
+    def __init__(self, last):
+        super().__init__()
+        self._last = last
+
+    def on_train_batch_end(self, batch, logs=None):
+        if batch == self._last:
+            raise InterruptedError
+
+
 def assert_stops_as_if_only(good, model, other, x, match, rows, **kwargs):
     """Stops in x, in the state that `other` has after the good steps alone."""
     with pytest.raises(NonFiniteLossError, match=match) as caught:
         fit(model, x, epochs=3, **kwargs)
     assert caught.value.rows == rows
-    fit(other, x[:good])
+    with pytest.raises(InterruptedError):
+        fit(other, x[:good], callbacks=[Halt(good // BATCH - 1)])
     assert_equal_bits(state(model), state(other))
     return caught.value
 
@@ -113,25 +126,20 @@ def test_slots_and_averages_of_every_optimizer_stay(name):
 
 
 UPDATES = {
-    # The gradient's square overflows, and so would Adam's second moment.
-    "large gradient": (lambda: keras.optimizers.Adam(1e-3), outlier(value=1e9), 288),
-    "large rate": (lambda: keras.optimizers.SGD(1e39), rows(), 0),
-    "zero over zero": (lambda: keras.optimizers.Adam(1e-3, epsilon=0.0), rows(), 0),
+    "rate": lambda: keras.optimizers.SGD(1e39),
+    "zero over zero": lambda: keras.optimizers.Adam(1e-3, epsilon=0.0),
 }
 
 
 @pytest.mark.parametrize("steps_per_execution", [1, 4])
 @pytest.mark.parametrize("name", UPDATES)
 def test_an_update_that_is_not_finite_is_undone(name, steps_per_execution):
-    optimizer, x, good = UPDATES[name]
     options = {"steps_per_execution": steps_per_execution}
-    model, other = (built(optimizer(), compile_with=options) for _ in range(2))
-    with pytest.raises(NonFiniteLossError, match="after the update") as caught:
-        fit(model, x, epochs=3)
-    if good:
-        assert caught.value.rows == (300,)
-        fit(other, x[:good])
-    assert_equal_bits(state(model), state(other))
+    model = built(UPDATES[name](), compile_with=options)
+    before = state(model)
+    with pytest.raises(NonFiniteLossError, match="after the update.* step 0 of"):
+        fit(model, rows(), epochs=3)
+    assert_equal_bits(state(model), before)
 
 
 def test_running_averages_of_layers_stay_and_none_is_left_infinite():
@@ -151,12 +159,12 @@ def test_running_averages_of_layers_stay_and_none_is_left_infinite():
 
 def test_a_scaled_gradient_that_overflows_is_the_loss_scalers_own_business():
     optimizer = keras.optimizers.LossScaleOptimizer(
-        keras.optimizers.SGD(1e-3), initial_scale=2.0**126
+        keras.optimizers.SGD(1e-3), initial_scale=2.0**127
     )
     model = built(optimizer)
-    history = fit(model, rows()).history
+    history = fit(model, 30 * rows()).history
     assert np.isfinite(history["loss"]).all()
-    assert float(optimizer.dynamic_scale) < 2.0**126
+    assert float(optimizer.dynamic_scale) < 2.0**127
     x = rows()
     x[300] = np.nan
     with pytest.raises(NonFiniteLossError, match="loss is not finite at step 9"):
@@ -209,7 +217,7 @@ def test_validation_data_that_are_not_finite_are_named():
     assert caught.value.reason == "val_loss"
     assert caught.value.rows == (50,)
     assert caught.value.bijector is not None
-    with pytest.warns(UserWarning, match="not finite"):
+    with pytest.warns(UserWarning, match="no finite log_prob"):
         assert not np.isfinite(model.evaluate(held_out, verbose=0)).all()
 
 
@@ -219,7 +227,7 @@ def test_rows_that_are_no_integers_of_the_model_are_named():
     model = FlowModel(flows.real_nvp((2,), 2, (8,), num_values=16))
     model.compile("adam")
     model.flow.adapt(x[:32])
-    with pytest.raises(NonFiniteLossError, match=r"0 \.\. 15.*3\.5, 16\. Scale") as it:
+    with pytest.raises(NonFiniteLossError, match=r"0 \.\. 15.*3\.5, 16\.") as it:
         model.fit(x, verbose=0)
     assert it.value.rows == (40,)
 

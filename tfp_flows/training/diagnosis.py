@@ -64,8 +64,8 @@ def explain(
     if found is None:
         found = Finding(
             f"No example of the {kind} data has a non-finite log_prob with the current "
-            "weights in inference mode, so noise of the step, such as dropout, took "
-            "part in it.",
+            "weights in inference mode, so another worker's data or noise of the step, "
+            "such as dropout, took part in it.",
             _STEP_CURE,
         )
     return found._replace(sentence=found.sentence + _broken(model))
