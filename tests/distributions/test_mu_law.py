@@ -50,3 +50,10 @@ def test_refuses_integers_and_a_single_value():
         mu_law.encode(np.zeros(3, np.int16))
     with pytest.raises(ValueError, match="num_values >= 2"):
         mu_law.decode([0], num_values=1)
+
+
+def test_nan_is_refused_and_silence_inside_of_a_graph():
+    with pytest.raises(ValueError, match="NaN for 1 of 3"):
+        mu_law.encode([0.0, np.nan, 1.0])
+    traced = tf.function(mu_law.encode)(tf.constant([0.0, np.nan]))
+    assert traced[0] == traced[1]

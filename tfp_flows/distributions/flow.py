@@ -1,9 +1,11 @@
 """A flow: a base distribution and the bijector that turns it into the data's."""
 
+import math
 import warnings
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -242,7 +244,7 @@ class Flow(_TransformedDistribution):
         temperature = tf.reshape(
             temperature, tf.concat([tf.shape(temperature), ones], axis=0)
         )
-        mean = self.distribution.mean()
+        mean = _centre(self.distribution)
         return mean + temperature * (z - mean)
 
 
@@ -284,6 +286,34 @@ def _tell_constant_units(x, name):
             "they have no density, and training would narrow the model's without end.",
             stacklevel=3,
         )
+
+
+def _centre(base):
+    """The mean, about which temperatures scale; refused where there is none."""
+    try:
+        mean = base.mean()
+        known = _known(base, mean)
+    except (NotImplementedError, ValueError):  # TFP refuses NaN if told to
+        known = math.nan
+    if known is not None and not np.isfinite(known).all():
+        raise ValueError(
+            f"A temperature scales the noise about the mean of the base distribution, "
+            f"and {base.name!r} has no finite one. Sample with temperature=1, or give "
+            "the flow a base with a mean, such as a normal or a logistic."
+        )
+    return mean
+
+
+def _known(base, mean):
+    """The mean as an array, also inside of a graph, or None if it follows from it."""
+    value = tf.get_static_value(mean)
+    if value is not None:
+        return value
+    try:
+        with tf.init_scope():
+            return tf.get_static_value(base.mean())
+    except (TypeError, ValueError):  # made of tensors of the graph
+        return None
 
 
 def _fresh(value, dtype):

@@ -25,14 +25,15 @@ def encode(audio: Any, num_values: int = 256) -> tf.Tensor:
     """Returns the code of each amplitude.
 
     Args:
-      audio: amplitudes in [-1, 1], floats of any shape; beyond they are clipped.
+      audio: amplitudes in [-1, 1], floats of any shape; beyond they are clipped. NaN
+        is refused, and inside of a graph, whose values are not known, taken as silence.
       num_values: number of codes.
 
     Returns:
       int32 of the same shape, in 0 .. num_values - 1.
 
     Raises:
-      ValueError: if there are fewer than two codes, or the audio holds integers.
+      ValueError: if there are fewer than two codes, or the audio holds integers or NaN.
 
     Example:
       >>> encode([-1.0, -0.01, 0.01, 1.0]).numpy()
@@ -45,7 +46,14 @@ def encode(audio: Any, num_values: int = 256) -> tf.Tensor:
             f"Mu-law companding needs amplitudes in [-1, 1], got {audio.dtype.name}. "
             "Divide 16-bit samples by 32768."
         )
-    audio = tf.clip_by_value(audio, -1.0, 1.0)
+    is_nan = tf.math.is_nan(audio)
+    if tf.get_static_value(tf.reduce_any(is_nan)):
+        raise ValueError(
+            f"Mu-law companding needs amplitudes in [-1, 1], got NaN for "
+            f"{int(tf.math.count_nonzero(is_nan))} of {tf.size(audio)}. Drop or mend "
+            "them, for example with tf.where."
+        )
+    audio = tf.clip_by_value(tf.where(is_nan, 0.0, audio), -1.0, 1.0)
     companded = tf.sign(audio) * tf.math.log1p(mu * tf.abs(audio)) / math.log1p(mu)
     return tf.cast(tf.round((companded + 1.0) * (0.5 * mu)), tf.int32)
 

@@ -1,6 +1,8 @@
 """What `fit` may be given as data, and how a batch is taken apart."""
 
-from collections.abc import Callable, Iterable, Iterator
+import itertools
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -43,8 +45,38 @@ def split(flow: Any, data: Any) -> tuple[tf.Tensor, tf.Tensor | None]:
     return _checked(flow, target), tf.convert_to_tensor(x)
 
 
+def parts_of_fit(
+    x: Any, y: Any, options: Mapping[str, Any]
+) -> tuple[tuple[Any, Any], tuple[Any, Any] | None]:
+    """Returns what `fit` trains on and what it validates on, each as (x, y).
+
+    Args:
+      x: what `fit` was given.
+      y: targets, when `x` is arrays of contexts.
+      options: the other arguments of `fit`; `validation_data` or `validation_split`,
+        which keeps the last part of arrays, say what it validates on.
+
+    Returns:
+      The two pairs; the second is None without validation.
+    """
+    held_out, share = options.get("validation_data"), options.get("validation_split")
+    if held_out is not None:
+        return (x, y), keras.utils.unpack_x_y_sample_weight(held_out)[:2]
+    if not share:
+        return (x, y), None
+    cut = math.floor(len(tf.nest.flatten(x)[0]) * (1.0 - share))  # as Keras does
+
+    def cut_to(part):
+        return tf.nest.map_structure(lambda a: None if a is None else a[part], (x, y))
+
+    return cut_to(slice(cut)), cut_to(slice(cut, None))
+
+
 def iterate(
-    x: Any, y: Any = None, batch_size: int | None = None
+    x: Any,
+    y: Any = None,
+    batch_size: int | None = None,
+    num_batches: int | None = None,
 ) -> Callable[[], Iterator[Any]] | None:
     """Returns a function that starts a new pass over training data, batch by batch.
 
@@ -53,13 +85,14 @@ def iterate(
         arrays.
       y: targets, when `x` is arrays of contexts.
       batch_size: of arrays, 32 if None as in `fit`.
+      num_batches: how many batches of a data set are one pass; None for all.
 
     Returns:
       A function without arguments, or None for data that can be read only once (a
       generator) or that is distributed already.
     """
     if isinstance(x, (tf.data.Dataset, keras.utils.PyDataset)):
-        return lambda: _each(x)
+        return lambda: itertools.islice(_each(x), num_batches)
     if isinstance(x, tf.distribute.DistributedDataset) or (
         isinstance(x, Iterable) and not hasattr(x, "__getitem__")
     ):
@@ -68,37 +101,14 @@ def iterate(
     return lambda: _slices(arrays, batch_size or 32)
 
 
-def first_examples(
-    flow: Any, passes: Callable[[], Iterator[Any]], num_examples: int
-) -> tuple[tf.Tensor, tf.Tensor | None]:
-    """Returns the first examples of the data, and their contexts.
-
-    Args:
-      flow: as for `split`.
-      passes: as from `iterate`.
-      num_examples: how many; fewer if there are not as many.
-
-    Returns:
-      x `[N, *event_shape]` and context `[N, *context_shape]` or None.
-
-    Raises:
-      ValueError: if there is not one example.
-    """
-    taken, count = [], 0
-    for batch in passes():
-        taken.append(split(flow, batch))
-        count += int(taken[-1][0].shape[0])
-        if count >= num_examples:
-            break
-    if not count:
-        raise ValueError(
-            "The training data are empty. Check the files or arrays they are read "
-            "from, and that drop_remainder=True does not drop the only batch."
-        )
-    x = tf.concat([x for x, _ in taken], axis=0)[:num_examples]
-    if taken[0][1] is None:
-        return x, None
-    return x, tf.concat([context for _, context in taken], axis=0)[:num_examples]
+def is_endless(x: Any) -> bool:
+    """Returns whether a data set says of itself that it has no end."""
+    if isinstance(x, keras.utils.PyDataset):
+        return x.num_batches is None
+    return (
+        isinstance(x, tf.data.Dataset)
+        and x.cardinality() == tf.data.INFINITE_CARDINALITY
+    )
 
 
 def _unconditional(flow, x, target):
@@ -133,7 +143,9 @@ def _each(batches):
     if isinstance(batches, tf.data.Dataset):
         yield from batches
     else:
-        yield from (batches[i] for i in range(batches.num_batches))
+        endless = batches.num_batches is None
+        places = itertools.count() if endless else range(batches.num_batches)
+        yield from (batches[i] for i in places)
 
 
 def _slices(arrays, batch_size):

@@ -1,137 +1,144 @@
-"""Callbacks of training: stop with a reason when the loss is not finite."""
+"""Callbacks of training: stop with a reason when something is not finite."""
 
 import math
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 
-from tfp_flows.training import batches
+from tfp_flows.training import diagnosis
+from tfp_flows.training.guard import Reason
+
+Passes = Callable[[], Iterator[Any]] | None
+
+_WHAT = {
+    Reason.LOSS: "The loss is",
+    Reason.GRADIENT: "The loss is finite, but its gradient is",
+    Reason.UPDATE: "Loss and gradient are finite, but the weights or the optimizer's "
+    "slots after the update are",
+}
 
 
 class NonFiniteLossError(ValueError):
-    """Training met a loss that is NaN or infinite.
+    """Training met a step, or `fit` a validation loss, that is NaN or infinite.
 
     Attributes:
       bijector: name of the first bijector, from data to latent, whose output is not
         finite; "base" for the base distribution; None if it was not found.
+      rows: the examples at fault, by their places in the data; empty if not found.
+      reason: "loss", "gradient", "update", or "val_loss".
     """
 
-    def __init__(self, message: str, bijector: str | None = None):
+    def __init__(
+        self,
+        message: str,
+        bijector: str | None = None,
+        rows: tuple[int, ...] = (),
+        reason: str = "loss",
+    ):
         super().__init__(message)
-        self.bijector = bijector
+        self.bijector, self.rows, self.reason = bijector, rows, reason
 
 
 class StopOnNonFiniteLoss(keras.callbacks.Callback):
-    """Raises `NonFiniteLossError` that names the bijector where finiteness ends.
+    """Raises `NonFiniteLossError` that names the rows and where finiteness ends.
 
-    `FlowModel.fit` always adds one. It looks at the loss Keras has already brought to
-    the host for its own callbacks, so it costs nothing while all is well. When the
-    loss is not finite, it reads the training data again with the current weights (the
-    step with the bad loss has not changed them) and follows the first bad example
-    through the flow.
+    `FlowModel.fit` always adds one. It looks at the logs Keras has already brought to
+    the host for its own callbacks, so it costs nothing while all is well. When a step
+    has stopped training, it reads the data again with the current weights, which are
+    those of before that step, and follows the first bad example through the flow.
 
     Args:
       passes: starts a new pass over the training data, as from `batches.iterate`, or
         None if they cannot be read again.
+      validation: the same of the validation data.
 
     Raises:
-      NonFiniteLossError: from `fit`, at the end of the step.
+      NonFiniteLossError: from `fit`, at the end of the step or of the validation.
     """
 
-    def __init__(self, passes: Callable[[], Iterator[Any]] | None = None):
+    def __init__(self, passes: Passes = None, validation: Passes = None):
         super().__init__()
-        self._passes = passes
+        self._passes, self._validation = passes, validation
         self._epoch = 0
+
+    def on_train_begin(self, logs=None):
+        """Lets steps count again."""
+        self.model.guard.reset()
 
     def on_epoch_begin(self, epoch, logs=None):
         """Remembers the epoch for the message."""
         self._epoch = epoch
+        self.model.guard.begin_epoch()
+
+    def on_epoch_end(self, epoch, logs=None):
+        """Adds the number of steps left out so far to the history."""
+        if logs is not None and self.model.on_nonfinite == "skip":
+            logs["skipped"] = self.model.skipped_steps
 
     def on_train_batch_end(self, batch, logs=None):
-        """Raises if the running mean of the loss is not finite."""
-        loss = (logs or {}).get("loss", 0.0)
+        """Raises if the model has stopped, which it says by NaN as the loss."""
+        if math.isfinite((logs or {}).get("loss", 0.0)):
+            return
+        # A last execution of several steps may be cut short, so `batch` is no limit.
+        steps = self.model.guard.record.steps
+        limit = self.params.get("steps") or steps
+        where = f"step {steps - 1} of epoch {self._epoch}"
+        raise step_error(self.model, self._passes, limit, where)
+
+    def on_test_end(self, logs=None):
+        """Raises if the loss of the validation data is not finite."""
+        loss = float((logs or {}).get("loss", 0.0))
         if math.isfinite(loss):
             return
-        flow = self.model.flow
-        bijector, reason = self._explain(flow, batch)
+        found = diagnosis.explain(
+            self.model, self._validation, "validation", None, Reason.LOSS
+        )
         raise NonFiniteLossError(
-            f"The loss is {loss} at step {batch} of epoch {self._epoch}. {reason} "
-            "Usual cures: a smaller learning rate, clipnorm= of the optimizer, data "
-            "that are scaled and inside the flow's range. The weights are those of "
-            "before the bad step.",
-            bijector,
+            f"val_loss is {loss} after epoch {self._epoch}. {found.sentence} "
+            f"{found.cure}",
+            found.bijector,
+            found.rows,
+            "val_loss",
         )
 
-    def _explain(self, flow, batch):
-        broken = [
-            v.path
-            for v in self.model.weights
-            if v.dtype.startswith("float") and not np.isfinite(v.numpy()).all()
-        ]
-        because = (
-            f" The weights {broken} are not finite: a gradient was not."
-            if broken
-            else ""
-        )
-        if self._passes is None:
-            return None, (
-                f"The data cannot be read again to look for the bijector.{because}"
-            )
-        limit = self.params.get("steps") or batch + 1
-        with tf.distribute.get_strategy().scope():
-            found = first_non_finite(flow, self._passes, limit)
-        if found is None:
-            return None, (
-                "No example of the training data has a non-finite log_prob with the "
-                "current weights in inference mode, so noise of the step, such as "
-                f"dropout, took part in it.{because}"
-            )
-        return found[0], found[1] + because
 
-
-def first_non_finite(
-    flow: Any, passes: Callable[[], Iterator[Any]], num_batches: int
-) -> tuple[str | None, str] | None:
-    """Looks for the first example without a finite log_prob, and for the reason.
+def step_error(
+    model: keras.Model, passes: Passes, limit: int | None, where: str
+) -> NonFiniteLossError:
+    """Returns the error for a model that has stopped.
 
     Args:
-      flow: a distribution with `trace`.
-      passes: starts a pass over the data, as from `batches.iterate`.
-      num_batches: how many batches to look at, for data without end.
-
-    Returns:
-      The name of the first bijector whose output is not finite and a sentence that
-      says so, or None if all is finite.
+      model: a `FlowModel`.
+      passes: starts a pass over the training data, or None.
+      limit: how many batches to look at, None for all.
+      where: which step it was.
     """
-    log_prob = tf.function(flow.log_prob, reduce_retracing=True)
-    for index, data in zip(range(num_batches), passes(), strict=False):
-        x, context = batches.split(flow, data)
-        given = {} if context is None else {"context": context}
-        bad = np.flatnonzero(~np.isfinite(log_prob(x, **given).numpy()))
-        if bad.size:
-            row = slice(bad[0], bad[0] + 1)
-            given = {name: value[row] for name, value in given.items()}
-            return _blame(flow, x[row], given, f"example {bad[0]} of batch {index}")
-    return None
-
-
-def _blame(flow, x, given, where):
-    because = ""
-    if not all(_is_finite(value) for value in (x, *given.values())):
-        because = " The data themselves are not finite there."
-    for name, value, log_det in flow.trace(x, **given):
-        if not (_is_finite(value) and _is_finite(log_det)):
-            return name, (
-                f"The first output that is not finite is of {name!r}, for {where} "
-                f"(counted from 0).{because}"
-            )
-    return None, (
-        f"The log_prob of {where} is not finite, but each bijector's output is."
+    record = model.guard.record
+    reason = Reason(record.reason)
+    found = diagnosis.explain(model, passes, "training", limit, reason)
+    also = (
+        f" It is the last of {record.in_a_row} steps in a row that were left out."
+        if record.in_a_row > 1
+        else ""
+    )
+    return NonFiniteLossError(
+        f"{_WHAT[reason]} not finite at {where}.{also} {found.sentence} {found.cure} "
+        "Weights, slots and averages are those of before the step.",
+        found.bijector,
+        found.rows,
+        reason.name.lower(),
     )
 
 
-def _is_finite(value):
-    return all(np.isfinite(np.asarray(part)).all() for part in tf.nest.flatten(value))
+def with_guard(given: Any, passes: Passes, validation: Passes) -> Any:
+    """Returns the callbacks of a `fit` with `StopOnNonFiniteLoss` as the first."""
+    guard = StopOnNonFiniteLoss(passes, validation)
+    if not isinstance(given, keras.callbacks.CallbackList):
+        return [guard, *tf.nest.flatten(given or [])]
+    guard.set_model(given.model)
+    guard.set_params(given.params)
+    # First, so that no other callback saves or reports a step that went wrong.
+    given.callbacks.insert(0, guard)
+    return given

@@ -1,5 +1,6 @@
 """The Keras model that trains a flow by maximum likelihood."""
 
+import math
 from typing import Any
 
 import keras
@@ -9,18 +10,20 @@ from tfp_flows import flows
 from tfp_flows.training import (
     adaptation,
     batches,
-    callbacks,
+    guard,
     metrics,
     noise,
     ownership,
     replicas,
     steps,
 )
+from tfp_flows.training.callbacks import with_guard
 from tfp_flows.training.noise import Purpose
+from tfp_flows.training.reporting import ReportingModel
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
-class FlowModel(keras.Model):
+class FlowModel(ReportingModel):
     """Trains a flow with `fit`: the loss is mean(-log p(x)) + the layers' own losses.
 
     loss: nll + regularisation;  nll: mean(-log_prob), nats per example
@@ -30,8 +33,12 @@ class FlowModel(keras.Model):
     `evaluate(..., return_dict=True)`, as exact means over examples. Under any
     `tf.distribute` strategy the step is that of the whole batch on one device, also
     for a last batch that the replicas cannot share evenly. The first `fit` adapts the
-    flow from the first examples of its data. A loss that is not finite stops `fit`
-    with a `NonFiniteLossError`.
+    flow from a random sample of its data.
+
+    A step whose loss, gradient or update is not finite on any replica changes nothing:
+    weights, the optimizer's slots, averages and metrics stay as they were, bit for bit,
+    and `fit` stops at that step with a `NonFiniteLossError` that names the rows. With
+    `on_nonfinite="skip"` it goes on, and the history's `skipped` counts such steps.
 
     Shapes: data x `[B, *event_shape]`, or (context, x) for a conditional flow, which
     in `fit(x, y)` is x=context, y=x -> log_prob `[B]`.
@@ -45,13 +52,18 @@ class FlowModel(keras.Model):
 
     Args:
       flow: a flow or a dequantized one, built under the same `strategy.scope()`.
-      adapt_examples: how many examples the first `fit` adapts from.
-      seed: of all noise in training and evaluation.
+      adapt_examples: how many examples the first `fit` adapts from: drawn without
+        replacement from all of an array, or from one epoch of a data set, which is
+        read once for it. They are held in memory.
+      seed: of all noise in training and evaluation, and of that sample.
+      on_nonfinite: "raise" an error at a step that is not finite, or "skip" it.
+      max_skips: how many steps in a row may be skipped before the error comes.
       **kwargs: of `keras.Model`, such as `name`.
 
     Raises:
       ValueError: if the flow has variables that none of its Keras layers owns (they
-        would not be saved), or was built under another strategy.
+        would not be saved), or was built under another strategy, or for a wrong
+        argument.
 
     Example:
       >>> model = FlowModel(flows.real_nvp((2,), num_steps=2, hidden_units=(8,)))
@@ -62,19 +74,37 @@ class FlowModel(keras.Model):
     """
 
     def __init__(
-        self, flow: Any, *, adapt_examples: int = 1024, seed: int = 0, **kwargs
+        self,
+        flow: Any,
+        *,
+        adapt_examples: int = 1024,
+        seed: int = 0,
+        on_nonfinite: str = "raise",
+        max_skips: int = 10,
+        **kwargs,
     ):
+        if on_nonfinite not in ("raise", "skip") or max_skips < 1:
+            raise ValueError(
+                'FlowModel needs on_nonfinite="raise" or "skip" and max_skips of at '
+                f"least 1, got {on_nonfinite!r} and {max_skips}."
+            )
         kwargs.setdefault("dtype", _float_dtype(flow))
         super().__init__(autocast=False, **kwargs)
         self.flow = flow
         self.adapt_examples = adapt_examples
         self.seed = seed
+        self.on_nonfinite = on_nonfinite
+        self.max_skips = max_skips
         self._flow_layers = list(flow.keras_layers)
         self.built = True
         ownership.check(self, flow)
         self._density = metrics.DensityMetrics(flow.event_shape)
         self._jit_compile_choice: bool | str | None = "auto"
         self._steps: steps.ReplicaSteps = steps.ReplicaSteps(self, jit_compile=False)
+        with self.distribute_strategy.scope():
+            self.guard = guard.Guard(
+                self._update, max_skips if on_nonfinite == "skip" else 0
+            )
 
     @property
     def metrics(self) -> list[keras.metrics.Metric]:
@@ -156,6 +186,7 @@ class FlowModel(keras.Model):
         self._loss_tracker = None  # `metrics` has its own, in float64
         self._jit_compile_choice = jit_compile
         self._steps = steps.ReplicaSteps(self, self._resolved_jit_compile())
+        self.guard.watch(self)
 
     def _resolved_jit_compile(self):
         on_tpu = isinstance(self.distribute_strategy, tf.distribute.TPUStrategy)
@@ -191,38 +222,23 @@ class FlowModel(keras.Model):
           Keras' history, with `loss`, `nll`, `bits_per_dim` and their `val_`.
 
         Raises:
-          NonFiniteLossError: if the loss is NaN or infinite.
+          NonFiniteLossError: if a step or a validation loss is NaN or infinite.
           ValueError: for empty data, a wrong shape, a context missing or not wanted,
-            or data that can be read only once and a flow not adapted yet.
+            values that are not finite among those the flow adapts to, data that can
+            be read only once and a flow not adapted yet, or data without end and no
+            `steps_per_epoch`.
         """
         self._assert_compile_called("fit")
-        passes = batches.iterate(x, y, batch_size)
+        training, held_out = batches.parts_of_fit(x, y, kwargs)
         if not self.flow.is_adapted:
-            self._adapt(passes, kwargs.get("validation_split") or 0.0, x)
-        return super().fit(
-            x,
-            y,
-            batch_size=batch_size,
-            epochs=epochs,
-            verbose=verbose,
-            callbacks=_with_guard(callbacks, passes),
-            **kwargs,
+            adaptation.adapt_to_sample(self, *training, kwargs.get("steps_per_epoch"))
+        passes = (
+            batches.iterate(*training, batch_size),
+            held_out
+            and batches.iterate(*held_out, batch_size, kwargs.get("validation_steps")),
         )
-
-    def _adapt(self, passes, validation_split, x):
-        if passes is None:
-            raise ValueError(
-                "The flow is not adapted to data yet, and the training data can be "
-                "read only once or are distributed already. Call "
-                "flow.adapt(x) with some examples before fit, or give fit a "
-                "tf.data.Dataset."
-            )
-        limit = self.adapt_examples
-        if validation_split:  # Keras keeps the last part for validation
-            size = len(tf.nest.flatten(x)[0])
-            limit = min(limit, int(size * (1.0 - validation_split)))
-        first = batches.first_examples(self.flow, passes, limit)
-        adaptation.adapt(self.flow, *first, self.distribute_strategy)
+        kwargs["callbacks"] = with_guard(callbacks, *passes)
+        return super().fit(x, y, batch_size, epochs, verbose, **kwargs)
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Does one optimizer step on this replica's part of a batch; Keras calls it."""
@@ -236,14 +252,24 @@ class FlowModel(keras.Model):
             noise.seed_at(self.seed, Purpose.TRAIN, step),
             noise.seed_at(self.seed, Purpose.LAYERS, step),
         )
-        states = replicas.averaged(result.states)
+        counts, has_stopped = self.guard.step(
+            result.health,
+            tf.convert_to_tensor(self.optimizer.learning_rate),
+            (replicas.averaged(result.states), result.gradients),
+        )
+        logs = self._logs(result.nll_sum, result.penalty, size, counts)
+        # How the callbacks of `fit` learn of it, at no further cost; the means go on.
+        nan = tf.constant(math.nan, tf.float64)
+        return {name: tf.where(has_stopped, nan, v) for name, v in logs.items()}
+
+    def _update(self, states, gradients):
+        """Applies a step that counts; the guard calls it for each replica."""
         for variable, value in zip(self.non_trainable_weights, states, strict=True):
             if value is not None:
                 variable.assign(value)
         if self.trainable_variables:
-            gradients = replicas.clipped(self.optimizer, result.gradients)
+            gradients = replicas.clipped(self.optimizer, gradients)
             self.optimizer.apply(gradients, self.trainable_variables)
-        return self._logs(result.nll_sum, result.penalty, size)
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Evaluates this replica's part of a batch; Keras calls it."""
@@ -262,8 +288,8 @@ class FlowModel(keras.Model):
         seed = noise.seed_at(self.seed, Purpose.PREDICT, fingerprint, replica=False)
         return self._steps.log_prob(pair, seed)
 
-    def _logs(self, nll_sum, penalty, num_examples):
-        logs = self._density.update(nll_sum, penalty, num_examples)
+    def _logs(self, nll_sum, penalty, num_examples, counts=True):
+        logs = self._density.update(nll_sum, penalty, num_examples, counts)
         if replicas.spans_workers(self.distribute_strategy):
             # Keras averages over workers along axis 0, which a scalar has not.
             return {name: tf.reshape(value, [1]) for name, value in logs.items()}
@@ -290,6 +316,8 @@ class FlowModel(keras.Model):
             "recipe": {"name": recipe.name, "options": dict(recipe.options)},
             "adapt_examples": self.adapt_examples,
             "seed": self.seed,
+            "on_nonfinite": self.on_nonfinite,
+            "max_skips": self.max_skips,
         }
 
     @classmethod
@@ -318,14 +346,3 @@ def _float_dtype(flow):
     """Dtype of the flow's arithmetic; one on integers has it inside."""
     dtype = tf.as_dtype(getattr(flow, "flow", flow).dtype)
     return dtype.name if dtype.is_floating else None
-
-
-def _with_guard(given, passes):
-    guard = callbacks.StopOnNonFiniteLoss(passes)
-    if not isinstance(given, keras.callbacks.CallbackList):
-        return [guard, *tf.nest.flatten(given or [])]
-    guard.set_model(given.model)
-    guard.set_params(given.params)
-    # First, so that no other callback saves or reports a step that went wrong.
-    given.callbacks.insert(0, guard)
-    return given

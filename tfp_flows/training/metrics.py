@@ -67,7 +67,11 @@ class DensityMetrics:
         return [self.loss, self.nll, self.bits_per_dim]
 
     def update(
-        self, nll_sum: tf.Tensor, penalty: tf.Tensor, num_examples: tf.Tensor
+        self,
+        nll_sum: tf.Tensor,
+        penalty: tf.Tensor,
+        num_examples: tf.Tensor,
+        counts: tf.Tensor | bool = True,
     ) -> dict[str, tf.Tensor]:
         """Adds one batch and returns the means so far.
 
@@ -75,13 +79,16 @@ class DensityMetrics:
           nll_sum: scalar, sum of the batch's negative log-likelihoods, nats.
           penalty: scalar, what the layers add to the loss of each example.
           num_examples: scalar, size of the batch; zero on an idle replica.
+          counts: scalar, False for a batch that is to leave the means as they are.
 
         Returns:
           name -> scalar mean over all examples this replica has seen.
         """
-        count = tf.cast(num_examples, tf.float64)
+        count = tf.where(counts, tf.cast(num_examples, tf.float64), 0.0)
         nll = tf.math.divide_no_nan(tf.cast(nll_sum, tf.float64), count)
-        self.loss.update_state(nll + tf.cast(penalty, tf.float64), sample_weight=count)
+        # Chosen, not multiplied by zero: zero times NaN is NaN.
+        loss = tf.where(count > 0, nll + tf.cast(penalty, tf.float64), 0.0)
+        self.loss.update_state(loss, sample_weight=count)
         self.nll.update_state(nll, sample_weight=count)
         self.bits_per_dim.update_state(nll, sample_weight=count)
         return {metric.name: metric.result() for metric in self.as_list()}

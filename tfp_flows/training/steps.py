@@ -20,15 +20,17 @@ class Gradients(NamedTuple):
     Attributes:
       nll_sum: scalar, sum over the replica's examples, nats.
       penalty: scalar, what the layers add to the loss.
-      gradients: one for each trainable variable; None where there is none. All zero
-        when the loss is not finite, so that a bad batch leaves the weights usable.
+      gradients: one for each trainable variable; None where there is none.
       states: new value of each non-trainable variable, None where it has not changed.
+      health: float64 `[3]`: 1 if the loss is not finite, 1 if a state is not, and the
+        Euclidean norm of the gradients, finite if and only if all of them are.
     """
 
     nll_sum: tf.Tensor
     penalty: tf.Tensor
     gradients: list[tf.Tensor | None]
     states: list[tf.Tensor | None]
+    health: tf.Tensor
 
 
 class ReplicaSteps:
@@ -80,14 +82,11 @@ class ReplicaSteps:
             loss = nll_sum * tf.cast(weight, nll_sum.dtype) + penalty / replicas
             loss = model.optimizer.scale_loss(loss)
         trainable = [v.value for v in model.trainable_variables]
-        gradients = tape.gradient(loss, trainable) if trainable else []
-        is_finite = tf.math.is_finite(nll_sum) & tf.math.is_finite(penalty)
-        return Gradients(
-            nll_sum,
-            penalty,
-            self._zero_unless(is_finite, gradients),
-            [scope.get_current_value(v) for v in model.non_trainable_weights],
-        )
+        found = tape.gradient(loss, trainable) if trainable else []
+        gradients = [g if g is None else tf.convert_to_tensor(g) for g in found]
+        states = [scope.get_current_value(v) for v in model.non_trainable_weights]
+        health = [_not_finite([nll_sum, penalty]), _not_finite(states), norm(gradients)]
+        return Gradients(nll_sum, penalty, gradients, states, tf.stack(health))
 
     def losses(self, data: Any, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns the sum of nll over the replica's examples, and the penalty."""
@@ -112,17 +111,25 @@ class ReplicaSteps:
         penalty = tf.add_n(penalties) if penalties else tf.zeros([], nll_sum.dtype)
         return nll_sum, penalty
 
-    def _zero_unless(self, is_finite, gradients):
-        """Passes finite gradients on as they are: a graph's `cond` copies nothing."""
-        dense = [g if g is None else tf.convert_to_tensor(g) for g in gradients]
-        present = [g for g in dense if g is not None]
-        if self._jit_compile:
-            kept = [tf.where(is_finite, g, tf.zeros_like(g)) for g in present]
-        elif present:
-            kept = tf.cond(
-                is_finite,
-                lambda: [tf.identity(g) for g in present],
-                lambda: [tf.zeros_like(g) for g in present],
-            )
-        remaining = iter(kept if present else ())
-        return [g if g is None else next(remaining) for g in dense]
+
+def _not_finite(values):
+    """1 if one of the values is not finite, else 0, float64."""
+    floats = [v for v in values if v is not None and v.dtype.is_floating]
+    bad = [tf.reduce_any(~tf.math.is_finite(v)) for v in floats]
+    return tf.cast(tf.reduce_any(tf.stack(bad)) if bad else False, tf.float64)
+
+
+def norm(gradients: list[tf.Tensor | None]) -> tf.Tensor:
+    """Returns the Euclidean norm, float64; no finite number's square overflows."""
+    norm = tf.zeros([], tf.float64)
+    # The largest number times the unit has a square with room to spare, and 1e10 times
+    # the unit one that is not yet zero.
+    for dtype, unit in ((tf.float32, 2.0**-80), (tf.float64, 2.0**-540)):
+        halves = [
+            tf.nn.l2_loss(tf.cast(g, dtype) * unit)
+            for g in gradients
+            if g is not None and (g.dtype == tf.float64) == (dtype == tf.float64)
+        ]
+        if halves:
+            norm += tf.sqrt(2.0 * tf.cast(tf.add_n(halves), tf.float64)) / unit
+    return norm

@@ -1,0 +1,191 @@
+"""Why a step was not finite: the rows at fault, and the bijector where it began."""
+
+import itertools
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.training import batches, steps
+from tfp_flows.training.guard import Reason
+
+_SHOWN = 10  # rows in a message; all of them are in the error's `rows`
+
+
+class Finding(NamedTuple):
+    """What was found out.
+
+    Attributes:
+      sentence: says it.
+      cure: what to do about it.
+      bijector: name of the first bijector whose output is not finite, or None.
+      rows: places of the examples in one pass over the data, counted from 0.
+    """
+
+    sentence: str
+    cure: str
+    bijector: str | None = None
+    rows: tuple[int, ...] = ()
+
+
+_STEP_CURE = (
+    "Usual cures: a smaller learning rate, clipnorm= of the optimizer, data that are "
+    'scaled and inside the flow\'s range; FlowModel(on_nonfinite="skip") leaves such '
+    "steps out."
+)
+
+
+def explain(
+    model: keras.Model,
+    passes: Callable[[], Iterator[Any]] | None,
+    kind: str,
+    limit: int | None,
+    reason: Reason,
+) -> Finding:
+    """Reads the data again with the current weights and looks for what is at fault.
+
+    Args:
+      model: a `FlowModel`.
+      passes: starts a pass over the data, as from `batches.iterate`, or None.
+      kind: "training" or "validation", for the sentence.
+      limit: how many batches to look at, None for all.
+      reason: what was not finite.
+    """
+    if passes is None:
+        return Finding(
+            "The data cannot be read again to look for the rows." + _broken(model),
+            _STEP_CURE,
+        )
+    found = _without_log_prob(model.flow, passes, kind, limit)
+    if found is None and reason in (Reason.GRADIENT, Reason.UPDATE):
+        found = _largest_gradient(model, passes, kind, limit)
+    if found is None:
+        found = Finding(
+            f"No example of the {kind} data has a non-finite log_prob with the current "
+            "weights in inference mode, so another worker's data or noise of the step, "
+            "such as dropout, took part in it.",
+            _STEP_CURE,
+        )
+    return found._replace(sentence=found.sentence + _broken(model))
+
+
+def _without_log_prob(flow, passes, kind, limit):
+    """Finds the examples whose log_prob is not finite."""
+    log_prob = tf.function(flow.log_prob, reduce_retracing=True)
+    rows, first = [], None
+    for start, index, x, given in _numbered(flow, passes, limit):
+        bad = np.flatnonzero(~np.isfinite(log_prob(x, **given).numpy()))
+        rows += [start + int(i) for i in bad]
+        if first is None and bad.size:
+            where = f"example {bad[0]} of batch {index}"
+            first = (_row(x, bad[0]), _row(given, bad[0]), where)
+    if first is None:
+        return None
+    x, given, where = first
+    name, blame = _blame(flow, x, given)
+    listed = ", ".join(map(str, rows[:_SHOWN]))
+    more = f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
+    flaw, cure = _flaw(flow, x, given)
+    return Finding(
+        f"Of the {kind} data, in the order of one pass and counted from 0, row "
+        f"{listed}{more} has no finite log_prob. The first of them, {where}: {flaw} "
+        f"{blame}",
+        cure,
+        name,
+        tuple(rows),
+    )
+
+
+def _largest_gradient(model, passes, kind, limit):
+    """Finds the batch with the largest gradient, and in it the rows that make it."""
+    norm = tf.function(lambda *of: _gradient_norm(model.flow, *of))
+    largest, batch = -1.0, None
+    for start, index, x, given in _numbered(model.flow, passes, limit):
+        size = float(norm(x, given, x.shape[0]))
+        size = size if np.isfinite(size) else np.inf
+        if size > largest:
+            largest, batch = size, (start, index, x, given)
+    start, index, x, given = batch
+    count = x.shape[0]
+    sizes = np.array(
+        [float(norm(_row(x, i), _row(given, i), count)) for i in range(count)]
+    )
+    sizes[~np.isfinite(sizes)] = np.inf
+    rows = np.flatnonzero(sizes >= sizes.max() / 2)
+    flaw, _ = _flaw(model.flow, _row(x, rows[0]), _row(given, rows[0]))
+    listed = ", ".join(str(start + i) for i in rows[:_SHOWN])
+    rate = float(tf.convert_to_tensor(model.optimizer.learning_rate))
+    return Finding(
+        f"The largest gradient of the {kind} data, of norm {sizes.max():.3g} at the "
+        f"learning rate {rate:.3g}, is that of row {listed}, in the order of one pass "
+        f"and counted from 0. The first of them, example {rows[0]} of batch {index}: "
+        f"{flaw}",
+        _STEP_CURE,
+        rows=tuple(start + int(i) for i in rows),
+    )
+
+
+def _gradient_norm(flow, x, given, count):
+    """Norm of what examples add to the gradient of a batch of `count`."""
+    strategy = tf.distribute.get_strategy()
+    with tf.GradientTape() as tape:
+        loss = -tf.reduce_sum(flow.log_prob(x, **given)) / count
+    weights = [strategy.experimental_local_results(v)[0] for v in flow.variables]
+    found = tape.gradient(loss, [v for v in weights if v.trainable])
+    return steps.norm([g if g is None else tf.convert_to_tensor(g) for g in found])
+
+
+def _numbered(flow, passes, limit):
+    """Yields the number of a batch's first row, its own, x, and context as kwargs."""
+    start = 0
+    for index, data in enumerate(itertools.islice(passes(), limit)):
+        x, context = batches.split(flow, data)
+        yield start, index, x, {} if context is None else {"context": context}
+        start += int(x.shape[0])
+
+
+def _row(values, i):
+    return tf.nest.map_structure(lambda v: v[i : i + 1], values)
+
+
+def _blame(flow, x, given):
+    for name, value, log_det in flow.trace(x, **given):
+        if not (_is_finite(value) and _is_finite(log_det)):
+            return name, f"The first output that is not finite is of {name!r}."
+    return None, "Each bijector's output is finite."
+
+
+def _flaw(flow, x, given):
+    """Says what the values of one example are like, and what to do about them."""
+    for name, value in {"x": x, **given}.items():
+        if not _is_finite(value):
+            cure = f"Drop or mend the rows where {name} is not finite."
+            return f"The data themselves are not finite there, in {name}.", cure
+    values = np.asarray(x, np.float64)
+    if flow.num_values is not None:
+        is_code = (values == np.round(values)) & (values >= 0)
+        wrong = values[~(is_code & (values < flow.num_values))]
+        if wrong.size:
+            return (
+                f"The model is on integers 0 .. {flow.num_values - 1}, and the row "
+                f"holds {', '.join(f'{v:g}' for v in np.unique(wrong)[:5])}.",
+                "Scale and round the data to these integers, or build the model with "
+                "num_values= that covers them.",
+            )
+    spread = f"The values of x lie between {values.min():.6g} and {values.max():.6g}."
+    return spread, _STEP_CURE
+
+
+def _broken(model):
+    broken = [
+        v.path
+        for v in model.weights
+        if v.dtype.startswith("float") and not np.isfinite(v.numpy()).all()
+    ]
+    return f" The weights {broken} are not finite." if broken else ""
+
+
+def _is_finite(value):
+    return all(np.isfinite(np.asarray(part)).all() for part in tf.nest.flatten(value))

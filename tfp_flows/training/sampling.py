@@ -1,0 +1,103 @@
+"""A uniform sample of the training data, for data-dependent initialisation."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.training import batches
+
+
+class Sample(NamedTuple):
+    """Examples drawn without replacement.
+
+    Attributes:
+      x: `[N, *event_shape]`.
+      context: `[N, *context_shape]` or None.
+      rows: int `[N]`, their places in the pass they were drawn from.
+    """
+
+    x: tf.Tensor
+    context: tf.Tensor | None
+    rows: np.ndarray
+
+
+def uniform(flow: Any, data: Iterator[Any], num_examples: int, seed: int) -> Sample:
+    """Draws from one pass over data, each set of examples being as likely as another.
+
+    A reservoir [1]: the first `num_examples` fill it, and row t after them takes a
+    random one's place with probability num_examples / (t + 1). It holds no more than
+    that however long the data are.
+
+    Args:
+      flow: as for `batches.split`.
+      data: one pass, batch by batch.
+      num_examples: how many; fewer if there are not as many.
+      seed: of the choice.
+
+    Returns:
+      The sample.
+
+    Raises:
+      ValueError: if there is not one example.
+
+    References:
+      [1] Vitter. Random sampling with a reservoir. ACM TOMS 11(1), 1985. Algorithm R.
+    """
+    rng = np.random.default_rng(seed)
+    parts: list[np.ndarray] = []  # x, and context if there is one
+    rows = np.full(num_examples, -1)
+    count = 0
+    for batch in data:
+        values = [v.numpy() for v in batches.split(flow, batch) if v is not None]
+        parts = parts or [
+            np.empty((num_examples, *v.shape[1:]), v.dtype) for v in values
+        ]
+        taken = count + np.arange(len(values[0]))
+        places = np.where(taken < num_examples, taken, rng.integers(0, taken + 1))
+        for i in np.flatnonzero(places < num_examples):
+            rows[places[i]] = taken[i]
+            for part, value in zip(parts, values, strict=True):
+                part[places[i]] = value[i]
+        count += len(taken)
+    if not count:
+        raise ValueError(
+            "The training data are empty. Check the files or arrays they are read "
+            "from, and that drop_remainder=True does not drop the only batch."
+        )
+    order = np.argsort(rows)[-min(count, num_examples) :]
+    x, *context = (tf.convert_to_tensor(part[order]) for part in parts)
+    return Sample(x, context[0] if context else None, rows[order])
+
+
+def finite(sample: Sample, drop: bool) -> Sample:
+    """Returns the sample if all of it is finite.
+
+    Args:
+      sample: as from `uniform`.
+      drop: whether to leave examples that are not finite out.
+
+    Raises:
+      ValueError: if an example is not finite and is not to be dropped, or all are not.
+    """
+    good = np.ones(len(sample.rows), bool)
+    for value in (sample.x, sample.context):
+        if value is not None and value.dtype.is_floating:
+            axes = list(range(1, value.shape.rank))
+            good &= tf.reduce_all(tf.math.is_finite(value), axes).numpy()
+    if good.all():
+        return sample
+    if not drop or not good.any():
+        bad = sample.rows[~good]
+        more = f" and {bad.size - 10} more" if bad.size > 10 else ""
+        raise ValueError(
+            f"{bad.size} of the {good.size} examples drawn for adapting the flow hold "
+            "NaN or infinite values: row "
+            f"{', '.join(map(str, bad[:10]))}{more} of the training data, counted from "
+            "0 in the order of one pass. Drop or mend such rows before fit."
+        )
+    x, context = (
+        None if value is None else tf.boolean_mask(value, good) for value in sample[:2]
+    )
+    return Sample(x, context, sample.rows[good])
