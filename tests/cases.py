@@ -26,6 +26,7 @@ class Case:
     pair: bool = False
     low: float | None = None
     high: float | None = None
+    support: tuple[float, float] = (-np.inf, np.inf)  # of each unit
 
     def build(self, dtype="float64", batch=3):
         """Returns (object with random weights, events, keyword arguments)."""
@@ -337,7 +338,11 @@ FIXED = {
         _histogram(_IMAGE, per="channel"), _IMAGE, low=-3.0, high=8.0
     ),
     "unit interval": Case(
-        lambda d: b.UnitInterval(_IMAGE, dtype=d), _IMAGE, low=0.01, high=0.99
+        lambda d: b.UnitInterval(_IMAGE, dtype=d),
+        _IMAGE,
+        low=0.01,
+        high=0.99,
+        support=(0.0, 1.0),
     ),
 }
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 from hypothesis import strategies as st
 
 from tfp_flows import flows
-from tfp_flows.bijectors import MixtureLogistic
+from tfp_flows.bijectors import Affine, MixtureLogistic
 
 
 def params_of(mixture, shape, dtype="float64", scale=1.0, seed=0):
@@ -118,6 +118,21 @@ def test_finite_and_linear_far_out(dtype, scale):
             assert np.isfinite(tensor).all()
         np.testing.assert_allclose(result[3:] / result[1:3], 2.0, rtol=1e-2)
         np.testing.assert_allclose(log_slope[3:], log_slope[1:3], atol=1e-2)
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("scalar_map", [MixtureLogistic(4), Affine()])
+@pytest.mark.parametrize("scale", [0.0, 1.0, 1e4])
+def test_finite_values_and_gradients_anywhere(scalar_map, dtype, scale):
+    value = tf.constant([0.0, -1e6, 1e6, -1e30, 1e30], dtype)
+    params = params_of(scalar_map, value.shape, dtype, scale)
+    for function in (scalar_map.forward, scalar_map.inverse):
+        with tf.GradientTape() as tape:
+            tape.watch([value, params])
+            result, log_slope = function(value, *params)
+            total = tf.reduce_sum(result) + tf.reduce_sum(log_slope)
+        for tensor in (result, log_slope, *tape.gradient(total, [value, *params])):
+            assert np.isfinite(tensor).all()
 
 
 @pytest.mark.parametrize("jit_compile", [False, True])

@@ -76,19 +76,116 @@ def test_float32_inverts_a_million_inputs(jit_compile):
         assert np.abs(again - value).max() < 1e-4
 
 
-@pytest.mark.parametrize("scale", [3.0, 1e3])
+def round_trip_errors(spline, value, params):
+    """|y -> x -> y| and |x -> y -> x| of each unit."""
+    ways = ((spline.inverse, spline.forward), (spline.forward, spline.inverse))
+    return [
+        np.abs(back(there(value, *params)[0], *params)[0] - value)
+        for there, back in ways
+    ]
+
+
+@pytest.mark.parametrize("scale", [1.0, 3.0, 1e3])
 def test_float32_inverts_whatever_the_network_says(scale):
     spline = RationalQuadratic()
     params = params_of(spline, (10**5,), "float32", scale)
     value = tf.random.uniform([10**5], -4.2, 4.2)
-    for there, back in (
-        (spline.inverse, spline.forward),
-        (spline.forward, spline.inverse),
-    ):
-        result, log_slope = there(value, *params)
-        assert np.abs(back(result, *params)[0] - value).max() < 1e-3
-        assert -4.5 < log_slope.numpy().min()
-        assert log_slope.numpy().max() < 8.5
+    by_data, by_latent = round_trip_errors(spline, value, params)
+    assert by_data.max() < (1e-4 if scale == 1.0 else 2e-3)
+    assert by_latent.max() < 2e-5
+    for function in (spline.inverse, spline.forward):
+        _, log_slope = function(value, *params)
+        assert -np.log(50) < log_slope.numpy().min()
+        assert log_slope.numpy().max() < -np.log(2.7e-4)
+
+
+@pytest.mark.parametrize("direction", [0, 1], ids=["data", "latent"])
+def test_no_params_are_found_that_float32_inverts_worse(direction):
+    """A search that goes on from the worst it has found."""
+    spline, size, rng = RationalQuadratic(), 20000, np.random.default_rng(0)
+    columns = 100.0 * rng.standard_normal((spline.num_params, size))
+    value = rng.uniform(-4, 4, size)
+
+    def errors(columns, value):
+        params = list(tf.constant(columns, tf.float32))
+        return round_trip_errors(spline, tf.constant(value, tf.float32), params)
+
+    for _ in range(10):
+        found = errors(columns, value)[direction]
+        worst = np.repeat(np.argsort(-found)[: size // 20], 20)
+        step = rng.choice([0.0, 0.01, 0.1, 1.0, 10.0], columns.shape)
+        columns = columns[:, worst] + step * rng.standard_normal(columns.shape)
+        value = value[worst] + rng.choice([0.0, 1e-6, 1e-3], size)
+    assert found.max() < (2e-3, 2e-5)[direction]
+
+
+def test_the_slopes_stay_within_the_bounds_that_are_stated():
+    """The formula of the paper on a grid of all that a bin can be, in NumPy."""
+    narrow, wide = 0.25 / 8, 0.75 + 0.25 / 8
+    s = np.geomspace(narrow / wide, wide / narrow, 61)[:, None, None, None]
+    d0 = np.geomspace(0.1, 10.0, 31)[:, None, None]
+    d1, t = np.geomspace(0.1, 10.0, 31)[:, None], np.linspace(0, 1, 201)
+    q = s + (d0 + d1 - 2 * s) * t * (1 - t)
+    slope = s**2 * (d1 * t**2 + 2 * s * t * (1 - t) + d0 * (1 - t) ** 2) / q**2
+    assert 2.7e-4 < slope.min() < 2.9e-4
+    assert 49 < slope.max() < 50
+
+
+OPTIONS = {
+    "defaults": (8, 4.0, 0.25, 0.1),
+    "small bins": (8, 4.0, 8e-3, 1e-3),
+    "flat": (8, 4.0, 0.25, 1e-3),
+    "extreme": (8, 4.0, 1e-6, 1e-6),
+    "two": (2, 1e-3, 1e-6, 1e-6),
+    "many": (64, 1e3, 1e-6, 1e-6),
+    "even": (16, 1e-6, 0.999, 0.999),
+    "wide": (3, 1e6, 1e-6, 0.9),
+}
+
+
+def around_knots(spline, params, direction, dtype):
+    """An inner knot of each unit, and the numbers just below and above it."""
+    first = 0 if direction == "inverse" else spline._num_bins
+    raw = np.array(params, np.float64)[first : first + spline._num_bins]
+    exps = np.exp(np.clip(raw, -20, 20))
+    sizes = spline._smallest + spline._shared * exps / exps.sum(0)
+    knots = (np.cumsum(sizes, axis=0) - spline._bound).astype(dtype)
+    size = raw.shape[1]
+    knot = knots[np.arange(size) % (spline._num_bins - 1), np.arange(size)]
+    ends = [np.array(s * np.inf, dtype) for s in (-1, 1)]
+    below, above = (np.nextafter(knot, end) for end in ends)
+    return [below, knot, above, np.nextafter(above, ends[1])]
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype", "jit_compile"),
+    [
+        *((name, dtype, False) for name in OPTIONS for dtype in ("float32", "float64")),
+        ("small bins", "float32", True),
+    ],
+)
+@pytest.mark.parametrize("direction", ["forward", "inverse"])
+def test_finite_values_and_gradients_around_every_knot(
+    name, direction, dtype, jit_compile
+):
+    spline = RationalQuadratic(*OPTIONS[name])
+
+    def run(value, params):
+        with tf.GradientTape() as tape:
+            tape.watch([value, params])
+            result, log_slope = getattr(spline, direction)(value, *params)
+            total = tf.reduce_sum(result) + tf.reduce_sum(log_slope)
+        return result, log_slope, *tape.gradient(total, [value, params])
+
+    run = tf.function(run, jit_compile=True) if jit_compile else run
+    size = 20000 if spline.num_params < 60 else 1000
+    for scale in (3.0, 1e4):
+        params = params_of(spline, (size,), dtype, scale)
+        for value in around_knots(spline, params, direction, dtype):
+            result, *others = run(tf.constant(value), params)
+            assert np.abs(result).max() <= spline._bound * (1 + 1e-6)
+            for tensor in tf.nest.flatten(others):
+                assert np.isfinite(tensor).all()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -263,7 +360,9 @@ def test_nan_stays_with_its_unit(direction, jit_compile):
     [
         ({"num_bins": 1}, "num_bins >= 2"),
         ({"bound": 0.0}, "bound > 0"),
+        ({"bound": np.inf}, "bound > 0"),
         ({"min_bin": 1.0}, "min_bin"),
+        ({"min_bin": 1e-9}, "from 1e-06 to below 1"),
         ({"min_derivative": 0.0}, "min_derivative"),
     ],
 )

@@ -13,7 +13,6 @@ from tfp_flows.distributions import (
     Augmented,
     Dequantized,
     Flow,
-    GaussianMixture,
     Given,
     StandardLogistic,
     StandardNormal,
@@ -47,40 +46,6 @@ def test_bases_are_what_tfp_has():
     np.testing.assert_allclose(
         entropy, tfd.Sample(tfd.Normal(np.float64(0), np.float64(1)), 3).entropy()
     )
-
-
-def test_the_mixture_is_tfps_mixture():
-    base = GaussianMixture((3,), 2, dtype="float64")
-    laws.randomize(base)
-    factor = base._factor()
-    expected = tfd.MixtureSameFamily(
-        tfd.Categorical(logits=base._layer["logits"]),
-        tfd.MultivariateNormalTriL(base._layer["mean"], factor),
-    )
-    z = np.random.default_rng(0).normal(size=(4, 3))
-    np.testing.assert_allclose(base.log_prob(z), expected.log_prob(z), atol=1e-10)
-    np.testing.assert_allclose(base.mean(), expected.mean(), atol=1e-12)
-
-
-def test_em_finds_two_clusters():
-    rng = np.random.default_rng(0)
-    rows = np.concatenate([rng.normal(-4, 1.0, (300, 2)), rng.normal(3, 0.5, (100, 2))])
-    mixture = flows.gaussian_mixture((2,), 2, dtype="float64")
-    mixture.adapt(rows)
-    base = mixture.distribution
-    weight = np.sort(tf.nn.softmax(base._layer["logits"]))
-    np.testing.assert_allclose(weight, [0.25, 0.75], atol=1e-3)
-    single = flows.gaussian((2,), dtype="float64")
-    single.adapt(rows)
-    gain = tf.reduce_mean(mixture.log_prob(rows) - single.log_prob(rows))
-    assert float(gain) > 1.0
-
-
-def test_a_mixture_needs_events_for_its_components():
-    with pytest.raises(ValueError, match="at least 5 events"):
-        flows.gaussian_mixture((2,), 5).adapt(np.zeros((3, 2)))
-    with pytest.raises(ValueError, match="num_components"):
-        flows.gaussian_mixture((2,), 0)
 
 
 def test_the_bound_over_all_integers_is_at_most_one_and_near_it():

@@ -5,6 +5,7 @@ bijector, silently. A `KerasBijector` shows both sides what they need: raw varia
 `tf.Module`'s walk, and `keras_layers` to whoever builds a `keras.Model`.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -25,7 +26,9 @@ class KerasBijector(tfp.bijectors.Bijector):
 
     Implementing a bijector: write `_forward_and_log_det(x, context)` and
     `_inverse_and_log_det(y, context)`, each one network call, returning the value and
-    the log-det `[*batch]` (or a scalar when it is the same for every event). TFP's
+    the log-det `[*batch]` (or a scalar when it is the same for every event). For an
+    event outside of the map's range return a finite stand-in and the log-det -inf:
+    that makes its density 0, whatever the steps after it are. TFP's
     forward, inverse and both log-dets are derived from these, and TFP's cache is
     given the log-det with the value, so a network runs once however the two are asked
     for. Everything with weights goes into `layers`, built, at construction.
@@ -138,8 +141,19 @@ class KerasBijector(tfp.bijectors.Bijector):
         y, log_det = self._call(
             self._forward_and_log_det, x, len(self._latent_shape), **kwargs
         )
+        if not self.is_constant_jacobian:
+            y, log_det = self._nan_outside(y, log_det)
         self._cache.forward_attributes(x, **kwargs)["ildj"] = -log_det
         return y
+
+    def _nan_outside(self, y, log_det):
+        """NaN for stand-ins: a sample of the base that no event belongs to."""
+        outside = tf.math.is_inf(log_det) & (log_det < 0)
+        nan, ndims = tf.constant(math.nan, self.dtype), len(self._event_shape)
+        y = tf.nest.map_structure(
+            lambda part: tf.where(over_event(outside, ndims), nan, part), y
+        )
+        return y, tf.where(outside, nan, log_det)
 
     def _inverse(self, y, **kwargs):
         self._check_event(y, self._event_shape)
@@ -269,6 +283,12 @@ def optional_shape(shape: Sequence[int] | None) -> tuple[int, ...] | None:
 def unique(items) -> list:
     """Returns the items in order, each object once."""
     return list({id(item): item for item in items}.values())
+
+
+def over_event(condition: tf.Tensor, ndims: int) -> tf.Tensor:
+    """Returns `[*batch]` as `[*batch, 1, ...]`, to broadcast over events."""
+    shape = tf.concat([tf.shape(condition), tf.ones([ndims], tf.int32)], axis=0)
+    return tf.reshape(condition, shape)
 
 
 def broadcast_batch(

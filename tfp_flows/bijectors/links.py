@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors import folding, position_affine
+from tfp_flows.bijectors import folding, from_tfp, position_affine
 from tfp_flows.bijectors.keras_bijector import KerasBijector
 from tfp_flows.bijectors.position_affine import AffineMap, PositionAffine
 from tfp_flows.networks.derived import derived
@@ -16,6 +16,7 @@ tfb = tfp.bijectors
 
 # What tfb.Invert(...) returns for bijectors that are no composite tensors, as ours.
 _Invert: Any = tfb.Invert.__bases__[0]
+_OPPOSITE = {"forward": "inverse", "inverse": "forward"}
 
 
 class _Rebuilding:
@@ -34,9 +35,8 @@ class _Rebuilding:
           The watched pieces of the input, the function that joins them (and gradients
           with respect to them), and the output and log-det again.
         """
-        opposite = {"forward": self.inverse, "inverse": self.forward}[direction]
         with tape.stop_recording():
-            value, _ = opposite(out, context)
+            value, _ = getattr(self, _OPPOSITE[direction])(out, context)
             # New tensors: TFP's cache would answer with the output itself.
             value = tf.nest.map_structure(tf.identity, value)
         tape.watch(tf.nest.flatten(value))
@@ -60,19 +60,19 @@ class Link(_Rebuilding):
 
     def forward(self, x, context=None):
         """Returns y and its log-det."""
-        part, kwargs = self.bijector, self.context(context)
-        if isinstance(part, KerasBijector):
-            return part._forward_and_log_det(x, **kwargs)
-        y = part.forward(x, **kwargs)
-        return y, part.forward_log_det_jacobian(x, self._forward_ndims, **kwargs)
+        return self._apply("forward", x, self._forward_ndims, context)
 
     def inverse(self, y, context=None):
         """Returns x and its log-det."""
+        return self._apply("inverse", y, self._inverse_ndims, context)
+
+    def _apply(self, direction, value, ndims, context):
         part, kwargs = self.bijector, self.context(context)
+        if isinstance(part, _Invert) and isinstance(part.bijector, KerasBijector):
+            part, direction = part.bijector, _OPPOSITE[direction]
         if isinstance(part, KerasBijector):
-            return part._inverse_and_log_det(y, **kwargs)
-        x = part.inverse(y, **kwargs)
-        return x, part.inverse_log_det_jacobian(y, self._inverse_ndims, **kwargs)
+            return getattr(part, f"_{direction}_and_log_det")(value, **kwargs)
+        return from_tfp.apply(part, direction, value, ndims, **kwargs)
 
     def rebuild(self, direction, out, context, tape):
         """As for every link, with fewer network calls where the bijector knows how."""

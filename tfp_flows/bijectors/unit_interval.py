@@ -18,9 +18,12 @@ class UnitInterval(KerasBijector):
     log_det of the forward:  sum log((1 - 2 margin) p (1 - p)),  p = sigmoid(x)
 
     A sigmoid alone gives 1 in float32 from x = 17 on, and dequantization noise of 1
-    belongs to the next pixel value: the margin keeps y inside however large x is. The
-    log-det is computed from x, so it is finite for every x. The inverse takes values
-    outside of the interval for the outermost ones inside, so that no input gives NaN.
+    belongs to the next pixel value: forward gives the outermost numbers inside in place
+    of the ends, however large x is. The log-det is computed from x, so it is finite for
+    every x.
+
+    The ends and what lies beyond them, the margins too, are outside of the support:
+    density 0, by a log-det of -inf.
 
     Shapes: x, y `[*batch, *event_shape]` -> log_det `[*batch]`.
 
@@ -50,21 +53,27 @@ class UnitInterval(KerasBijector):
         if not 0.0 <= margin < 0.5:
             raise ValueError(f"{name} needs a margin in [0, 0.5), got {margin}.")
         super().__init__(event_shape, dtype=dtype, parameters=parameters, name=name)
-        self._margin = float(margin)
-        self._width = 1.0 - 2.0 * self._margin
-        # The largest number below 1: log1p(-p) and its gradient stay finite.
-        self._highest = 1.0 - float(np.finfo(self.dtype.as_numpy_dtype).epsneg)
+        kind = self.dtype.as_numpy_dtype
+        self._low, self._high = kind(margin), kind(1.0 - margin)
+        self._width = 1.0 - 2.0 * margin
+        # The outermost numbers inside; below `tiny`, float32 is flushed to 0.
+        self._least = max(np.nextafter(self._low, kind(1)), np.finfo(kind).tiny)
+        self._most = np.nextafter(self._high, kind(0))
 
     def _forward_and_log_det(self, x, context=None):
-        y = self._margin + self._width * tf.sigmoid(x)
+        y = self._low + self._width * tf.sigmoid(x)
+        y = tf.clip_by_value(y, self._least, self._most)
         return y, self._sum(-tf.nn.softplus(x) - tf.nn.softplus(-x))
 
     def _inverse_and_log_det(self, y, context=None):
-        p = (y - self._margin) / self._width
-        # 1e-30 is far below what y can tell from 0, and 1 / p is no overflow yet.
-        p = tf.clip_by_value(p, 1e-30, self._highest)
-        log_p, log_q = tf.math.log(p), tf.math.log1p(-p)
-        return log_p - log_q, -self._sum(log_p + log_q)
+        outside = (y < self._least) | (y > self._most)
+        y = tf.where(outside, tf.constant(0.5, self.dtype), y)
+        # The distance from either end: 1 - p would lose what y tells of the upper one.
+        log_p = tf.math.log((y - self._low) / self._width)
+        log_q = tf.math.log((self._high - y) / self._width)
+        infinity = tf.constant(np.inf, self.dtype)
+        log_slope = tf.where(outside, infinity, log_p + log_q)  # dy/dx
+        return log_p - log_q, -self._sum(log_slope)
 
     def _sum(self, log_slope):
         rank = log_slope.shape.rank

@@ -23,7 +23,8 @@ _TransformedDistribution: Any = tfd.TransformedDistribution.__bases__[0]
 class Flow(_TransformedDistribution):
     """A transformed distribution that encodes, decodes, adapts and takes a context.
 
-    log p(x | c) = log p(z) + log|det dz/dx|,  z = bijector.inverse(x; c), in nats
+    log p(x | c) = log p(z) + log|det dz/dx|,  z = bijector.inverse(x; c), in nats;
+    -inf outside of the support
 
     Shapes: x `[*batch, *event_shape]`, context `[*batch', *context_shape]` ->
     log_prob `[*broadcast(batch, batch')]`. One network call of each network for a
@@ -35,7 +36,8 @@ class Flow(_TransformedDistribution):
     `tf.identity(sample)` to have it computed anew. `encode` and `decode` always do.
 
     Args:
-      bijector: maps z to x; our `Chain`, or any TFP bijector.
+      bijector: maps z to x; our `Chain`, or any TFP bijector. (Alone, TFP's give NaN
+        outside of their range; as part of a `Chain` -inf.)
       distribution: base over z; a standard normal of the bijector's latent shape if
         None.
       recipe: how to build the same flow again, set by the functions in `flows`.
@@ -152,7 +154,10 @@ class Flow(_TransformedDistribution):
             self.distribution.adapt(self.encode(x, context))
 
     def encode(self, x: Any, context: Any = None) -> tf.Tensor:
-        """Returns z = bijector.inverse(x; context), `[*batch, *latent_shape]`."""
+        """Returns z = bijector.inverse(x; context), `[*batch, *latent_shape]`.
+
+        NaN for an event outside of the support, where `log_prob` is -inf.
+        """
         return self.encode_and_log_det(x, context)[0]
 
     def decode(self, z: Any, context: Any = None) -> tf.Tensor:
@@ -160,12 +165,16 @@ class Flow(_TransformedDistribution):
         return self.decode_and_log_det(z, context)[0]
 
     def encode_and_log_det(self, x: Any, context: Any = None) -> tuple:
-        """Returns z and log|det dz/dx| in nats, `[*batch]`."""
+        """Returns z and log|det dz/dx| in nats, `[*batch]`.
+
+        NaN and -inf for an event outside of the support.
+        """
         x = _fresh(x, self.bijector.forward_dtype(self.distribution.dtype))
         kwargs = {} if context is None else {"context": context}
         z = self.bijector.inverse(x, **kwargs)
         log_det = self.bijector.inverse_log_det_jacobian(x, self._ndims(), **kwargs)
-        return z, _over_batch(log_det, z, self.distribution.event_shape)
+        log_det = _over_batch(log_det, z, self.distribution.event_shape)
+        return _nan_where(_is_impossible(log_det), z), log_det
 
     def decode_and_log_det(self, z: Any, context: Any = None) -> tuple:
         """Returns x and log|det dx/dz| in nats, `[*batch]`."""
@@ -213,7 +222,10 @@ class Flow(_TransformedDistribution):
     def _log_prob(self, x, **kwargs):
         z = self.bijector.inverse(x, **kwargs)
         log_det = self.bijector.inverse_log_det_jacobian(x, self._ndims(), **kwargs)
-        return self.distribution.log_prob(z) + log_det
+        log_prob = self.distribution.log_prob(z) + log_det
+        # What cannot be gives no gradient: its z is a stand-in.
+        nothing = tf.constant(-math.inf, log_prob.dtype)
+        return tf.where(_is_impossible(log_prob), nothing, log_prob)
 
     def _call_sample_n(self, sample_shape, seed, temperature=1.0, context=None):
         z = self._sample_base(sample_shape, seed, temperature, context)
@@ -321,6 +333,21 @@ def _fresh(value, dtype):
     return tf.nest.map_structure(
         lambda v, d: tf.identity(tf.cast(tf.convert_to_tensor(v), d)), value, dtype
     )
+
+
+def _is_impossible(log_density):
+    return tf.math.is_inf(log_density) & (log_density < 0)
+
+
+def _nan_where(rows, value):
+    """Puts NaN in place of whole events; `rows` is `[*batch]`."""
+
+    def masked(part):
+        ones = tf.ones([part.shape.rank - rows.shape.rank], tf.int32)
+        mask = tf.reshape(rows, tf.concat([tf.shape(rows), ones], axis=0))
+        return tf.where(mask, tf.constant(math.nan, part.dtype), part)
+
+    return tf.nest.map_structure(masked, value)
 
 
 def _over_batch(log_det, value, event_shape):

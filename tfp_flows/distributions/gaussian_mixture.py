@@ -8,41 +8,40 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.distributions import expectation_maximisation
 from tfp_flows.distributions.bases import Base
 from tfp_flows.networks.parameters import Parameters
-
-_MAX_ITERATIONS = 200
-_TOLERANCE = 1e-4  # nats an event: EM stops when it gains less
 
 
 class GaussianMixture(Base):
     """sum_k softmax(logits)_k N(z; mean_k, L_k L_k^T), L_k lower triangular.
 
-    `adapt` fits it by expectation-maximisation [1]; its weights are Keras variables,
-    so that gradient training works as well.
+    L_k = diag(unit exp(log_diagonal_k)) (I + B_k),  mean_k = center_k + L_k shift_k
+
+    `adapt` fits it by expectation-maximisation, sets the fixed `unit` to the standard
+    deviations of the data and the fixed centers to the means found. Trained weights so
+    have no unit: a step of length r changes any component by about r of its own width,
+    whatever the scale of the data or the component; the entries of B_k's row i, which
+    act together, are weights divided by sqrt(i).
 
     Shapes: z `[*batch, *event_shape]` -> log_prob `[*batch]`; with D units an event and
-    K components: logits `[K]`, mean `[K, D]`, L `[K, D, D]`.
+    K components: logits `[K]`, unit `[D]`, center and shift `[K, D]`, L `[K, D, D]`.
 
     Args:
       event_shape: shape of one event.
       num_components: K.
-      covariance_floor: added to the variances by `adapt`, in the data's unit squared,
-        so that no component collapses on a point.
-      seed: of the first means, which are events drawn from the data.
+      covariance_floor: added to the variances by `adapt`, as a share of the variance of
+        each unit of the data, so that no component collapses on a point.
+      seed: of the beginnings of expectation-maximisation.
       dtype: of the events.
       name: of the distribution.
 
     Raises:
-      ValueError: if `num_components` is not positive.
+      ValueError: if `num_components` or `covariance_floor` is not positive.
 
     Example:
       >>> GaussianMixture((2,), 3).log_prob(tf.zeros([5, 2])).shape
       TensorShape([5])
-
-    References:
-      [1] Dempster, Laird, Rubin. Maximum likelihood from incomplete data via the EM
-          algorithm. JRSS B 39, 1977.
     """
 
     def __init__(
@@ -55,8 +54,11 @@ class GaussianMixture(Base):
         name: str = "gaussian_mixture",
     ):
         parameters = dict(locals())
-        if num_components < 1:
-            raise ValueError(f"{name} needs num_components >= 1, got {num_components}.")
+        if num_components < 1 or not covariance_floor > 0:
+            raise ValueError(
+                f"{name} needs num_components >= 1 and covariance_floor > 0, got "
+                f"{num_components} and {covariance_floor}."
+            )
         size = math.prod(event_shape)
         super().__init__(event_shape, size + 1, dtype, parameters, name)
         self._size, self._floor, self._seed = size, covariance_floor, seed
@@ -67,11 +69,11 @@ class GaussianMixture(Base):
             {
                 "logits": np.zeros([num_components]),
                 # Apart from each other: equal components would get equal gradients.
-                "mean": rng.standard_normal([num_components, size]),
+                "shift": rng.standard_normal([num_components, size]),
                 "log_diagonal": zeros,
                 "below": np.zeros([num_components, len(self._below)]),
             },
-            {"adapted": np.array(False)},
+            {"center": zeros, "unit": np.ones([size]), "adapted": np.array(False)},
             dtype=self.dtype.name,
             name=f"{name}_weights",
         )
@@ -94,41 +96,71 @@ class GaussianMixture(Base):
           z: `[N, *event_shape]`, at least one event a component.
 
         Raises:
-          ValueError: if there are fewer events than components.
+          ValueError: if there are fewer events than components, or one is not finite.
         """
         rows = np.reshape(tf.cast(z, tf.float64), [-1, self._size])
         num_components = self._layer["logits"].shape[0]
-        if len(rows) < num_components:
+        if len(rows) < num_components or not np.isfinite(rows).all():
             raise ValueError(
-                f"{self.name} needs at least {num_components} events to fit as many "
-                f"components, got {len(rows)}."
+                f"{self.name} needs at least {num_components} events, all finite, to "
+                f"fit as many components, got {len(rows)}."
             )
-        weight, mean, factor = _expectation_maximisation(
-            rows, num_components, self._floor, np.random.default_rng(self._seed)
+        kind = self.dtype.as_numpy_dtype
+        offset, unit = rows.mean(axis=0), _unit(rows, kind)
+        weight, mean, factor = expectation_maximisation.fit(
+            (rows - offset) / unit,
+            num_components,
+            self._floor,
+            unit,
+            np.random.default_rng(self._seed),
         )
+        # What rounding takes from the centers goes into the shifts.
+        mean = offset + unit * mean
+        center = mean.astype(kind)
+        shift = np.linalg.solve(factor, ((mean - center) / unit)[..., None])[..., 0]
+        self._assign(weight, center, unit, shift, factor)
+
+    def _assign(self, weight, center, unit, shift, factor):
+        diagonal = np.diagonal(factor, axis1=1, axis2=2)
+        row, column = self._below.T
+        below = factor[:, row, column] / diagonal[:, row] * np.sqrt(row)
         self._layer.assign(
             logits=np.log(weight),
-            mean=mean,
-            log_diagonal=np.log(np.diagonal(factor, axis1=1, axis2=2)),
-            below=factor[:, self._below[:, 0], self._below[:, 1]],
+            center=center,
+            unit=unit,
+            shift=shift,
+            log_diagonal=np.log(diagonal),
+            below=below,
             adapted=True,
         )
 
-    def _factor(self):
+    def _mixing(self):
+        """I + B, `[K, D, D]`."""
         below = tf.transpose(tf.convert_to_tensor(self._layer["below"]))
         shape = [self._size, self._size, below.shape[1]]
         lower = tf.transpose(tf.scatter_nd(self._below, below, shape), [2, 0, 1])
-        return tf.linalg.set_diag(lower, tf.exp(self._layer["log_diagonal"]))
+        row = tf.range(self._size, dtype=self.dtype)[:, None]
+        return tf.linalg.set_diag(
+            lower / tf.sqrt(tf.maximum(row, 1.0)), tf.ones_like(lower[..., 0])
+        )
+
+    def _scales(self):
+        """Unit times exp(log_diagonal), `[K, D]`, and its logarithm."""
+        log_diagonal = tf.convert_to_tensor(self._layer["log_diagonal"])
+        unit = tf.convert_to_tensor(self._layer["unit"])
+        return unit * tf.exp(log_diagonal), tf.math.log(unit) + log_diagonal
 
     def _log_prob(self, z):
         batch = tf.shape(z)[: z.shape.rank - self._shape.rank]
         rows = tf.reshape(z, [-1, self._size])
-        centred = rows[None] - self._layer["mean"][:, None]  # [K, N, D]
+        scale, log_scale = self._scales()
+        centred = (rows[None] - self._layer["center"][:, None]) / scale[:, None]
         white = tf.linalg.triangular_solve(
-            self._factor(), tf.transpose(centred, [0, 2, 1])
+            self._mixing(), tf.transpose(centred, [0, 2, 1])
         )
+        white -= self._layer["shift"][..., None]  # [K, D, N]
         log_normalizer = 0.5 * self._size * math.log(2 * math.pi) + tf.reduce_sum(
-            self._layer["log_diagonal"], axis=-1, keepdims=True
+            log_scale, axis=-1, keepdims=True
         )
         log_component = -0.5 * tf.reduce_sum(white**2, axis=1) - log_normalizer
         log_weight = tf.nn.log_softmax(self._layer["logits"])[:, None]
@@ -160,59 +192,27 @@ class GaussianMixture(Base):
         noise = tf.math.ndtri(rows[:, 1:])
         # Every component's event for every row, then the chosen one: a gather of
         # factors would hold N matrices instead of K.
-        events = tf.einsum("kde,ne->nkd", self._factor(), noise) + self._layer["mean"]
+        events = self._events(noise[:, None] + self._layer["shift"])
         chosen = tf.gather(events, component, axis=1, batch_dims=1)
         return tf.reshape(chosen, tf.concat([tf.shape(u)[:-1], self._shape], axis=0))
 
+    def _events(self, white):
+        """Returns center + L white for every component, `[N, K, D]`."""
+        mixed = tf.einsum("kde,nke->nkd", self._mixing(), white)
+        return self._layer["center"] + self._scales()[0] * mixed
+
     def _mean(self):
         weight = tf.nn.softmax(self._layer["logits"])
-        mean = tf.reduce_sum(weight[:, None] * self._layer["mean"], axis=0)
-        return tf.reshape(mean, self._shape)
+        means = self._events(self._layer["shift"][None])[0]
+        return tf.reshape(tf.reduce_sum(weight[:, None] * means, axis=0), self._shape)
 
 
-def _expectation_maximisation(rows, num_components, floor, rng):
-    """Returns weights `[K]`, means `[K, D]` and Cholesky factors `[K, D, D]`."""
-    responsibility = _nearest(rows, rows[rng.choice(len(rows), num_components, False)])
-    before = -np.inf
-    for _ in range(_MAX_ITERATIONS):
-        weight, mean, factor = _maximise(rows, responsibility, floor)
-        log_joint = _log_joint(rows, weight, mean, factor)
-        log_prob = np.logaddexp.reduce(log_joint, axis=1)
-        responsibility = np.exp(log_joint - log_prob[:, None])
-        if log_prob.mean() - before < _TOLERANCE:
-            break
-        before = log_prob.mean()
-    return weight, mean, factor
-
-
-def _nearest(rows, centres, rounds=10):
-    """A few rounds of k-means: responsibilities that EM can begin with."""
-    for _ in range(rounds):
-        # |row - centre|^2 up to |row|^2, without an array of N x K x D.
-        distance = (centres**2).sum(axis=1) - 2.0 * rows @ centres.T
-        member = np.eye(len(centres))[distance.argmin(axis=1)]
-        count = member.sum(axis=0)[:, None]
-        centres = np.where(count > 0, member.T @ rows / np.maximum(count, 1), centres)
-    return member
-
-
-def _maximise(rows, responsibility, floor):
-    count = responsibility.sum(axis=0) + 1e-12
-    mean = responsibility.T @ rows / count[:, None]
-    factors = []
-    for k in range(len(count)):
-        centred = rows - mean[k]
-        covariance = (responsibility[:, k, None] * centred).T @ centred / count[k]
-        factors.append(np.linalg.cholesky(covariance + floor * np.eye(rows.shape[1])))
-    return count / count.sum(), mean, np.stack(factors)
-
-
-def _log_joint(rows, weight, mean, factor):
-    """log(weight_k N(row; mean_k, factor_k factor_k^T)), `[N, K]`."""
-    columns = []
-    for k in range(len(weight)):
-        white = np.linalg.solve(factor[k], (rows - mean[k]).T)
-        log_det = np.log(np.diag(factor[k])).sum()
-        constant = 0.5 * rows.shape[1] * math.log(2 * math.pi) + log_det
-        columns.append(np.log(weight[k]) - 0.5 * (white**2).sum(axis=0) - constant)
-    return np.stack(columns, axis=1)
+def _unit(rows, kind):
+    """Standard deviations `[D]`; where rows do not vary, the rounding of the dtype."""
+    size = np.abs(rows).max(axis=0)
+    deviation = size * np.std(rows / np.where(size > 0, size, 1.0), axis=0)
+    unit = np.maximum(deviation, 0.25 * np.finfo(kind).eps * size)
+    # A component may be a thousand times narrower and must not be flushed to 0.
+    least = np.finfo(kind).tiny / np.finfo(kind).eps
+    unit = np.where(unit > 0, np.maximum(unit, least), 1.0)
+    return unit.astype(kind).astype(np.float64)

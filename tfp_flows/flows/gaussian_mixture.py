@@ -2,9 +2,10 @@
 
 from collections.abc import Sequence
 
+import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors import Chain, Standardize
+from tfp_flows.bijectors import Chain
 from tfp_flows.distributions import Flow, GaussianMixture
 from tfp_flows.flows.parts import checked_shape, finished
 from tfp_flows.flows.recipe import recipe
@@ -23,7 +24,7 @@ def gaussian_mixture(
     seed: int = 0,
     dtype: str = "float32",
 ) -> tfd.Distribution:
-    """Builds a mixture of full-covariance Gaussians, over standardised real data.
+    """Builds a mixture of full-covariance Gaussians, for data of any scale.
 
     `adapt` fits it by expectation-maximisation; training by gradient works as well.
 
@@ -31,14 +32,14 @@ def gaussian_mixture(
       event_shape: shape of one event.
       num_components: of the mixture.
       num_values: number of integer values for discrete data; None for continuous.
-      covariance_floor: added to the variances, of the standardised data or, for
-        integers, in grey levels squared.
-      seed: of the first means of expectation-maximisation.
+      covariance_floor: added to the variances, as a share of the variance of each
+        unit of the data.
+      seed: of the beginnings of expectation-maximisation.
       dtype: of the events and weights.
 
     Returns:
-      `Flow` whose latent variable is the standardised event, or `Dequantized`, on the
-      integers' own scale, if `num_values` is given.
+      `Flow` whose latent variable is the event itself, or `Dequantized` if
+      `num_values` is given.
 
     Raises:
       ValueError: for a bad shape or number.
@@ -49,7 +50,7 @@ def gaussian_mixture(
     """
     shape = checked_shape(event_shape, "gaussian_mixture")
     base = GaussianMixture(shape, num_components, covariance_floor, seed, dtype)
-    # Pixels share a unit; standardising them would blow up the noise of empty corners.
-    units = Standardize(shape, dtype=dtype) if num_values is None else tfb.Identity()
-    chain = Chain([units], event_shape=shape, name="gaussian_mixture")
+    # The mixture has a unit of its own. tfb.Identity has no dtype.
+    identity = tfb.Shift(tf.zeros([], dtype))
+    chain = Chain([identity], event_shape=shape, name="gaussian_mixture")
     return finished(Flow(chain, base, name="gaussian_mixture"), num_values)

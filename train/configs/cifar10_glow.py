@@ -32,5 +32,5 @@ def get_config() -> ml_collections.ConfigDict:
     # 3,072 dimensions: a full covariance has more numbers than there are images, so
     # the floor decides.
     config.baselines.mixture_components = (2,)
-    config.baselines.covariance_floors = (100.0,)
+    config.baselines.covariance_floors = (0.03,)
     return config

@@ -59,9 +59,9 @@ def baselines() -> ml_collections.ConfigDict:
     """Returns what the flow is compared with."""
     config = ml_collections.ConfigDict()
     config.unigram = False  # the share of each integer, in place of Gaussians
-    # Both chosen on valid; the floor is a variance, in grey levels squared.
+    # Both chosen on valid; the floor is a share of each pixel's variance.
     config.mixture_components = (5, 8, 10)
-    config.covariance_floors = (0.03, 0.1)
+    config.covariance_floors = (0.003, 0.01)
     config.fit_draws = 4  # of dequantization noise an event, to fit to
     config.max_events = 10000  # training events times draws, to fit to
     return config

@@ -38,5 +38,5 @@ def get_config() -> ml_collections.ConfigDict:
     config.epochs = 10
     # Of 784 dimensions, so a fit takes minutes.
     config.baselines.mixture_components = (5,)
-    config.baselines.covariance_floors = (30.0,)
+    config.baselines.covariance_floors = (0.01,)
     return config
