@@ -68,7 +68,7 @@ class Halt(keras.callbacks.Callback):
         self._last = last
 
     def on_train_batch_end(self, batch, logs=None):
-        if batch == self._last:
+        if batch >= self._last:  # the end of an execution of several steps
             raise InterruptedError
 
 

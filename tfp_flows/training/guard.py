@@ -149,6 +149,7 @@ class Guard:
             # One vector for all of a dtype: few values to hand from branch to branch.
             lambda: [_packed(variables) for variables in groups.values()],
         )
+        # A write is ordered after a branch that reads, but not after the reads in it.
         with tf.control_dependencies(before):
             strategy.extended.call_for_each_replica(self._update, args=args)
         return tf.cond(
