@@ -44,7 +44,7 @@ def zero_convolve(x, w):
 
 
 def head_scale(fan_in):
-    return min(1.0, 32.0 / fan_in)
+    return min(1.0, 128.0 / fan_in)
 
 
 def relu(x):

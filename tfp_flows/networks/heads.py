@@ -23,7 +23,6 @@ g and d are large for flows to learn soon, and small for no step to overshoot at
 5e-3; `python -m benchmarks.stability` shows both ends.
 """
 
-import os
 from collections.abc import Callable
 
 import keras
@@ -32,8 +31,8 @@ import tensorflow as tf
 
 from tfp_flows.networks.derived import derived
 
-GAIN = float(os.environ.get("GAIN", "128"))  # g
-DEPTH = float(os.environ.get("DEPTH", "24"))  # d
+GAIN = 128.0  # g
+DEPTH = 24.0  # d
 
 
 def head_scale(fan_in: int, depth: int = 1) -> float:
