@@ -130,3 +130,25 @@ def test_a_context_in_any_unit_is_the_same_context(recipe):
         np.testing.assert_allclose(flow.decode(z, context[:5]), x[:5], atol=1e-4)
     np.testing.assert_allclose(*losses, rtol=1e-2)
     assert losses[0][-1] < losses[0][0]
+
+
+def test_exact_models_see_contexts_in_the_same_unit():
+    rng = np.random.default_rng(0)
+    x = rng.integers(0, 3, (50, 3, 3, 1))
+    year = rng.integers(1990, 2020, (50, 1)).astype(np.float64)
+    found = []
+    for context in (year, 1e-9 * year):
+        keras.utils.set_random_seed(0)
+        model = flows.pixel_cnn(
+            (3, 3, 1), 1, 4, num_values=3, context_shape=(1,), dtype="float64"
+        )
+        assert not model.is_adapted
+        model.adapt(x, context)
+        assert model.is_adapted
+        for i, variable in enumerate(model.trainable_variables):
+            seed = np.random.default_rng(i)
+            variable.assign(seed.normal(size=variable.shape))
+        found.append(model.log_prob(x, context=context))
+        assert np.isfinite(model.sample(2, seed=1, context=context)).all()
+    np.testing.assert_allclose(*found, rtol=1e-6)
+    assert np.std(found[0]) > 0.1
