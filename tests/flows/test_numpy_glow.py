@@ -40,7 +40,7 @@ def convolve(x, kernel):
 
 def zero_convolve(x, w):
     kernel = w["kernel"] * head_scale(9 * x.shape[-1])
-    return convolve(x, kernel) + w["bias"]
+    return convolve(x - w["mean"], kernel) + w["bias"]
 
 
 def head_scale(fan_in):
@@ -141,6 +141,7 @@ def read_steps(layer):
         "matrix": "invertible_conv_1x1_weights_matrix",
         "kernel": "zero_conv_kernel",
         "bias": "zero_conv_bias",
+        "mean": "zero_conv_center",
     }
     values = {k: v for k, v in by_name(layer).items() if "adapted" not in k}
     linear = "invertible_conv_1x1_weights_"
@@ -162,14 +163,18 @@ def read_weights(flow):
         for name in ("top_prior_weights", "zero_conv")
     )
     assert len(layers) == len(levels) + 2 == LEVELS + 2
-    return {"levels": levels, "top": top, "prior": prior}
+    return {"levels": levels, "top": top, "prior": prior | {"mean": prior["center"]}}
 
 
 def library_glow(num_steps=2, dtype="float64", **options):
     flow = flows.glow((8, 4, 3), LEVELS, num_steps, 3, dtype=dtype, **options)
     rng = np.random.default_rng(0)
-    for variable in flow.trainable_variables:
-        variable.assign(rng.normal(size=tuple(variable.shape)) * 0.4)
+    for layer in flow.keras_layers:
+        for variable in layer.variables:
+            if variable.trainable or variable.path.endswith(
+                ("zero_conv_center", "zero_conv/center")
+            ):
+                variable.assign(rng.normal(size=tuple(variable.shape)) * 0.4)
     return flow
 
 
@@ -216,6 +221,8 @@ def test_every_act_norm_standardises_the_adapting_batch(
     flow.adapt(x, context)
     assert flow.is_adapted
     x = (x - x.mean(axis=(0, 1, 2))) / x.std(axis=(0, 1, 2))
+    if context is not None:
+        context = (context - context.mean(axis=0)) / context.std(axis=0)
     z, _, norms = glow(x, read_weights(flow), context)
     assert len(norms) == LEVELS * depth * 3
     # The top prior's variables are those of the last 2 x 1 pixels.
