@@ -127,7 +127,7 @@ class MaskedDense(keras.layers.Layer):
         kernel = _rows(kernel, units.reshape(-1))
         if self._center is not None:
             center = self._cast(self._center)[:, None]
-            bias = bias - tf.matmul(masked, center, transpose_a=True)
+            bias -= tf.reduce_sum(masked * center, axis=0)[:, None]
         bias = bias if context is None else bias + tf.transpose(context)
         bias = _rows(bias, units.reshape(-1))
         zeros = lambda n: tf.zeros(tf.stack([n, batch]), kernel.dtype)  # noqa: E731
