@@ -68,18 +68,18 @@ class Head(keras.layers.Layer):
     def _add_weights(self, kernel_shape):
         *window, features, units = kernel_shape
         self._scale = head_scale(int(np.prod(window)) * features, self.depth)
-        self._kernel = self.add_weight(
+        self.kernel = self.add_weight(
             shape=kernel_shape, initializer="zeros", name="kernel"
         )
-        self._bias = self.add_weight(shape=(units,), initializer="zeros", name="bias")
-        self._center = self.add_weight(
+        self.bias = self.add_weight(shape=(units,), initializer="zeros", name="bias")
+        self.center = self.add_weight(
             shape=(features,), initializer="zeros", trainable=False, name="center"
         )
 
     def adapt(self, features: tf.Tensor) -> None:
         """Sets c to the mean of features `[..., F]`; call it before training."""
         rows = np.reshape(features, [-1, features.shape[-1]])
-        self._center.assign(rows.mean(axis=0, dtype=np.float64))
+        self.center.assign(rows.mean(axis=0, dtype=np.float64))
 
     def get_config(self):
         """Returns the constructor's arguments."""
@@ -102,8 +102,8 @@ class ZeroDense(Head):
 
     def call(self, h):
         """Returns `[..., units]`."""
-        kernel = self._kernel * self._scale
-        return keras.ops.matmul(h - self._center, kernel) + self._bias
+        kernel = self.kernel * self._scale
+        return keras.ops.matmul(h - self.center, kernel) + self.bias
 
     def compute_output_shape(self, h_shape):
         """Returns the shape of the result."""
@@ -143,18 +143,18 @@ class ZeroConv(Head):
     @property
     def derived_from(self) -> list[keras.Variable]:
         """The variables that nothing but `derive` reads."""
-        return [self._kernel]
+        return [self.kernel]
 
     def derive(self) -> list[tf.Tensor]:
         """Returns the kernel with its factor."""
-        return [tf.convert_to_tensor(self._kernel) * self._scale]
+        return [tf.convert_to_tensor(self.kernel) * self._scale]
 
     def call(self, h):
         """Returns `[B, H, W, units]`."""
         [kernel] = derived(self, self.derive)
         # Before the padding: outside of the image lie features like the mean ones.
-        y = tf.nn.conv2d(h - self._center, tf.cast(kernel, h.dtype), 1, "SAME")
-        return tf.nn.bias_add(y, tf.cast(self._bias, h.dtype))
+        y = tf.nn.conv2d(h - self.center, tf.cast(kernel, h.dtype), 1, "SAME")
+        return tf.nn.bias_add(y, tf.cast(self.bias, h.dtype))
 
     def get_config(self):
         """Returns the constructor's arguments."""
