@@ -132,7 +132,7 @@ def test_learned_priors_add_these_weights_and_no_others():
     assert names.count("top_prior_weights") == 1 and names.count("zero_conv") == 1
     without = flows.glow((4, 4, 1), 2, 1, 4, learned_prior=False, dtype="float64")
     difference = len(with_prior.trainable_variables) - len(without.trainable_variables)
-    assert difference == 5  # shift and log-scale on top, kernel, bias, scale before
+    assert difference == 4  # shift and log-scale on top, kernel and bias before
 
 
 def test_what_does_not_fit_is_refused():

@@ -285,4 +285,4 @@ def test_a_float64_flow_keeps_float64_under_a_half_precision_policy():
         flow.bijector, tf.random.normal([3, 4], dtype=tf.float64)
     )
     assert {v.dtype for v in flow.variables if v.dtype.is_floating} == {tf.float64}
-    assert half.bijector.bijectors[0].keras_layers[0].compute_dtype == "bfloat16"
+    assert half.bijector.bijectors[1].keras_layers[0].compute_dtype == "bfloat16"
