@@ -180,7 +180,8 @@ def test_columns_that_do_not_vary_stay_finite():
     rows[:, 1], rows[:, 2], rows[:, 3] = 0.0, 1e9, 1e-30
     for dtype in ("float32", "float64"):
         flow = flows.gaussian_mixture((4,), 2, dtype=dtype)
-        flow.adapt(rows)
+        with pytest.warns(UserWarning, match="3 units never vary"):
+            flow.adapt(rows)
         assert np.isfinite(flow.log_prob(rows.astype(dtype))).all()
         assert np.isfinite(flow.sample(3, seed=1)).all()
 
