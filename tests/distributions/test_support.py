@@ -147,9 +147,11 @@ def test_events_outside_leave_the_gradients_of_the_others_alone(
     alone = gradients(tf.constant(inside))
     mixed = gradients(tf.constant(np.concatenate([outside, inside])))
     np.testing.assert_array_equal(mixed[0][: len(outside)], 0.0)
-    np.testing.assert_allclose(mixed[0][len(outside) :], alone[0], rtol=1e-4)
+    # Terms of size 1 may cancel: what is left of them has their rounding.
+    close = {"rtol": 1e-4, "atol": 1e-5} if dtype == "float32" else {"rtol": 1e-9}
+    np.testing.assert_allclose(mixed[0][len(outside) :], alone[0], **close)
     for one, other in zip(mixed[1:], alone[1:], strict=True):
-        np.testing.assert_allclose(one, other, rtol=1e-4)
+        np.testing.assert_allclose(one, other, **close)
 
 
 def test_variables_of_tfps_bijectors_get_the_gradient_of_the_others():
