@@ -4,7 +4,9 @@ Recipes x sizes x data x rates x seeds, batch 32, four epochs, no warm-up, no cl
 The loss of every batch is held against what the freshly adapted, untrained model has
 on the same events. Runs go in processes of one thread each and are appended to a file,
 so that a stopped benchmark goes on where it was. `--table=docs/stability.md` writes
-what the file holds as a page. MNIST and CIFAR-10 take part with `--data_dir`.
+what the file holds as a page. MNIST and CIFAR-10 take part with `--data_dir`. With
+`--tuned` an optimizer as tuned as the job's trains one seed of each model, to a file of
+its own, which `--reference` puts beside plain Adam on the page.
 """
 
 import argparse
@@ -15,6 +17,7 @@ import multiprocessing
 import os
 import pathlib
 import re
+import time
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
@@ -24,6 +27,7 @@ from benchmarks import stability_data, stability_table
 
 EPOCHS, BATCH = 4, 32
 RATES = (1e-3, 5e-3)
+_TUNED_RATE = 2e-3
 SIZES = ("default", "deeper", "wider")
 _TABLES = ("moons", "wine", "cancer", "diabetes", "iris")
 # What is met with all sizes, rates and three seeds.
@@ -85,19 +89,24 @@ def main() -> None:
         prog="python -m benchmarks.stability", description=__doc__
     )
     parser.add_argument("--out", type=pathlib.Path, default="runs/stability.jsonl")
+    parser.add_argument("--tuned", action="store_true", help="the job's optimizer")
+    parser.add_argument("--reference", type=pathlib.Path, help="runs of --tuned")
     parser.add_argument("--only", default="", help="regular expression on groups")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--data_dir", default="", help="of tensorflow-datasets")
     parser.add_argument("--table", type=pathlib.Path, help="page to write, and stop")
     arguments = parser.parse_args()
     if arguments.table:
-        stability_table.write(arguments.out, arguments.table)
+        stability_table.write(arguments.out, arguments.table, arguments.reference)
         return
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     done = {_key(found) for found in stability_table.read(arguments.out)}
+    groups = groups_of(arguments.data_dir)
+    if arguments.tuned:
+        groups = [group._replace(runs=((_TUNED_RATE, 0),)) for group in groups]
     groups = [
         group._replace(runs=runs)
-        for group in groups_of(arguments.data_dir)
+        for group in groups
         if re.search(arguments.only, " ".join(group[:3]))
         and (runs := tuple(r for r in group.runs if (*group[:3], *r) not in done))
     ]
@@ -108,7 +117,7 @@ def main() -> None:
         max_tasks_per_child=1,  # TensorFlow keeps what it has traced
     ) as pool:
         jobs = [
-            pool.submit(run, group, arguments.data_dir, arguments.out)
+            pool.submit(run, group, arguments.data_dir, arguments.out, arguments.tuned)
             for group in groups
         ]
         for job in concurrent.futures.as_completed(jobs):
@@ -140,7 +149,7 @@ def groups_of(data_dir: str) -> list[Group]:
     return sorted(groups, key=lambda g: (g.size == "default", "glow" not in g.recipe))
 
 
-def run(group: Group, data_dir: str, out: pathlib.Path) -> None:
+def run(group: Group, data_dir: str, out: pathlib.Path, tuned: bool) -> None:
     """Trains one model from the weights of each seed, at each rate; writes lines."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ["CUDA_VISIBLE_DEVICES"] = "-1"
@@ -149,23 +158,28 @@ def run(group: Group, data_dir: str, out: pathlib.Path) -> None:
     tf.config.threading.set_intra_op_parallelism_threads(1)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     data = stability_data.load(group.data, data_dir)
-    for found in _runs(group, data):
+    for found in _runs(group, data, tuned):
         with out.open("a") as file:
             file.write(json.dumps(found) + "\n")
         print(stability_table.line(found), flush=True)
 
 
-def _runs(group, data) -> Iterator[dict[str, Any]]:
+def _runs(group, data, tuned) -> Iterator[dict[str, Any]]:
     import keras
 
     from tfp_flows import FlowModel
 
     keras.utils.set_random_seed(0)
     model = FlowModel(build(group, data, 0))
-    model.compile(keras.optimizers.Adam(), jit_compile=False)
+    steps = EPOCHS * math.ceil(len(data.train) / BATCH)
+    optimizer = _tuned_optimizer(group, steps) if tuned else keras.optimizers.Adam()
+    model.compile(optimizer, jit_compile=False)
+    before = 0.0
     for rate, seed in group.runs:
         keras.utils.set_random_seed(seed)
-        _restart(model, build(group, data, seed), data, rate, seed)
+        _restart(model, build(group, data, seed), data, seed)
+        if not tuned:
+            model.optimizer.learning_rate = rate
         yield {
             "recipe": group.recipe,
             "size": group.size,
@@ -175,7 +189,23 @@ def _runs(group, data) -> Iterator[dict[str, Any]]:
             "dims": math.prod(data.train.shape[1:]),
             "gaussian": data.gaussian,
             **measured(model, data, seed),
+            "cpu_seconds": time.process_time() - before,  # imports and tracing included
         }
+        before = time.process_time()
+
+
+def _tuned_optimizer(group, steps):
+    """Returns what `train.configs` have: a schedule, weight decay and clipping."""
+    import keras
+
+    warmup = min(100, steps // 4) if "glow" in group.recipe else 0
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0 if warmup else _TUNED_RATE,
+        steps - warmup,
+        warmup_target=_TUNED_RATE if warmup else None,
+        warmup_steps=warmup,
+    )
+    return keras.optimizers.AdamW(schedule, weight_decay=1e-2, clipnorm=50.0)
 
 
 def build(group: Group, data: stability_data.Data, seed: int) -> Any:
@@ -202,7 +232,7 @@ def build(group: Group, data: stability_data.Data, seed: int) -> Any:
     return flows.build(recipe, **options)
 
 
-def _restart(model, flow, data, rate, seed):
+def _restart(model, flow, data, seed):
     """Gives a traced model fresh weights, adapts it, and forgets what Adam knew."""
     for variable, fresh in zip(
         model.flow.raw_variables, flow.raw_variables, strict=True
@@ -212,7 +242,6 @@ def _restart(model, flow, data, rate, seed):
     model.flow.adapt(data.train[rows])
     for variable in model.optimizer.variables:
         variable.assign(np.zeros(variable.shape, variable.dtype))
-    model.optimizer.learning_rate = rate
 
 
 def measured(model: Any, data: stability_data.Data, seed: int) -> dict[str, float]:
