@@ -12,14 +12,14 @@ import scipy.io.wavfile  # noqa: E402
 import scipy.signal  # noqa: E402
 
 from tfp_flows import flows  # noqa: E402
-from tfp_flows.distributions import Autoregressive, mu_law  # noqa: E402
+from tfp_flows.distributions import Autoregressive, Model, mu_law  # noqa: E402
 from tfp_flows.networks.sequence_network import SequenceNetwork  # noqa: E402
 
 _WINDOW = 512  # steps of a spectrum: 64 ms and 16 Hz at 8,000 steps a second
 _RANGE = 60.0  # decibels from the loudest to the darkest
 
 
-def write(flow: Any, known: Any, workdir: pathlib.Path, seed: int) -> None:
+def write(flow: Model, known: Any, workdir: pathlib.Path, seed: int) -> None:
     """Writes `samples.wav` and `spectrogram.png`.
 
     The samples are as many and as long as the excerpts of the data, if the model can

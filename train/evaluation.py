@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from tfp_flows import flows
 from tfp_flows.bijectors import no_gradients
+from tfp_flows.distributions import Model
 
 
 @dataclasses.dataclass(frozen=True)
@@ -60,7 +61,7 @@ class Score:
         )
 
 
-def bits_per_dim(flow: Any, part: Any, num_draws: int, batch_size: int = 500) -> Any:
+def bits_per_dim(flow: Model, part: Any, num_draws: int, batch_size: int = 500) -> Any:
     """Returns bits per dimension of each event of a part, `[N]`.
 
     A dequantized flow gives a bound for one draw of its noise; here it is averaged over
@@ -96,7 +97,7 @@ def bits_per_dim(flow: Any, part: Any, num_draws: int, batch_size: int = 500) ->
 
 
 def score(
-    name: str, flow: Any, splits: Any, config: Any, history: Sequence[Mapping]
+    name: str, flow: Model, splits: Any, config: Any, history: Sequence[Mapping]
 ) -> Score:
     """Returns the score of a trained flow on the test split.
 

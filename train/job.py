@@ -8,7 +8,8 @@ from typing import Any
 import keras
 import numpy as np
 
-from tfp_flows import FlowModel, distributions, flows, serving
+from tfp_flows import FlowModel, flows, serving
+from tfp_flows.distributions import Model
 from train import audio, callbacks, evaluation, pictures, pipelines, report
 
 
@@ -72,7 +73,7 @@ def _build(name, options, splits):
 
 
 def fit(
-    flow: Any, splits: Any, config: Any, workdir: pathlib.Path, epochs: int
+    flow: Model, splits: Any, config: Any, workdir: pathlib.Path, epochs: int
 ) -> list[dict]:
     """Trains a flow, from where the last checkpoint in `workdir` left off.
 
@@ -160,7 +161,7 @@ def rivals(splits: Any, config: Any, workdir: pathlib.Path) -> list:
 
 
 def draw(
-    flow: Any,
+    flow: Model,
     splits: Any,
     bits: np.ndarray,
     history: list[dict],
@@ -184,7 +185,7 @@ def draw(
         pictures.points(drawn, splits.test.x, workdir / "samples.png")
         return
     pictures.samples_beside_data(flow, splits.test, workdir / "samples.png", seed)
-    if isinstance(flow, distributions.Autoregressive):  # no latent to walk in
+    if flow.flow is None:  # no latent to walk in
         pictures.completions(flow, splits.test, workdir / "completions.png", seed)
     else:
         pictures.interpolations(flow, splits.test, workdir / "interpolations.png")
@@ -192,7 +193,7 @@ def draw(
 
 
 def publish(
-    flow: Any, splits: Any, saved: dict, config: Any, workdir: pathlib.Path
+    flow: Model, splits: Any, saved: dict, config: Any, workdir: pathlib.Path
 ) -> pathlib.Path:
     """Exports the flow with its saved report on the card."""
     return serving.export(

@@ -10,7 +10,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 
-from tfp_flows.distributions import complete  # noqa: E402
+from tfp_flows.distributions import Model, complete  # noqa: E402
 
 
 def grid(
@@ -51,7 +51,7 @@ def grid(
 
 
 def samples_beside_data(
-    flow: Any,
+    flow: Model,
     part: Any,
     path: pathlib.Path,
     seed: int,
@@ -96,7 +96,7 @@ def _white(part):
     return part.x.max() if part.x.shape[-1] > 1 else 0
 
 
-def interpolations(flow: Any, part: Any, path: pathlib.Path, rows: int = 8) -> None:
+def interpolations(flow: Model, part: Any, path: pathlib.Path, rows: int = 8) -> None:
     """Writes walks on the great circle in z from one test image to another.
 
     Args:
@@ -133,7 +133,7 @@ def _slerp(start, end, t):
 
 
 def completions(
-    model: Any,
+    model: Model,
     part: Any,
     path: pathlib.Path,
     seed: int,
@@ -206,7 +206,7 @@ def curves(history: Sequence[Mapping[str, float]], path: pathlib.Path) -> None:
 
 
 def sequences(
-    flow: Any, part: Any, path: pathlib.Path, seed: int, rows: int = 4
+    flow: Model, part: Any, path: pathlib.Path, seed: int, rows: int = 4
 ) -> None:
     """Writes samples (left) and test sequences `[T, C]` (right) over time.
 

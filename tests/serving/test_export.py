@@ -190,7 +190,7 @@ def test_bad_arguments_are_refused_before_any_work(tmp_path):
         ({"card": {"model": flow}}, "card\\['model'\\] must be JSON"),
     ]:
         _assert_refused(flow, base, ValueError, match, **arguments)
-    with pytest.raises(ValueError, match="needs a Flow .* got Normal without"):
+    with pytest.raises(ValueError, match="needs a Flow .* got Normal"):
         serving.export(tfp.distributions.Normal(0.0, 1.0), base)
     with pytest.raises(ValueError, match="needs events of one known shape"):
         serving.export(flows.reversible((2,), 1, (4,)).joint, base)

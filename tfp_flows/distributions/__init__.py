@@ -16,7 +16,9 @@ from tfp_flows.distributions.flow import Flow
 from tfp_flows.distributions.gaussian_mixture import GaussianMixture
 from tfp_flows.distributions.given import Given
 from tfp_flows.distributions.logistic_mixture import DiscretizedLogisticMixture
+from tfp_flows.distributions.model import Model
 from tfp_flows.distributions.padded import Padded
+from tfp_flows.distributions.wrapper import Wrapper
 
 __all__ = [
     "Augmented",
@@ -30,10 +32,12 @@ __all__ = [
     "Flow",
     "GaussianMixture",
     "Given",
+    "Model",
     "NormalMixture",
     "Padded",
     "StandardLogistic",
     "StandardNormal",
+    "Wrapper",
     "complete",
     "mu_law",
 ]

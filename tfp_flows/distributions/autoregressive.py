@@ -4,7 +4,6 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -12,14 +11,11 @@ import tensorflow_probability as tfp
 from tfp_flows.distributions import rows
 from tfp_flows.distributions.bases import stateless_seed
 from tfp_flows.distributions.elements import Element, as_real
-from tfp_flows.distributions.flow import gathered
-from tfp_flows.distributions.given import Given
+from tfp_flows.distributions.model import Model
 from tfp_flows.networks.autoregressive import AutoregressiveNetwork, generate
 
-tfd = tfp.distributions
 
-
-class Autoregressive(tfd.Distribution):
+class Autoregressive(Model):
     """A product of elements, each given the units before it.
 
     log p(x | c) = sum_i log element.p(x[order[i]]; params_i(x[order[:i]], c)), in nats
@@ -41,7 +37,7 @@ class Autoregressive(tfd.Distribution):
         them, as in `bijectors.Chain`; None for nothing.
       dtype: of the arithmetic, and of the events of a continuous element; the events
         of a discrete one are int32.
-      name: of the distribution.
+      name: of the distribution; the network's if None.
 
     Raises:
       ValueError: if network and element do not fit together.
@@ -63,10 +59,10 @@ class Autoregressive(tfd.Distribution):
         context_shape: Sequence[int] | None = None,
         context_bijector: Any = None,
         dtype: Any = tf.float32,
-        name: str = "autoregressive",
+        name: str | None = None,
     ):
         parameters = dict(locals())
-        _check(network, element, name)
+        _check(network, element)
         shape = None if context_shape is None else tuple(int(n) for n in context_shape)
         if not network.built:
             given = {} if shape is None else {"context_shape": (None, *shape)}
@@ -75,20 +71,19 @@ class Autoregressive(tfd.Distribution):
         self._context = shape
         self._real = tf.as_dtype(dtype)
         self._context_bijector = context_bijector
-        self._weights = [v.value for la in self.keras_layers for v in la.variables]
-        self.recipe: Any = None
+        self.own_layers = self._no_dependency((network,))
+        self._weights = [v.value for v in network.variables]
         self._compiled = self._no_dependency(
             tf.function(self._generate, autograph=False, reduce_retracing=True)
         )
         discrete = element.num_values is not None
         super().__init__(
-            dtype=tf.int32 if discrete else self._real,
-            reparameterization_type=tfd.NOT_REPARAMETERIZED,
-            validate_args=False,
-            allow_nan_stats=True,
-            parameters=parameters,
-            name=name,
+            tf.int32 if discrete else self._real, parameters, name or network.name
         )
+
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        return {}
 
     @property
     def network(self) -> AutoregressiveNetwork:
@@ -106,11 +101,6 @@ class Autoregressive(tfd.Distribution):
         return self._element.num_values
 
     @property
-    def is_exact(self) -> bool:
-        """True: `log_prob` is no bound and takes no noise."""
-        return True
-
-    @property
     def real_dtype(self) -> tf.DType:
         """Of the arithmetic, the contexts and the log-probabilities."""
         return self._real
@@ -126,62 +116,18 @@ class Autoregressive(tfd.Distribution):
         return self._context
 
     @property
-    def keras_layers(self) -> tuple[keras.Layer, ...]:
-        """The Keras layers that own all weights."""
-        return (self._network, *getattr(self._context_bijector, "keras_layers", ()))
-
-    @property
-    def raw_variables(self) -> tuple[tf.Variable, ...]:
-        """All weights, trained or not, as `tf.Variable`s, in a fixed order."""
-        return tuple({id(value): value for value in self._weights}.values())
-
-    @property
     def is_adapted(self) -> bool:
         """Whether the unit of the contexts is known, if there are any."""
         return getattr(self._context_bijector, "is_adapted", True)
 
-    def adapt(self, data: Any, context: Any = None) -> None:
-        """Learns the unit of the contexts; events need no initialisation.
+    @property
+    def parts(self) -> tuple[Any, ...]:
+        """What contexts go through, and the network."""
+        return self._context_bijector, self._network
 
-        Args:
-          data: events, or a `tf.data.Dataset`, see `Flow.adapt`.
-          context: `[N, *context_shape]`, when `data` is an array.
-        """
+    def _adapt(self, x, context, seed):
         if self._context_bijector is not None:
-            _, context = gathered(data, context, self._context)
-            self._context_bijector.adapt(tf.cast(context, self._real))
-
-    def given(self, context: Any) -> tfd.Distribution:
-        """Returns p(x | context) as a plain distribution, batched as the context is.
-
-        Args:
-          context: `[*batch, *context_shape]`.
-
-        Raises:
-          ValueError: if the model is not conditional.
-        """
-        return Given(self, context)
-
-    def log_prob(self, value: Any, name: str = "log_prob", **kwargs) -> tf.Tensor:
-        """Returns log p(x), `[*batch]`, in nats.
-
-        Args:
-          value: `[*batch, *event_shape]`; for a discrete element integers of any type,
-            or floats that hold them.
-          name: of the operations.
-          **kwargs: `context=` for a conditional model.
-        """
-        # TFP would cast a NumPy array of floats to this dtype and so cut fractions off.
-        return super().log_prob(tf.convert_to_tensor(value), name, **kwargs)
-
-    def prob(self, value: Any, name: str = "prob", **kwargs) -> tf.Tensor:
-        """Returns exp(log_prob), see there."""
-        return tf.exp(self.log_prob(value, name, **kwargs))
-
-    def bits_per_dim(self, x: Any, context: Any = None) -> tf.Tensor:
-        """Returns -log_prob / (D log 2), `[*batch]`, exact, in bits."""
-        scale = self._network.order.size * math.log(2.0)
-        return -self.log_prob(x, context=context) / scale
+            self._context_bijector.adapt(context)
 
     def trace(self, x: Any, context: Any = None) -> list[tuple]:
         """Returns (name, value, log-probability or 0) of the network and the element.
@@ -336,30 +282,25 @@ class Autoregressive(tfd.Distribution):
     def _event_shape_tensor(self):
         return tf.constant(self._network.event_shape, tf.int32)
 
-    def _batch_shape(self):
-        return tf.TensorShape([])
 
-    def _batch_shape_tensor(self, **_):
-        return tf.constant([], tf.int32)
-
-
-def _check(network, element, name):
+def _check(network, element):
     if not isinstance(network, AutoregressiveNetwork):
         raise ValueError(
-            f"{name} needs an AutoregressiveNetwork, got {type(network).__name__}. "
-            "Pass one of tfp_flows.networks, such as MADE or MaskedConv."
+            f"Autoregressive needs an AutoregressiveNetwork, got "
+            f"{type(network).__name__}. Pass one of tfp_flows.networks, such as MADE "
+            "or MaskedConv."
         )
     for fact in ("num_params", "num_features"):
         got, wanted = getattr(network, fact), getattr(element, fact)
         if got != wanted:
             raise ValueError(
-                f"{name} needs a network with {fact}={wanted}, as its "
+                f"Autoregressive needs a network with {fact}={wanted}, as its "
                 f"{type(element).__name__} asks for, got {got}. Build the network "
                 f"with {fact}=element.{fact}."
             )
     if element.block_size not in (None, network.block_size):
         raise ValueError(
-            f"{name} has an element for {element.block_size} units at once and a "
-            f"network with positions of {network.block_size}. Give the network as "
+            f"Autoregressive got an element for {element.block_size} units at once and "
+            f"a network with positions of {network.block_size}. Give the network as "
             'many (channels="joint"), or the element one channel.'
         )

@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-tfd = tfp.distributions
+tfb, tfd = tfp.bijectors, tfp.distributions
 
 
 class Base(tfd.Distribution):
@@ -60,11 +60,12 @@ class Base(tfd.Distribution):
     def _event_shape_tensor(self):
         return tf.constant(self._shape.as_list(), tf.int32)
 
-    def _batch_shape(self):
-        return tf.TensorShape([])
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        return {}  # no batch dimensions
 
-    def _batch_shape_tensor(self, **_):
-        return tf.constant([], tf.int32)
+    def _default_event_space_bijector(self):
+        return tfb.Identity()
 
     def _sum(self, x):
         return tf.reduce_sum(
@@ -102,6 +103,10 @@ class StandardNormal(Base):
         size = math.prod(event_shape)
         self._log_normalizer = 0.5 * size * math.log(2 * math.pi)
         super().__init__(event_shape, size, dtype, parameters, name)
+
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        return {}
 
     def _log_prob(self, z):
         return -0.5 * self._sum(tf.square(z)) - self._log_normalizer
@@ -154,6 +159,10 @@ class StandardLogistic(Base):
     ):
         parameters = dict(locals())
         super().__init__(event_shape, math.prod(event_shape), dtype, parameters, name)
+
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        return {}
 
     def _log_prob(self, z):
         return -self._sum(tf.abs(z) + 2.0 * tf.nn.softplus(-tf.abs(z)))

@@ -3,18 +3,15 @@
 import math
 from typing import Any
 
-import keras
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.distributions.bases import stateless_seed
-from tfp_flows.distributions.flow import Flow, gathered, keras_layers, raw_variables
-from tfp_flows.distributions.given import Given
-
-tfd = tfp.distributions
+from tfp_flows.distributions.flow import Flow
+from tfp_flows.distributions.wrapper import Wrapper
 
 
-class Dequantized(tfd.Distribution):
+class Dequantized(Wrapper):
     """A distribution over the integers 0 .. num_values - 1 from a continuous flow.
 
     p(x) = integral of flow.p over the cell [x, x + 1)
@@ -39,7 +36,7 @@ class Dequantized(tfd.Distribution):
       num_values: number of integer values, 256 for 8 bits.
       noise: conditional flow over [0, 1) whose events and contexts have the shape of
         the flow's events; uniform noise if None.
-      name: of the distribution.
+      name: of the distribution; the flow's if None.
 
     Raises:
       ValueError: if `num_values` < 2 or the noise flow does not fit.
@@ -63,30 +60,21 @@ class Dequantized(tfd.Distribution):
         flow: Flow,
         num_values: int,
         noise: Flow | None = None,
-        name: str = "dequantized",
+        name: str | None = None,
     ):
         parameters = dict(locals())
         if num_values < 2:
-            raise ValueError(f"{name} needs num_values >= 2, got {num_values}.")
+            raise ValueError(f"Dequantized needs num_values >= 2, got {num_values}.")
         if noise is not None:
-            _check_noise(noise, flow, name)
+            _check_noise(noise, flow)
         self._flow = flow
         self._noise = noise
         self._num_values = int(num_values)
-        self.recipe = None
-        super().__init__(
-            dtype=tf.int32,
-            reparameterization_type=tfd.NOT_REPARAMETERIZED,
-            validate_args=False,
-            allow_nan_stats=True,
-            parameters=parameters,
-            name=name,
-        )
+        super().__init__(flow, parameters, name or flow.name, dtype=tf.int32)
 
-    @property
-    def flow(self) -> Flow:
-        """The continuous flow over [0, num_values]."""
-        return self._flow
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        return {}
 
     @property
     def noise(self) -> Flow | None:
@@ -104,38 +92,18 @@ class Dequantized(tfd.Distribution):
         return False
 
     @property
-    def context_shape(self) -> tuple[int, ...] | None:
-        """Shape of one context, or None for an unconditional flow."""
-        return self._flow.context_shape
-
-    @property
-    def keras_layers(self) -> tuple[keras.Layer, ...]:
-        """The Keras layers that own all weights, each once."""
-        return keras_layers(self)
-
-    @property
-    def raw_variables(self) -> tuple[tf.Variable, ...]:
-        """All weights, trained or not, as `tf.Variable`s, in a fixed order."""
-        return raw_variables(self)
-
-    @property
     def is_adapted(self) -> bool:
         """Whether data-dependent initialisation is done, or not needed."""
         return self._flow.is_adapted and (self._noise is None or self._noise.is_adapted)
 
-    def adapt(self, data: Any, context: Any = None, seed: Any = 0) -> None:
-        """Adapts the flow to dequantized data; see `Flow.adapt`.
+    @property
+    def parts(self) -> tuple[Any, ...]:
+        """The flow, and that of the noise."""
+        return self._flow, self._noise
 
-        A noise flow is adapted to uniform noise first, so that training begins near it.
-
-        Args:
-          data: integers `[N, *event_shape]`, or a finite `tf.data.Dataset` of batches
-            of x, or of (context, x).
-          context: `[N, *context_shape]`, when `data` is an array.
-          seed: of the dequantization noise.
-        """
-        x, context = gathered(data, context, self.context_shape)
+    def _adapt(self, x, context, seed):
         if self._noise is not None:
+            # To uniform noise first, so that training begins near it.
             uniform = self._uniform(x, self._noise_seed(seed))
             self._noise.adapt(uniform, self.noise_context(x))
         self._flow.adapt(self.dequantize(x, seed), context)
@@ -217,51 +185,14 @@ class Dequantized(tfd.Distribution):
         """Returns the integers whose cells z lies in, `[*batch, *event_shape]`."""
         return self._quantize(self._flow.decode(z, context))
 
-    def given(self, context: Any) -> tfd.Distribution:
-        """Returns p(x | context) as a plain distribution; see `Flow.given`."""
-        return Given(self, context)
-
     def trace(self, x: Any, context: Any = None) -> list[tuple]:
         """Follows the middles of the cells through the flow; see `Flow.trace`."""
         return self._flow.trace(tf.cast(x, self._flow.dtype) + 0.5, context)
-
-    def bits_per_dim(self, x: Any, context: Any = None, seed: Any = None) -> tf.Tensor:
-        """Returns -log_prob / (D log 2), `[*batch]`, an upper bound in bits."""
-        log_prob = self.log_prob(x, context=context, seed=seed)
-        return -log_prob / (self.event_shape.num_elements() * math.log(2.0))
 
     def _quantize(self, x):
         # A sample beyond the range belongs to the last value, and NaN to none: it
         # becomes 0 in the cast, as every integer cast does.
         return tf.cast(tf.clip_by_value(tf.floor(x), 0, self._num_values - 1), tf.int32)
-
-    def _event_shape(self):
-        return self._flow.event_shape
-
-    def _event_shape_tensor(self):
-        return self._flow.event_shape_tensor()
-
-    def _batch_shape(self):
-        return tf.TensorShape([])
-
-    def _batch_shape_tensor(self, **_):
-        return tf.constant([], tf.int32)
-
-    def log_prob(self, value: Any, name: str = "log_prob", **kwargs) -> tf.Tensor:
-        """Returns the bound on log p(x) for one draw of noise, `[*batch]`, in nats.
-
-        Args:
-          value: integers of any type, or floats that hold them, `[*batch, *event]`.
-          name: of the operations.
-          **kwargs: `context=` for a conditional flow; `seed=` (Python integer or `[2]`
-            integer tensor) for noise that is a function of the seed alone.
-        """
-        # TFP would cast a NumPy array of floats to this dtype and so cut fractions off.
-        return super().log_prob(tf.convert_to_tensor(value), name, **kwargs)
-
-    def prob(self, value: Any, name: str = "prob", **kwargs) -> tf.Tensor:
-        """Returns exp(log_prob), see there."""
-        return tf.exp(self.log_prob(value, name, **kwargs))
 
     def _log_prob(self, x, context=None, seed=None):
         x = tf.cast(x, self._flow.dtype)
@@ -280,19 +211,19 @@ class Dequantized(tfd.Distribution):
         return self._quantize(self._flow.sample(sample_shape, seed=seed, **kwargs))
 
 
-def _check_noise(noise, flow, name):
+def _check_noise(noise, flow):
     event = tuple(flow.event_shape.as_list())
     if not isinstance(noise, Flow):
         raise ValueError(
-            f"{name} needs a Flow as noise, got {type(noise).__name__}. Build one with "
-            f"context_shape={event} that ends in UnitInterval, or pass None for "
+            f"Dequantized needs a Flow as noise, got {type(noise).__name__}. Build one "
+            f"with context_shape={event} that ends in UnitInterval, or pass None for "
             "uniform noise."
         )
     got = tuple(noise.event_shape.as_list())
     if got != event or noise.context_shape != event or noise.dtype != flow.dtype:
         raise ValueError(
-            f"{name} needs a noise flow with events and contexts of shape {event} in "
-            f"{flow.dtype.name}, as its flow's events are, got events of shape {got} "
-            f"in {noise.dtype.name} with context_shape {noise.context_shape}. Build "
-            f"it with event_shape and context_shape {event}."
+            f"Dequantized needs a noise flow with events and contexts of shape {event} "
+            f"in {flow.dtype.name}, as its flow's events are, got events of shape "
+            f"{got} in {noise.dtype.name} with context_shape {noise.context_shape}. "
+            f"Build it with event_shape and context_shape {event}."
         )

@@ -1,16 +1,14 @@
 """A flow: a base distribution and the bijector that turns it into the data's."""
 
 import math
-import warnings
 from typing import Any
 
-import keras
 import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.distributions.bases import StandardNormal, stateless_seed
-from tfp_flows.distributions.given import Given
+from tfp_flows.distributions.model import Model
 
 tfd = tfp.distributions
 
@@ -20,7 +18,7 @@ tfd = tfp.distributions
 _TransformedDistribution: Any = tfd.TransformedDistribution.__bases__[0]
 
 
-class Flow(_TransformedDistribution):
+class Flow(_TransformedDistribution, Model):
     """A transformed distribution that encodes, decodes, adapts and takes a context.
 
     log p(x | c) = log p(z) + log|det dz/dx|,  z = bijector.inverse(x; c), in nats;
@@ -40,8 +38,8 @@ class Flow(_TransformedDistribution):
         outside of their range; as part of a `Chain` -inf.)
       distribution: base over z; a standard normal of the bijector's latent shape if
         None.
-      recipe: how to build the same flow again, set by the functions in `flows`.
-      name: of the distribution.
+      name: of the distribution; the bijector's if None. Joint distributions take None
+        for a name that they may choose.
 
     Raises:
       ValueError: if no base is given and the bijector has no latent shape.
@@ -57,8 +55,7 @@ class Flow(_TransformedDistribution):
         self,
         bijector: tfp.bijectors.Bijector,
         distribution: tfd.Distribution | None = None,
-        recipe: Any = None,
-        name: str = "flow",
+        name: str | None = None,
     ):
         parameters = dict(locals())
         if distribution is None:
@@ -68,13 +65,12 @@ class Flow(_TransformedDistribution):
                     "which does not say its latent shape. Pass distribution=."
                 )
             distribution = StandardNormal(bijector.latent_shape, bijector.dtype)
-        self.recipe = recipe
         super().__init__(
             distribution,
             bijector,
             kwargs_split_fn=lambda kwargs: ({}, kwargs),
             parameters=parameters,
-            name=name,
+            name=name or bijector.name,
         )
 
     @classmethod
@@ -83,29 +79,19 @@ class Flow(_TransformedDistribution):
         return super()._parameter_properties(dtype, num_classes)
 
     @property
-    def num_values(self) -> None:
-        """None: the events are continuous."""
-        return None
-
-    @property
-    def is_exact(self) -> bool:
-        """True: `log_prob` is no bound and takes no noise."""
-        return True
-
-    @property
     def context_shape(self) -> tuple[int, ...] | None:
         """Shape of one context, or None for an unconditional flow."""
         return getattr(self.bijector, "context_shape", None)
 
     @property
-    def keras_layers(self) -> tuple[keras.Layer, ...]:
-        """The Keras layers that own all weights, each once."""
-        return keras_layers(self)
+    def real_dtype(self) -> tf.DType:
+        """Of the arithmetic, the contexts and the log-probabilities."""
+        return tf.nest.flatten(self.dtype)[0]
 
     @property
-    def raw_variables(self) -> tuple[tf.Variable, ...]:
-        """All weights, trained or not, as `tf.Variable`s, in a fixed order."""
-        return raw_variables(self)
+    def flow(self) -> "Flow":
+        """The flow itself."""
+        return self
 
     @property
     def is_adapted(self) -> bool:
@@ -115,43 +101,17 @@ class Flow(_TransformedDistribution):
             for part in (self.bijector, self.distribution)
         )
 
-    def adapt(self, data: Any, context: Any = None) -> None:
-        """Sets the data-dependent weights: act norms, fitted moments, mixtures.
+    @property
+    def parts(self) -> tuple[Any, ...]:
+        """The bijector and the base."""
+        return self.bijector, self.distribution
 
-        Call it once, before training and outside of a replica's step; the fact is
-        saved with the weights. Every step is adapted to the data as the steps before
-        it, already adapted, pass it on.
-
-        Args:
-          data: events `[N, *event_shape]`, or a finite `tf.data.Dataset` of batches
-            of x, or of (context, x) for a conditional flow. All of it is used at once:
-            `dataset.take(k)` bounds the memory.
-          context: `[N, *context_shape]`, when `data` is an array.
-
-        Raises:
-          ValueError: if there are too few events, or not all are finite.
-
-        Warns:
-          UserWarning: if a unit has the same value in all events. It keeps the scale 1,
-            and no density of it means anything.
-
-        Example:
-          >>> from tfp_flows.bijectors import ActNorm
-          >>> flow = Flow(ActNorm((2,)))
-          >>> flow.adapt(tf.random.normal([100, 2]))
-          >>> flow.is_adapted
-          True
-        """
-        x, context = gathered(data, context, self.context_shape)
-        x = tf.convert_to_tensor(tf.cast(x, self.dtype))
-        _tell_constant_units(x, self.name)
-        # Parts inside of parts are not asked through TFP, which would convert it.
-        context = None if context is None else tf.cast(context, self.dtype)
+    def _adapt(self, x, context, seed):
         kwargs = {} if context is None else {"context": context}
         if hasattr(self.bijector, "adapt"):
             self.bijector.adapt(x, **kwargs)
-        if hasattr(self.distribution, "adapt"):
-            self.distribution.adapt(self.encode(x, context))
+        if isinstance(self.distribution, Model):
+            self.distribution._adapt(self.encode(x, context), None, seed)
 
     def encode(self, x: Any, context: Any = None) -> tf.Tensor:
         """Returns z = bijector.inverse(x; context), `[*batch, *latent_shape]`.
@@ -184,17 +144,6 @@ class Flow(_TransformedDistribution):
         ndims = tf.nest.map_structure(lambda s: s.rank, self.distribution.event_shape)
         log_det = self.bijector.forward_log_det_jacobian(z, ndims, **kwargs)
         return x, _over_batch(log_det, x, self.event_shape)
-
-    def given(self, context: Any) -> tfd.Distribution:
-        """Returns p(x | context) as a plain distribution, batched as the context is.
-
-        Args:
-          context: `[*batch, *context_shape]`.
-
-        Raises:
-          ValueError: if the flow is not conditional.
-        """
-        return Given(self, context)
 
     def trace(self, x: Any, context: Any = None) -> list[tuple]:
         """Follows events from the data to the latent side.
@@ -260,46 +209,6 @@ class Flow(_TransformedDistribution):
         return mean + temperature * (z - mean)
 
 
-def keras_layers(distribution: tf.Module) -> tuple[keras.Layer, ...]:
-    """Returns the Keras layers of all parts of a distribution, each once."""
-    parts = [m for m in distribution.submodules if not isinstance(m, Flow)]
-    layers = [layer for part in parts for layer in getattr(part, "keras_layers", ())]
-    return tuple({id(layer): layer for layer in layers}.values())
-
-
-def raw_variables(distribution: tf.Module) -> tuple[tf.Variable, ...]:
-    """Returns the raw variables of all parts of a distribution, each once."""
-    values = [v.value for layer in keras_layers(distribution) for v in layer.variables]
-    return tuple({id(value): value for value in values}.values())
-
-
-def gathered(data: Any, context: Any, context_shape: tuple | None) -> tuple:
-    """Returns (x, context) as whole tensors from arrays or a data set of batches."""
-    if not isinstance(data, tf.data.Dataset):
-        return tf.convert_to_tensor(data), context
-    batches = list(data)
-    if not batches:
-        raise ValueError("The data set to adapt to is empty. Give at least one batch.")
-    if context_shape is None:
-        first = [b[0] if isinstance(b, (tuple, list)) else b for b in batches]
-        return tf.concat(first, axis=0), None
-    contexts, events = zip(*batches, strict=True)
-    return tf.concat(events, axis=0), tf.concat(contexts, axis=0)
-
-
-def _tell_constant_units(x, name):
-    """Warns of units that do not vary: training would narrow them without end."""
-    same = tf.reduce_all(tf.equal(x, x[:1]), axis=0)
-    places = tf.where(same).numpy().tolist() if len(x) > 1 else []
-    if places:
-        warnings.warn(
-            f"{name!r} adapts to {len(x)} events in which {len(places)} units never "
-            f"vary: {str(places[:5])[1:-1]}{' ...' if places[5:] else ''}. Drop them: "
-            "they have no density, and training would narrow the model's without end.",
-            stacklevel=3,
-        )
-
-
 def _centre(base):
     """The mean, about which temperatures scale; refused where there is none."""
     try:
@@ -330,9 +239,13 @@ def _known(base, mean):
 
 def _fresh(value, dtype):
     """A tensor the cache has never seen, so that the answer is computed now."""
-    return tf.nest.map_structure(
-        lambda v, d: tf.identity(tf.cast(tf.convert_to_tensor(v), d)), value, dtype
-    )
+
+    def fresh(part, dtype):
+        return tf.identity(tf.cast(tf.convert_to_tensor(part), dtype))
+
+    if not tf.nest.is_nested(dtype):
+        return fresh(value, dtype)  # lists of numbers too
+    return tf.nest.map_structure(fresh, value, dtype)
 
 
 def _is_impossible(log_density):

@@ -10,10 +10,11 @@ import tensorflow_probability as tfp
 
 from tfp_flows.distributions import expectation_maximisation
 from tfp_flows.distributions.bases import Base
+from tfp_flows.distributions.model import Model
 from tfp_flows.networks.parameters import Parameters
 
 
-class GaussianMixture(Base):
+class GaussianMixture(Base, Model):
     """sum_k softmax(logits)_k N(z; mean_k, L_k L_k^T), L_k lower triangular.
 
     L_k = diag(unit exp(log_diagonal_k)) (I + B_k),  mean_k = center_k + L_k shift_k
@@ -77,27 +78,20 @@ class GaussianMixture(Base):
             dtype=self.dtype.name,
             name=f"{name}_weights",
         )
+        self.own_layers = self._no_dependency((self._layer,))
         self._weights = [v.value for v in self._layer.variables]
 
-    @property
-    def keras_layers(self) -> tuple:
-        """The Keras layer that owns the weights."""
-        return (self._layer,)
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        return {}
 
     @property
     def is_adapted(self) -> bool:
         """Whether the mixture was fitted to data."""
         return bool(self._layer["adapted"].numpy())
 
-    def adapt(self, z: tf.Tensor) -> None:
-        """Fits the mixture by expectation-maximisation.
-
-        Args:
-          z: `[N, *event_shape]`, at least one event a component.
-
-        Raises:
-          ValueError: if there are fewer events than components, or one is not finite.
-        """
+    def _adapt(self, z, context, seed):
+        """Fits the mixture by expectation-maximisation."""
         rows = np.reshape(tf.cast(z, tf.float64), [-1, self._size])
         num_components = self._layer["logits"].shape[0]
         if len(rows) < num_components or not np.isfinite(rows).all():
@@ -119,6 +113,10 @@ class GaussianMixture(Base):
         center = mean.astype(kind)
         shift = np.linalg.solve(factor, ((mean - center) / unit)[..., None])[..., 0]
         self._assign(weight, center, unit, shift, factor)
+
+    def trace(self, x: Any, context: Any = None) -> list[tuple]:
+        """Returns ("base", x, log p(x)): there are no steps before it."""
+        return [("base", tf.cast(x, self.dtype), self.log_prob(x))]
 
     def _assign(self, weight, center, unit, shift, factor):
         diagonal = np.diagonal(factor, axis1=1, axis2=2)

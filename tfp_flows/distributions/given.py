@@ -1,25 +1,29 @@
-"""A conditional distribution with its context filled in."""
+"""A conditional model with its context filled in."""
 
 from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-tfd = tfp.distributions
+from tfp_flows.distributions.model import Model
+from tfp_flows.distributions.wrapper import Wrapper
 
 
-class Given(tfd.Distribution):
+class Given(Wrapper):
     """p(x | context) for a fixed context: a plain distribution.
+
+    A variable as context stays one: its value is read at each call, and it gets its
+    gradient.
 
     Shapes: context `[*batch, *context_shape]` gives batch shape `[*batch]`.
 
     Args:
-      distribution: conditional flow, with `context_shape`.
+      model: conditional, with `context_shape`.
       context: what to condition on.
-      name: of the distribution.
+      name: of the distribution; the model's if None.
 
     Raises:
-      ValueError: if the distribution is not conditional or the context does not fit.
+      ValueError: if the model is not conditional or the context does not fit.
 
     Example:
       >>> from tfp_flows import flows
@@ -28,51 +32,71 @@ class Given(tfd.Distribution):
       TensorShape([5, 2, 2])
     """
 
-    def __init__(
-        self, distribution: tfd.Distribution, context: Any, name: str = "given"
-    ):
+    def __init__(self, model: Model, context: Any, name: str | None = None):
         parameters = dict(locals())
-        wanted = distribution.context_shape
+        wanted = model.context_shape
         if wanted is None:
             raise ValueError(
-                f"{distribution.name} is not conditional, so it cannot be given a "
-                "context. Build it with context_shape=."
+                f"{model.name} is not conditional, so it cannot be given a context. "
+                "Build it with context_shape=."
             )
-        context = tf.convert_to_tensor(context)
+        if not isinstance(context, (tf.Variable, tfp.util.DeferredTensor)):
+            context = tf.convert_to_tensor(context)
         split = context.shape.rank - len(wanted)
         if split < 0 or not context.shape[split:].is_compatible_with(wanted):
             raise ValueError(
-                f"{distribution.name} wants a context of shape [..., "
+                f"{model.name} wants a context of shape [..., "
                 f"{', '.join(map(str, wanted))}], got {context.shape}."
             )
-        self._conditional = distribution
         self._context = context
-        self._split = split
         super().__init__(
-            dtype=distribution.dtype,
-            reparameterization_type=distribution.reparameterization_type,
-            validate_args=False,
-            allow_nan_stats=True,
-            parameters=parameters,
-            name=name,
+            model,
+            parameters,
+            name or model.name,
+            reparameterization_type=model.reparameterization_type,
         )
 
-    def _event_shape(self):
-        return self._conditional.event_shape
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        def ndims(given):
+            return len(given.inner.context_shape)
 
-    def _event_shape_tensor(self):
-        return self._conditional.event_shape_tensor()
+        return {"context": tfp.util.ParameterProperties(event_ndims=ndims)}
 
-    def _batch_shape(self):
-        return self._context.shape[: self._split]
+    @property
+    def context(self) -> Any:
+        """What is conditioned on, `[*batch, *context_shape]`."""
+        return self._context
 
-    def _batch_shape_tensor(self, **_):
-        return tf.shape(self._context)[: self._split]
+    @property
+    def context_shape(self) -> None:
+        """None: the context is given."""
+        return None
+
+    def encode(self, x: Any) -> tf.Tensor:
+        """Returns z of events `[*batch, *event_shape]`, see `Flow.encode`."""
+        return self._inner.encode(x, self._now())
+
+    def decode(self, z: Any) -> tf.Tensor:
+        """Returns the events of z `[*batch, *latent_shape]`, see `Flow.decode`."""
+        return self._inner.decode(z, self._now())
+
+    def trace(self, x: Any, context: None = None) -> list[tuple]:
+        """Follows events through the model, see `Model.trace`."""
+        return self._inner.trace(x, self._now())
+
+    def _adapt(self, x, context, seed):
+        context = self._now()
+        rows = tf.concat([[len(x)], self._inner.context_shape], axis=0)
+        self._inner.adapt(x, tf.broadcast_to(context, rows), seed)
+
+    def _now(self):
+        return tf.convert_to_tensor(self._context)
 
     def _log_prob(self, x, **kwargs):
-        return self._conditional.log_prob(x, context=self._context, **kwargs)
+        return self._inner.log_prob(x, context=self._now(), **kwargs)
 
     def _call_sample_n(self, sample_shape, seed, **kwargs):
-        return self._conditional.sample(
-            sample_shape, seed=seed, context=self._context, **kwargs
+        return self._inner.sample(
+            sample_shape, seed=seed, context=self._now(), **kwargs
         )

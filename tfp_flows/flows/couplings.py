@@ -5,10 +5,9 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
-import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import ActNorm, KerasBijector, Multiscale, chain_of
-from tfp_flows.distributions import Flow
+from tfp_flows.distributions import Flow, Model
 from tfp_flows.flows.parts import (
     checked_shape,
     context_map,
@@ -18,8 +17,6 @@ from tfp_flows.flows.parts import (
     padded_shape,
 )
 from tfp_flows.networks import MLP, ConvResNet, ZeroDense, masks
-
-tfd = tfp.distributions
 
 
 def coupling_flow(
@@ -39,7 +36,7 @@ def coupling_flow(
     dequantization: str = "uniform",
     pad_to: Sequence[int] | None = None,
     **network_options,
-) -> tfd.Distribution:
+) -> Model:
     """Builds a flow of couplings on the two halves in turn.
 
     Vectors `(D,)`: `num_steps` couplings. Images `(H, W, C)`: at each level half of
@@ -98,7 +95,7 @@ def coupling_flow(
     contexts = context_map(context_shape, dtype)
     chain = chain_of([*data, *body], outer, context_bijector=contexts, name=name)
     policy = network_options["network_dtype"]
-    return finished(Flow(chain, name=name), num_values, dequantization, policy, given)
+    return finished(Flow(chain), num_values, dequantization, policy, given)
 
 
 def _default_network(

@@ -4,13 +4,11 @@ import functools
 from collections.abc import Callable, Sequence
 
 import keras
-import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import MixtureLogisticCoupling
+from tfp_flows.distributions import Model
 from tfp_flows.flows.couplings import coupling_flow
 from tfp_flows.flows.recipe import recipe
-
-tfd = tfp.distributions
 
 
 @recipe
@@ -37,7 +35,8 @@ def flow_pp(
     network: Callable[[], keras.Layer] | None = None,
     dtype: str = "float32",
     network_dtype: str | None = None,
-) -> tfd.Distribution:
+    name: str | None = None,
+) -> Model:
     """Builds a flow of mixture-of-logistics couplings, those of Flow++ [1].
 
     As `real_nvp`, with the CDF of a mixture and an affine map in place of the affine
@@ -70,6 +69,7 @@ def flow_pp(
       network: builder of a Keras layer for each step, instead of the default.
       dtype: of the events and weights.
       network_dtype: Keras dtype policy of the networks, see `parts.network_policy`.
+      name: of the model; the recipe's if None.
 
     Returns:
       `Flow`, or `Dequantized` if `num_values` is given, or `Padded` with `pad_to`.

@@ -2,14 +2,10 @@
 
 from collections.abc import Sequence
 
-import tensorflow_probability as tfp
-
 from tfp_flows.bijectors import Chain, TriangularAffine
-from tfp_flows.distributions import Flow
+from tfp_flows.distributions import Flow, Model
 from tfp_flows.flows.parts import checked_shape, finished
 from tfp_flows.flows.recipe import recipe
-
-tfd = tfp.distributions
 
 
 @recipe
@@ -18,7 +14,8 @@ def gaussian(
     *,
     num_values: int | None = None,
     dtype: str = "float32",
-) -> tfd.Distribution:
+    name: str | None = None,
+) -> Model:
     """Builds a full-covariance Gaussian as a flow: x = mean + L z.
 
     `adapt` gives the maximum-likelihood estimate; training by gradient works as well.
@@ -27,6 +24,7 @@ def gaussian(
       event_shape: shape of one event.
       num_values: number of integer values for discrete data; None for continuous.
       dtype: of the events and weights.
+      name: of the model; the recipe's if None.
 
     Returns:
       `Flow`, or `Dequantized` if `num_values` is given.
@@ -40,4 +38,4 @@ def gaussian(
     """
     shape = checked_shape(event_shape, "gaussian")
     chain = Chain([TriangularAffine(shape, dtype=dtype)], name="gaussian")
-    return finished(Flow(chain, name="gaussian"), num_values)
+    return finished(Flow(chain), num_values)

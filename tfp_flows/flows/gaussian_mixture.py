@@ -6,11 +6,10 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import Chain
-from tfp_flows.distributions import Flow, GaussianMixture
+from tfp_flows.distributions import Flow, GaussianMixture, Model
 from tfp_flows.flows.parts import checked_shape, finished
 from tfp_flows.flows.recipe import recipe
 
-tfd = tfp.distributions
 tfb = tfp.bijectors
 
 
@@ -23,7 +22,8 @@ def gaussian_mixture(
     covariance_floor: float = 1e-6,
     seed: int = 0,
     dtype: str = "float32",
-) -> tfd.Distribution:
+    name: str | None = None,
+) -> Model:
     """Builds a mixture of full-covariance Gaussians, for data of any scale.
 
     `adapt` fits it by expectation-maximisation; training by gradient works as well.
@@ -36,6 +36,7 @@ def gaussian_mixture(
         unit of the data.
       seed: of the beginnings of expectation-maximisation.
       dtype: of the events and weights.
+      name: of the model; the recipe's if None.
 
     Returns:
       `Flow` whose latent variable is the event itself, or `Dequantized` if
@@ -53,4 +54,4 @@ def gaussian_mixture(
     # The mixture has a unit of its own. tfb.Identity has no dtype.
     identity = tfb.Shift(tf.zeros([], dtype))
     chain = Chain([identity], event_shape=shape, name="gaussian_mixture")
-    return finished(Flow(chain, base, name="gaussian_mixture"), num_values)
+    return finished(Flow(chain, base), num_values)

@@ -5,7 +5,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
-import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import (
     ActNorm,
@@ -18,7 +17,7 @@ from tfp_flows.bijectors import (
     Repeat,
     SplineCoupling,
 )
-from tfp_flows.distributions import Flow
+from tfp_flows.distributions import Flow, Model
 from tfp_flows.flows.parts import (
     checked_shape,
     context_map,
@@ -29,8 +28,6 @@ from tfp_flows.flows.parts import (
 )
 from tfp_flows.flows.recipe import recipe
 from tfp_flows.networks import GlowNet, masks, zero_conv
-
-tfd = tfp.distributions
 
 _COUPLINGS = {
     "additive": AdditiveCoupling,
@@ -64,7 +61,8 @@ def glow(
     network: Callable[[], keras.Layer] | None = None,
     dtype: str = "float32",
     network_dtype: str | None = None,
-) -> tfd.Distribution:
+    name: str | None = None,
+) -> Model:
     """Builds Glow for images [1].
 
     At each level: a squeeze, `num_steps` times act norm, invertible 1x1 convolution
@@ -105,6 +103,7 @@ def glow(
       network: builder of a Keras layer for each step, instead of `GlowNet`.
       dtype: of the events and weights.
       network_dtype: Keras dtype policy of the networks, see `parts.network_policy`.
+      name: of the model; the recipe's if None.
 
     Returns:
       `Flow`, or `Dequantized` if `num_values` is given, or `Padded` with `pad_to`.
@@ -152,7 +151,7 @@ def glow(
     data = data_map(shape, num_values, alpha, dtype, histogram)
     contexts = context_map(context_shape, dtype)
     chain = Chain([*data, body], context_bijector=contexts, name="glow")
-    flow = Flow(chain, name="glow")
+    flow = Flow(chain)
     return finished(flow, num_values, dequantization, network_dtype, given)
 
 

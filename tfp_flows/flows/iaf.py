@@ -3,12 +3,9 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import tensorflow_probability as tfp
-
+from tfp_flows.distributions import Model
 from tfp_flows.flows.masked_autoregressive import masked_autoregressive_flow
 from tfp_flows.flows.recipe import recipe
-
-tfd = tfp.distributions
 
 
 @recipe
@@ -31,7 +28,8 @@ def iaf(
     seed: int = 0,
     dtype: str = "float32",
     network_dtype: str | None = None,
-) -> tfd.Distribution:
+    name: str | None = None,
+) -> Model:
     """Builds an inverse autoregressive flow [1].
 
     A masked autoregressive flow the other way round: sampling, and the density of the
@@ -60,6 +58,7 @@ def iaf(
       seed: of random orders.
       dtype: of the events and weights.
       network_dtype: Keras dtype policy of the networks, see `parts.network_policy`.
+      name: of the model; the recipe's if None.
 
     Returns:
       `Flow`, or `Dequantized` if `num_values` is given.

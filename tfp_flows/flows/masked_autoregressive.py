@@ -4,8 +4,6 @@ import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import tensorflow_probability as tfp
-
 from tfp_flows.bijectors import (
     ActNorm,
     Affine,
@@ -16,7 +14,7 @@ from tfp_flows.bijectors import (
     MixtureLogistic,
     RationalQuadratic,
 )
-from tfp_flows.distributions import Flow, GaussianMixture
+from tfp_flows.distributions import Flow, GaussianMixture, Model
 from tfp_flows.flows.parts import (
     checked_shape,
     context_map,
@@ -25,8 +23,6 @@ from tfp_flows.flows.parts import (
     network_policy,
 )
 from tfp_flows.networks import MADE
-
-tfd = tfp.distributions
 
 _MAPS = {"affine": Affine, "spline": RationalQuadratic, "mixture": MixtureLogistic}
 _NORMS = {"act_norm": ActNorm, "batch_norm": BatchNorm}
@@ -56,7 +52,7 @@ def masked_autoregressive_flow(
     network_dtype: str | None,
     num_components: int | None = None,
     **network_options,
-) -> tfd.Distribution:
+) -> Model:
     """Builds a flow of masked autoregressive steps with MADE networks.
 
     The steps take the units in the orders of `order` in turn. A normalisation follows
@@ -121,7 +117,7 @@ def masked_autoregressive_flow(
     base = None
     if num_components is not None:
         base = GaussianMixture(shape, num_components, seed=seed, dtype=dtype)
-    flow = Flow(chain, base, name=name)
+    flow = Flow(chain, base)
     return finished(flow, num_values, dequantization, network_dtype)
 
 

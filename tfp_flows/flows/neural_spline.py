@@ -5,14 +5,12 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
-import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import SplineCoupling
+from tfp_flows.distributions import Model
 from tfp_flows.flows.couplings import coupling_flow
 from tfp_flows.flows.masked_autoregressive import masked_autoregressive_flow
 from tfp_flows.flows.recipe import recipe
-
-tfd = tfp.distributions
 
 
 @recipe
@@ -40,7 +38,8 @@ def neural_spline(
     network: Callable[[], keras.Layer] | None = None,
     dtype: str = "float32",
     network_dtype: str | None = None,
-) -> tfd.Distribution:
+    name: str | None = None,
+) -> Model:
     """Builds a neural spline flow for vectors or images [1].
 
     As `real_nvp`, with monotone splines in place of the affine maps: more can be done
@@ -78,6 +77,7 @@ def neural_spline(
       network: builder of a Keras layer for each step, instead of the default.
       dtype: of the events and weights.
       network_dtype: Keras dtype policy of the networks, see `parts.network_policy`.
+      name: of the model; the recipe's if None.
 
     Returns:
       `Flow`, or `Dequantized` if `num_values` is given, or `Padded` with `pad_to`.

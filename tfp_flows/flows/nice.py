@@ -9,7 +9,7 @@ import keras
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import AdditiveCoupling, DiagonalScale, chain_of
-from tfp_flows.distributions import Flow, StandardLogistic, StandardNormal
+from tfp_flows.distributions import Flow, Model, StandardLogistic, StandardNormal
 from tfp_flows.flows.parts import (
     checked_shape,
     context_map,
@@ -20,7 +20,6 @@ from tfp_flows.flows.parts import (
 from tfp_flows.flows.recipe import recipe
 from tfp_flows.networks import MLP, ZeroDense, masks
 
-tfd = tfp.distributions
 tfb = tfp.bijectors
 
 _BASES = {"logistic": StandardLogistic, "normal": StandardNormal}
@@ -42,7 +41,8 @@ def nice(
     network: Callable[[], keras.Layer] | None = None,
     dtype: str = "float32",
     network_dtype: str | None = None,
-) -> tfd.Distribution:
+    name: str | None = None,
+) -> Model:
     """Builds NICE: additive couplings on even and odd units in turn, then a scale [1].
 
     Events of any shape are flattened for the couplings; the latent event has the shape
@@ -62,6 +62,7 @@ def nice(
       network: builder of a Keras layer for each step, instead of the default.
       dtype: of the events and weights.
       network_dtype: Keras dtype policy of the networks, see `parts.network_policy`.
+      name: of the model; the recipe's if None.
 
     Returns:
       `Flow`, or `Dequantized` if `num_values` is given.
@@ -110,7 +111,7 @@ def nice(
         context_bijector=context_map(context_shape, dtype),
         name="nice",
     )
-    return finished(Flow(chain, _BASES[base](shape, dtype), name="nice"), num_values)
+    return finished(Flow(chain, _BASES[base](shape, dtype)), num_values)
 
 
 def _alternating_masks(size, count):

@@ -6,13 +6,10 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import AffineCoupling, Chain, UnitInterval
 from tfp_flows.distributions import Flow, StandardLogistic
 from tfp_flows.networks import MLP, ConvResNet, masks
-
-tfd = tfp.distributions
 
 
 def noise_flow(
@@ -86,4 +83,4 @@ def noise_flow(
     margin = num_values * float(np.finfo(tf.as_dtype(dtype).as_numpy_dtype).eps)
     cell = UnitInterval(shape, margin=margin, dtype=dtype)
     chain = Chain([cell, *couplings], name="noise")
-    return Flow(chain, StandardLogistic(shape, dtype), name="noise")
+    return Flow(chain, StandardLogistic(shape, dtype))

@@ -6,7 +6,6 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import (
     KerasBijector,
@@ -14,10 +13,8 @@ from tfp_flows.bijectors import (
     PixelLogit,
     Standardize,
 )
-from tfp_flows.distributions import Dequantized, Flow, Padded
+from tfp_flows.distributions import Dequantized, Flow, Model, Padded
 from tfp_flows.flows.noise import noise_flow
-
-tfd = tfp.distributions
 
 
 def checked_shape(event_shape: Sequence[int], owner: str) -> tuple[int, ...]:
@@ -131,7 +128,7 @@ def finished(
     dequantization: str = "uniform",
     network_dtype: str | None = None,
     event_shape: Sequence[int] | None = None,
-) -> tfd.Distribution:
+) -> Model:
     """Returns the flow itself, or its distribution over integers.
 
     Args:
@@ -165,7 +162,7 @@ def finished(
             dtype=flow.dtype.name,
             network_dtype=network_policy(flow.dtype, network_dtype),
         )
-    integers = Dequantized(flow, num_values, noise, name=flow.name)
+    integers = Dequantized(flow, num_values, noise)
     if event_shape is None or tuple(event_shape) == tuple(flow.event_shape):
         return integers
-    return Padded(integers, event_shape, name=flow.name)
+    return Padded(integers, event_shape)

@@ -3,14 +3,11 @@
 import functools
 from collections.abc import Callable, Sequence
 
-import tensorflow_probability as tfp
-
+from tfp_flows.distributions import Model
 from tfp_flows.flows.parts import network_policy
 from tfp_flows.flows.pixels import pixel_model
 from tfp_flows.flows.recipe import recipe
 from tfp_flows.networks import AutoregressiveNetwork, MaskedConv
-
-tfd = tfp.distributions
 
 
 @recipe
@@ -30,7 +27,8 @@ def pixel_cnn(
     network: Callable[..., AutoregressiveNetwork] | None = None,
     dtype: str = "float32",
     network_dtype: str | None = None,
-) -> tfd.Distribution:
+    name: str | None = None,
+) -> Model:
     """Builds a PixelCNN over integer images [1, 2].
 
     The probability of each channel of each pixel given the pixels above and to the
@@ -55,6 +53,7 @@ def pixel_cnn(
         num_features and `channels=`, instead of `MaskedConv`.
       dtype: of the arithmetic and weights.
       network_dtype: Keras dtype policy of the network, see `parts.network_policy`.
+      name: of the model; the recipe's if None.
 
     Returns:
       `Autoregressive`.
@@ -85,6 +84,7 @@ def pixel_cnn(
         gated=gated,
         dropout=dropout,
         dtype=network_policy(dtype, network_dtype),
+        name="pixel_cnn",
     )
     return pixel_model(
         "pixel_cnn",

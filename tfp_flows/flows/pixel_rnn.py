@@ -3,14 +3,11 @@
 import functools
 from collections.abc import Callable, Sequence
 
-import tensorflow_probability as tfp
-
+from tfp_flows.distributions import Model
 from tfp_flows.flows.parts import network_policy
 from tfp_flows.flows.pixels import pixel_model
 from tfp_flows.flows.recipe import recipe
 from tfp_flows.networks import AutoregressiveNetwork, DiagonalBiLSTM, RowLSTM
-
-tfd = tfp.distributions
 
 _LAYERS = {"row": RowLSTM, "diagonal": DiagonalBiLSTM}
 
@@ -31,7 +28,8 @@ def pixel_rnn(
     network: Callable[..., AutoregressiveNetwork] | None = None,
     dtype: str = "float32",
     network_dtype: str | None = None,
-) -> tfd.Distribution:
+    name: str | None = None,
+) -> Model:
     """Builds a PixelRNN over integer images [1].
 
     As `pixel_cnn`, with LSTMs instead of convolutions: "row" runs from the top row to
@@ -53,6 +51,7 @@ def pixel_rnn(
         num_features and `channels=`, instead of the layers.
       dtype: of the arithmetic and weights.
       network_dtype: Keras dtype policy of the network, see `parts.network_policy`.
+      name: of the model; the recipe's if None.
 
     Returns:
       `Autoregressive`.
@@ -78,6 +77,7 @@ def pixel_rnn(
         first_kernel_size=first_kernel_size,
         dropout=dropout,
         dtype=network_policy(dtype, network_dtype),
+        name="pixel_rnn",
     )
     return pixel_model(
         "pixel_rnn",

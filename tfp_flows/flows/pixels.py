@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import tensorflow_probability as tfp
-
 from tfp_flows.distributions import (
     Autoregressive,
     Bernoulli,
@@ -14,8 +12,6 @@ from tfp_flows.distributions import (
 )
 from tfp_flows.flows.parts import checked_shape, context_map
 from tfp_flows.networks import AutoregressiveNetwork
-
-tfd = tfp.distributions
 
 
 def pixel_model(
@@ -63,7 +59,6 @@ def pixel_model(
         context_shape=context_shape,
         context_bijector=context_map(context_shape, dtype),
         dtype=dtype,
-        name=name,
     )
 
 

@@ -4,13 +4,11 @@ import functools
 from collections.abc import Callable, Sequence
 
 import keras
-import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import AffineCoupling
+from tfp_flows.distributions import Model
 from tfp_flows.flows.couplings import coupling_flow
 from tfp_flows.flows.recipe import recipe
-
-tfd = tfp.distributions
 
 
 @recipe
@@ -36,7 +34,8 @@ def real_nvp(
     network: Callable[[], keras.Layer] | None = None,
     dtype: str = "float32",
     network_dtype: str | None = None,
-) -> tfd.Distribution:
+    name: str | None = None,
+) -> Model:
     """Builds RealNVP for vectors or images [1].
 
     Vectors `(D,)`: `num_steps` affine couplings on the two halves in turn, each with
@@ -68,6 +67,7 @@ def real_nvp(
       network: builder of a Keras layer for each step, instead of the default.
       dtype: of the events and weights.
       network_dtype: Keras dtype policy of the networks, see `parts.network_policy`.
+      name: of the model; the recipe's if None.
 
     Returns:
       `Flow`, or `Dequantized` if `num_values` is given, or `Padded` with `pad_to`.

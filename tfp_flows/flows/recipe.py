@@ -7,11 +7,9 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-import tensorflow_probability as tfp
+from tfp_flows.distributions import Model
 
-tfd = tfp.distributions
-
-_RECIPES: dict[str, Callable[..., tfd.Distribution]] = {}
+_RECIPES: dict[str, Callable[..., Model]] = {}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,29 +25,32 @@ class Recipe:
     options: dict[str, Any]
 
 
-def recipe(function: Callable[..., tfd.Distribution]) -> Callable:
+def recipe(function: Callable[..., Model]) -> Callable:
     """Registers a function that builds a flow and notes its arguments on the result.
 
-    A flow that was built with an argument JSON cannot hold, such as a network builder,
-    has the recipe None.
+    A model that was built with an argument JSON cannot hold, such as a network builder,
+    has the recipe None. All recipes take `name`; it is given to what they return.
     """
 
     @functools.wraps(function)
     def build_and_note(*args, **kwargs):
-        flow = function(*args, **kwargs)
+        model = function(*args, **kwargs)
         bound = inspect.signature(function).bind(*args, **kwargs).arguments
+        if bound.get("name") is not None:
+            model = model.copy(name=bound["name"])
+        model.rebuild = functools.partial(build_and_note, *args, **kwargs)
         try:
             options = json.loads(json.dumps(bound, default=_plain))
-            flow.recipe = Recipe(function.__name__, options)
+            model.recipe = Recipe(function.__name__, options)
         except TypeError:
-            flow.recipe = None
-        return flow
+            model.recipe = None
+        return model
 
     _RECIPES[function.__name__] = build_and_note
     return build_and_note
 
 
-def build(name: str, **options) -> tfd.Distribution:
+def build(name: str, **options) -> Model:
     """Builds a flow by the name of its recipe.
 
     Args:

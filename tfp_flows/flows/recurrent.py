@@ -3,14 +3,11 @@
 import functools
 from collections.abc import Sequence
 
-import tensorflow_probability as tfp
-
+from tfp_flows.distributions import Model
 from tfp_flows.flows.parts import network_policy
 from tfp_flows.flows.recipe import recipe
 from tfp_flows.flows.sequences import sequence_model
 from tfp_flows.networks import RecurrentNetwork
-
-tfd = tfp.distributions
 
 
 @recipe
@@ -28,7 +25,8 @@ def recurrent(
     context_shape: Sequence[int] | None = None,
     dtype: str = "float32",
     network_dtype: str | None = None,
-) -> tfd.Distribution:
+    name: str | None = None,
+) -> Model:
     """Builds a recurrent model of sequences of real numbers or of symbols.
 
     Real numbers: a masked autoregressive flow along time. The channels of one time
@@ -50,6 +48,7 @@ def recurrent(
       context_shape: `(K,)`, or `(T, K)` for a context at each time step.
       dtype: of the events and weights.
       network_dtype: Keras dtype policy of the networks, see `parts.network_policy`.
+      name: of the model; the recipe's if None.
 
     Returns:
       `Flow`, or `Autoregressive` if `num_values` is given.
@@ -73,6 +72,7 @@ def recurrent(
         units=tuple(units),
         cell=cell,
         dtype=network_policy(dtype, network_dtype),
+        name="recurrent",
     )
     return sequence_model(
         "recurrent",

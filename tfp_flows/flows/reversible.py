@@ -6,7 +6,7 @@ import keras
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import ReversibleBlock, chain_of
-from tfp_flows.distributions import Augmented, Flow, StandardNormal
+from tfp_flows.distributions import Augmented, Flow, Model, StandardNormal
 from tfp_flows.flows.parts import checked_shape, network_policy
 from tfp_flows.flows.recipe import recipe
 from tfp_flows.networks import MLP
@@ -26,7 +26,8 @@ def reversible(
     network: Callable[[], keras.Layer] | None = None,
     dtype: str = "float32",
     network_dtype: str | None = None,
-) -> tfd.Distribution:
+    name: str | None = None,
+) -> Model:
     """Builds a flow of reversible blocks over pairs (x, u) as a model of x.
 
     `result.joint` is the flow over lists [x, u]; `log_prob` of the result is the lower
@@ -42,6 +43,7 @@ def reversible(
       network: builder of a Keras layer for each half of a block.
       dtype: of the events and weights.
       network_dtype: Keras dtype policy of the networks, see `parts.network_policy`.
+      name: of the model; the recipe's if None.
 
     Returns:
       `Augmented`.
@@ -65,5 +67,5 @@ def reversible(
     pair = tfd.JointDistributionSequential(
         [StandardNormal(shape, dtype), StandardNormal(shape, dtype)]
     )
-    joint = Flow(chain_of(blocks, memory, name="reversible"), pair, name="reversible")
+    joint = Flow(chain_of(blocks, memory, name="reversible"), pair)
     return Augmented(joint, StandardNormal(shape, dtype))

@@ -3,8 +3,6 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-import tensorflow_probability as tfp
-
 from tfp_flows.bijectors import (
     ActNorm,
     Affine,
@@ -16,11 +14,9 @@ from tfp_flows.bijectors import (
     ScalarMap,
     Standardize,
 )
-from tfp_flows.distributions import Autoregressive, Categorical, Flow
+from tfp_flows.distributions import Autoregressive, Categorical, Flow, Model
 from tfp_flows.flows.parts import checked_shape, context_map
 from tfp_flows.networks.sequence_network import SequenceNetwork
-
-tfd = tfp.distributions
 
 
 def sequence_model(
@@ -36,7 +32,7 @@ def sequence_model(
     scale_bound: float,
     context_shape: Sequence[int] | None,
     dtype: Any,
-) -> tfd.Distribution:
+) -> Model:
     """Builds a flow over real sequences, or an exact model of integer ones.
 
     Real: `num_steps` masked autoregressive steps, all along time, so that z[t] is a
@@ -74,9 +70,7 @@ def sequence_model(
     if num_values is not None:
         element = Categorical(num_values, one_hot)
         one = network(shape, element.num_params, element.num_features)
-        return Autoregressive(
-            one, element, context_bijector=contexts, **given, name=name
-        )
+        return Autoregressive(one, element, context_bijector=contexts, **given)
     unit = _scalar_map(scalar_map, num_components, scale_bound, name)
     steps: list = [Standardize(shape, "channel", dtype=dtype)]
     for i in range(num_steps):
@@ -89,7 +83,7 @@ def sequence_model(
         steps.append(
             MaskedAutoregressive(one, unit, **given, name=f"autoregressive_{i}")
         )
-    return Flow(Chain(steps, context_bijector=contexts, name=name), name=name)
+    return Flow(Chain(steps, context_bijector=contexts, name=name))
 
 
 def _scalar_map(scalar_map, num_components, scale_bound, name) -> ScalarMap:

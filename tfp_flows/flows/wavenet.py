@@ -3,14 +3,11 @@
 import functools
 from collections.abc import Sequence
 
-import tensorflow_probability as tfp
-
+from tfp_flows.distributions import Model
 from tfp_flows.flows.parts import network_policy
 from tfp_flows.flows.recipe import recipe
 from tfp_flows.flows.sequences import sequence_model
 from tfp_flows.networks import CausalConv
-
-tfd = tfp.distributions
 
 
 @recipe
@@ -31,7 +28,8 @@ def wavenet(
     context_shape: Sequence[int] | None = None,
     dtype: str = "float32",
     network_dtype: str | None = None,
-) -> tfd.Distribution:
+    name: str | None = None,
+) -> Model:
     """Builds a WaveNet over sequences of real numbers or of integers [1].
 
     Real numbers: a masked autoregressive flow along time. The channels of one time
@@ -58,6 +56,7 @@ def wavenet(
       context_shape: `(K,)`, or `(T, K)` for a context at each time step.
       dtype: of the events and weights.
       network_dtype: Keras dtype policy of the networks, see `parts.network_policy`.
+      name: of the model; the recipe's if None.
 
     Returns:
       `Flow`, or `Autoregressive` if `num_values` is given.
@@ -83,6 +82,7 @@ def wavenet(
         kernel_size=kernel_size,
         skip_filters=skip_filters,
         dtype=network_policy(dtype, network_dtype),
+        name="wavenet",
     )
     return sequence_model(
         "wavenet",

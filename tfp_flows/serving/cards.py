@@ -12,20 +12,24 @@ import numpy as np
 import tensorflow as tf
 
 import tfp_flows
-from tfp_flows.distributions import Autoregressive, Padded
+from tfp_flows.distributions import Augmented, Autoregressive, Model, Padded
 from tfp_flows.serving import row_noise
 
 SCHEMA_VERSION = 1
 
 # Known only when the files are written.
 _WRITTEN = ("version", "saved_model_checksum", "sha256")
-# is it autoregressive? -> what it is, and what for
+# what it is, and what for
 _KINDS = {
-    False: (
+    "flow": (
         "A normalizing flow: an exact density, an encoder and a sampler in one model.",
         "scoring, sampling and encoding",
     ),
-    True: (
+    "augmented": (
+        "A flow with an auxiliary variable: a bound on the density, and a sampler.",
+        "scoring and sampling",
+    ),
+    "autoregressive": (
         "An autoregressive model: exact log-probabilities and a sampler.",
         "scoring and sampling",
     ),
@@ -50,15 +54,15 @@ precision). Licence: that of the exporter's choice; none is implied.
 """
 
 
-def facts(flow: Any, specs: Mapping[str, Any], nonfinite: str) -> dict[str, Any]:
+def facts(flow: Model, specs: Mapping[str, Any], nonfinite: str) -> dict[str, Any]:
     """Returns what is known about a flow and its served form, JSON-able.
 
     Args:
-      flow: the flow or autoregressive model, over integers or not.
+      flow: any model.
       specs: signature -> input name -> `tf.TensorSpec`.
       nonfinite: what an invalid row holds.
     """
-    recipe = getattr(flow, "recipe", None)
+    recipe = flow.recipe
     return {
         "schema_version": SCHEMA_VERSION,
         "event_shape": flow.event_shape.as_list(),
@@ -82,18 +86,23 @@ def _particulars(flow):
     facts = dict.fromkeys(
         ("padded_shape", "latent_shape", "base", "dequantization", "element")
     )
+    facts["model_dtype"] = flow.real_dtype.name
     if isinstance(flow, Autoregressive):
-        element = type(flow.element).__name__
-        return {**facts, "element": element, "model_dtype": flow.real_dtype.name}
-    inner = flow if flow.num_values is None else flow.flow
-    return {
-        **facts,
+        return facts | {"kind": "autoregressive", "element": _class(flow.element)}
+    if isinstance(flow, Augmented):
+        return facts | {"kind": "augmented"}
+    inner = flow.flow
+    return facts | {
+        "kind": "flow",
         "padded_shape": inner.event_shape.as_list() if _is_padded(flow) else None,
         "latent_shape": inner.distribution.event_shape.as_list(),
-        "base": type(inner.distribution).__name__,
+        "base": _class(inner.distribution),
         "dequantization": _dequantization(flow),
-        "model_dtype": inner.dtype.name,
     }
+
+
+def _class(value):
+    return type(value).__name__
 
 
 def check(card: Mapping[str, Any], known: Mapping[str, Any]) -> None:
@@ -139,7 +148,7 @@ def write(directory: pathlib.Path, card: Mapping[str, Any]) -> None:
     }
     text = json.dumps(full, indent=1, default=_to_json, allow_nan=False)
     (extra / "flow_card.json").write_text(text + "\n", encoding="utf-8")
-    kind, use = _KINDS[card["element"] is not None]
+    kind, use = _KINDS[card["kind"]]
     page = _PAGE.format(
         kind=kind,
         use=use,
@@ -155,6 +164,11 @@ def write(directory: pathlib.Path, card: Mapping[str, Any]) -> None:
 
 
 def _units(flow):
+    if isinstance(flow, Augmented):
+        return (
+            "log_prob in nats, a lower bound on the density over x as the data came, "
+            "from one draw of the noise of seed."
+        )
     if flow.num_values is None:
         return "log_prob in nats, a density over x as the data came."
     if isinstance(flow, Autoregressive):

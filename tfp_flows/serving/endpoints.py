@@ -13,9 +13,13 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.folding import folded
-from tfp_flows.serving import row_seeds
+from tfp_flows.distributions import Model, bases
+from tfp_flows.serving import row_noise, row_seeds
+
+tfd = tfp.distributions
 
 NONFINITE = {"nan": math.nan, "sentinel": tf.float32.min}
 DEFAULT = "serving_default"
@@ -41,7 +45,7 @@ class Endpoints(abc.ABC):
     # Whether samples are rounded down, so that the last bit may move them by one.
     rounds_samples = False
 
-    def __init__(self, model: Any, nonfinite: str, real_dtype: tf.DType):
+    def __init__(self, model: Model, nonfinite: str, real_dtype: tf.DType):
         if nonfinite not in NONFINITE:
             raise ValueError(
                 f"nonfinite must be one of {sorted(NONFINITE)}, got {nonfinite!r}."
@@ -144,19 +148,35 @@ def each_row(condition: tf.Tensor) -> tf.Tensor:
     return tf.reduce_all(condition, axis=list(range(1, condition.shape.rank)))
 
 
+def base_noise(base: tfd.Distribution, seed: tf.Tensor, dtype: tf.DType) -> tf.Tensor:
+    """Draws a base's event for each row, from the row's seed.
+
+    Args:
+      base: a `distributions.Base`.
+      seed: int64 `[B, 2]`.
+      dtype: of the result.
+
+    Returns:
+      `[B, *event_shape]`.
+    """
+    if isinstance(base, bases.StandardNormal):
+        noise = row_noise.row_normal(seed, base.num_uniforms)
+        return tf.cast(tf.reshape(noise, [-1, *base.event_shape]), dtype)
+    uniforms = row_noise.row_uniform(seed, base.num_uniforms)
+    return base.from_uniform(tf.cast(uniforms, dtype))
+
+
 def check_model(model: Any) -> None:
     """Refuses what cannot be served.
 
     Raises:
-      ValueError: if the model lacks what export needs, or its events have no one shape.
+      ValueError: if it is no `Model`, or its events have no one shape.
     """
-    wanted = ("event_shape", "context_shape", "num_values", "raw_variables")
-    missing = [name for name in wanted if not hasattr(model, name)]
-    if missing:
+    if not isinstance(model, Model):
         raise ValueError(
             f"serving.export needs a Flow or another model of this library, got "
-            f"{type(model).__name__} without {', '.join(missing)}. Build it with "
-            "tfp_flows.flows, or pass the flow itself if this is a FlowModel."
+            f"{type(model).__name__}. Build it with tfp_flows.flows, or pass the flow "
+            "itself if this is a FlowModel."
         )
     shape = model.event_shape
     if not isinstance(shape, tf.TensorShape) or not shape.is_fully_defined():

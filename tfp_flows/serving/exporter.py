@@ -12,8 +12,9 @@ import numpy as np
 import tensorflow as tf
 
 import tfp_flows
-from tfp_flows.distributions import Autoregressive
+from tfp_flows.distributions import Augmented, Autoregressive, Model
 from tfp_flows.serving import cards, check, golden, publishing, row_noise, row_seeds
+from tfp_flows.serving.augmented_endpoints import AugmentedEndpoints
 from tfp_flows.serving.autoregressive_endpoints import AutoregressiveEndpoints
 from tfp_flows.serving.endpoints import DEFAULT, Endpoints
 from tfp_flows.serving.signatures import FlowEndpoints
@@ -22,7 +23,7 @@ _NUM_GOLDEN = 8
 
 
 def export(
-    flow: Any,
+    flow: Model,
     base_dir: str | os.PathLike,
     version: int | None = None,
     *,
@@ -37,13 +38,14 @@ def export(
     The model is written beside the versions, checked there in the C++ runtime (see
     `serving.check`, about two seconds in another process) and renamed: a reader of
     `base_dir` sees a complete new version or nothing. Nothing is ever overwritten.
-    Signatures and units: see `serving.signatures` for flows and
-    `serving.autoregressive_endpoints` for `Autoregressive` models; what an invalid row
-    holds: see `serving.endpoints`.
+    Signatures and units: see `serving.signatures` for flows,
+    `serving.autoregressive_endpoints` for `Autoregressive` models and
+    `serving.augmented_endpoints` for `Augmented` ones; what an invalid row holds: see
+    `serving.endpoints`.
 
     Args:
-      flow: a `Flow`, or one over integers, or an `Autoregressive` model; conditional
-        ones get the additional input `condition` f32 `[B, *C]` in every signature.
+      flow: what a recipe returns; conditional models get the additional input
+        `condition` f32 `[B, *C]` in every signature.
       base_dir: local directory of all versions of this model; made if missing.
       version: a positive integer that is not taken, or None for the next.
       examples: `[N, *E]`, N >= 1, typical data for the golden rows, whole numbers for a
@@ -93,7 +95,7 @@ def export(
         )
 
 
-def endpoints_of(model: Any, nonfinite: str = "nan") -> Endpoints:
+def endpoints_of(model: Model, nonfinite: str = "nan") -> Endpoints:
     """Returns the served functions that fit a model.
 
     Raises:
@@ -101,6 +103,8 @@ def endpoints_of(model: Any, nonfinite: str = "nan") -> Endpoints:
     """
     if isinstance(model, Autoregressive):
         return AutoregressiveEndpoints(model, nonfinite)
+    if isinstance(model, Augmented):
+        return AugmentedEndpoints(model, nonfinite)
     return FlowEndpoints(model, nonfinite)
 
 

@@ -25,14 +25,19 @@ numbers as float32, and the log-density of the point before it was rounded down.
 """
 
 import math
-from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.distributions import Padded, bases
+from tfp_flows.distributions import Model, Padded
 from tfp_flows.serving import row_noise
-from tfp_flows.serving.endpoints import Endpoints, check_model, each_row, spec
+from tfp_flows.serving.endpoints import (
+    Endpoints,
+    base_noise,
+    check_model,
+    each_row,
+    spec,
+)
 
 
 class FlowEndpoints(Endpoints):
@@ -51,9 +56,9 @@ class FlowEndpoints(Endpoints):
       TensorShape([3])
     """
 
-    def __init__(self, flow: Any, nonfinite: str = "nan"):
+    def __init__(self, flow: Model, nonfinite: str = "nan"):
         check_model(flow)
-        inner = flow if flow.num_values is None else flow.flow
+        inner = flow.flow
         super().__init__(flow, nonfinite, inner.dtype)
         self._num_values = flow.num_values
         self._model, self._flow = flow, inner
@@ -105,7 +110,7 @@ class FlowEndpoints(Endpoints):
         base = self._flow.distribution
         scale = tf.reshape(temperature, [-1] + [1] * len(self._latent))
         mean = base.mean()
-        z = mean + scale * (self._base_noise(base, seed) - mean)
+        z = mean + scale * (base_noise(base, seed, self._real) - mean)
         x, log_det = self._flow.decode_and_log_det(z, **context)
         log_prob = base.log_prob(z) - log_det
         if self._num_values is not None:
@@ -129,16 +134,8 @@ class FlowEndpoints(Endpoints):
             size = math.prod(self._event)
             noise = tf.reshape(row_noise.row_uniform(seed, size), tf.shape(x))
             return tf.cast(noise, self._real), 0.0
-        z = self._base_noise(self._discrete.noise.distribution, seed)
+        z = base_noise(self._discrete.noise.distribution, seed, self._real)
         return self._discrete.noise_from_base(x, z)
-
-    def _base_noise(self, base, seed):
-        if isinstance(base, bases.StandardNormal):
-            noise = row_noise.row_normal(seed, base.num_uniforms)
-            noise = tf.reshape(noise, [-1, *base.event_shape])
-            return tf.cast(noise, self._real)
-        uniforms = row_noise.row_uniform(seed, base.num_uniforms)
-        return base.from_uniform(tf.cast(uniforms, self._real))
 
     def _in_range(self, x):
         if self._num_values is None:

@@ -9,8 +9,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.distributions import Model
 
-def split(flow: Any, data: Any) -> tuple[tf.Tensor, tf.Tensor | None]:
+
+def split(flow: Model, data: Any) -> tuple[tf.Tensor, tf.Tensor | None]:
     """Takes a batch apart into x and its context.
 
     Args:

@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from tfp_flows import flows
+from tfp_flows.distributions import Model
 from tfp_flows.training import (
     adaptation,
     batches,
@@ -75,7 +76,7 @@ class FlowModel(ReportingModel):
 
     def __init__(
         self,
-        flow: Any,
+        flow: Model,
         *,
         adapt_examples: int = 1024,
         seed: int = 0,
@@ -88,7 +89,12 @@ class FlowModel(ReportingModel):
                 'FlowModel needs on_nonfinite="raise" or "skip" and max_skips of at '
                 f"least 1, got {on_nonfinite!r} and {max_skips}."
             )
-        kwargs.setdefault("dtype", _float_dtype(flow))
+        if not isinstance(flow, Model):
+            raise ValueError(
+                "FlowModel trains what a recipe of tfp_flows.flows returns, or another "
+                f"distributions.Model, got {type(flow).__name__}."
+            )
+        kwargs.setdefault("dtype", flow.real_dtype.name)
         super().__init__(autocast=False, **kwargs)
         self.flow = flow
         self.adapt_examples = adapt_examples
@@ -340,9 +346,3 @@ class FlowModel(ReportingModel):
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles as the saved model was, with room for the optimizer's state."""
         self.compile(**keras.saving.deserialize_keras_object(config))
-
-
-def _float_dtype(flow):
-    """Dtype of the flow's arithmetic; one on integers has it inside."""
-    dtype = tf.as_dtype(getattr(flow, "flow", flow).dtype)
-    return dtype.name if dtype.is_floating else None

@@ -1,11 +1,11 @@
 """Whether a model owns all of a flow, under one strategy."""
 
-from typing import Any
-
 import keras
 
+from tfp_flows.distributions import Model
 
-def check(model: keras.Model, flow: Any) -> None:
+
+def check(model: keras.Model, flow: Model) -> None:
     """Refuses a flow whose weights the model would neither train nor save.
 
     Args:

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.distributions import Model
 from tfp_flows.training import batches
 
 
@@ -23,7 +24,7 @@ class Sample(NamedTuple):
     rows: np.ndarray
 
 
-def uniform(flow: Any, data: Iterator[Any], num_examples: int, seed: int) -> Sample:
+def uniform(flow: Model, data: Iterator[Any], num_examples: int, seed: int) -> Sample:
     """Draws from one pass over data, each set of examples being as likely as another.
 
     A reservoir [1]: the first `num_examples` fill it, and row t after them takes a

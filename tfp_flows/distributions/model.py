@@ -1,0 +1,278 @@
+"""What every recipe returns: a distribution that trains, saves, serves and prints."""
+
+import math
+import warnings
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows.distributions import structure
+
+tfb, tfd = tfp.bijectors, tfp.distributions
+
+
+class Model(tfd.Distribution):
+    """A `tfd.Distribution` with weights, for the packages that train, save and serve.
+
+    These know no more of a model than stands here. `log_prob` and `sample` are TFP's;
+    both take `context=` if `context_shape` is not None, and `log_prob` takes `seed=` if
+    `is_exact` is False.
+
+    Implementing one: write `_adapt` if some weights depend on the data, `trace`, what
+    `tfd.Distribution` wants (`_log_prob`, `_call_sample_n`, `_event_shape`), and those
+    of the properties that differ. Layers that no bijector inside owns go into
+    `own_layers`. TFP wants each class that has a constructor to say again which of its
+    arguments have batch dimensions, in `_parameter_properties`.
+
+    Shapes: x `[*batch, *event_shape]`, context `[*batch', *context_shape]` ->
+    log_prob `[*broadcast(batch, batch')]`, in nats.
+
+    Args:
+      dtype: of the events.
+      parameters: the constructor's arguments, for `copy` and slices.
+      name: of the distribution.
+      reparameterization_type: as in `tfd.Distribution`.
+      validate_args: as in `tfd.Distribution`.
+      allow_nan_stats: as in `tfd.Distribution`.
+    """
+
+    # How to build the same model again; `flows.build(recipe.name, **recipe.options)`.
+    recipe: Any = None
+    # The same as a function without arguments, also where JSON cannot hold a recipe.
+    rebuild: Callable[[], "Model"] | None = None
+    own_layers: tuple[keras.Layer, ...] = ()
+
+    def __init__(
+        self,
+        dtype: Any,
+        parameters: dict,
+        name: str,
+        reparameterization_type: Any = tfd.NOT_REPARAMETERIZED,
+        validate_args: bool = False,
+        allow_nan_stats: bool = True,
+    ):
+        super().__init__(
+            dtype=dtype,
+            reparameterization_type=reparameterization_type,
+            validate_args=validate_args,
+            allow_nan_stats=allow_nan_stats,
+            parameters=parameters,
+            name=name,
+        )
+
+    @classmethod
+    def _parameter_properties(cls, dtype, num_classes=None):
+        return {}  # no batch dimensions
+
+    @property
+    def num_values(self) -> int | None:
+        """Number of integer values; None for continuous events."""
+        return None
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether `log_prob` is the density itself, and no bound from drawn noise."""
+        return True
+
+    @property
+    def context_shape(self) -> tuple[int, ...] | None:
+        """Shape of one context, or None for an unconditional model."""
+        return None
+
+    @property
+    def real_dtype(self) -> tf.DType:
+        """Of the arithmetic, the contexts and the log-probabilities."""
+        return self.dtype
+
+    @property
+    def flow(self) -> "Model | None":
+        """The flow inside, whose latent variable is the code of an event, or None."""
+        return None
+
+    @property
+    def is_adapted(self) -> bool:
+        """Whether data-dependent initialisation is done, or not needed."""
+        return True
+
+    @property
+    def keras_layers(self) -> tuple[keras.Layer, ...]:
+        """The Keras layers that own all weights, each once."""
+        layers: list[keras.Layer] = []
+        for part in (self, *self.submodules):
+            if isinstance(part, Model):
+                layers += part.own_layers
+            else:
+                layers += getattr(part, "keras_layers", ())
+        return tuple({id(layer): layer for layer in layers}.values())
+
+    @property
+    def raw_variables(self) -> tuple[tf.Variable, ...]:
+        """All weights, trained or not, as `tf.Variable`s, in a fixed order."""
+        values = [v.value for layer in self.keras_layers for v in layer.variables]
+        return tuple({id(value): value for value in values}.values())
+
+    def adapt(self, data: Any, context: Any = None, seed: Any = 0) -> None:
+        """Sets the data-dependent weights: act norms, fitted moments, mixtures.
+
+        Call it once, before training and outside of a replica's step; the fact is
+        saved with the weights. Every step is adapted to the data as the steps before
+        it, already adapted, pass it on.
+
+        Args:
+          data: events `[N, *event_shape]`, or a finite `tf.data.Dataset` of batches
+            of x, or of (context, x) for a conditional model. All of it is used at
+            once: `dataset.take(k)` bounds the memory.
+          context: `[N, *context_shape]`, when `data` is an array.
+          seed: of the noise that a model adds to its events, if it does.
+
+        Raises:
+          ValueError: if there are too few events, or not all are finite.
+
+        Warns:
+          UserWarning: if a unit has the same value in all events. It keeps the scale 1,
+            and no density of it means anything.
+
+        Example:
+          >>> from tfp_flows import flows
+          >>> flow = flows.real_nvp((2,), 2, (8,))
+          >>> flow.adapt(tf.random.normal([100, 2]))
+          >>> flow.is_adapted
+          True
+        """
+        x, context = _gathered(data, context, self.context_shape)
+        if context is not None:
+            # Parts inside of parts are not asked through TFP, which would convert it.
+            context = tf.cast(context, self.real_dtype)
+        if self.num_values is None:
+            x = tf.cast(x, self.dtype)
+            _tell_constant_units(x, self.name)
+        self._adapt(x, context, seed)
+
+    def _adapt(self, x, context, seed):
+        """Adapts to whole tensors; nothing to do by default."""
+
+    def given(self, context: Any) -> "Model":
+        """Returns p(x | context) as a plain distribution, batched as the context is.
+
+        Args:
+          context: `[*batch, *context_shape]`; a variable keeps its gradient.
+
+        Raises:
+          ValueError: if the model is not conditional, or the context does not fit.
+        """
+        from tfp_flows.distributions.given import Given  # which is a model itself
+
+        return Given(self, context)
+
+    def trace(self, x: Any, context: Any = None) -> list[tuple]:
+        """Follows events from the data to the latent side.
+
+        Args:
+          x: `[*batch, *event_shape]`.
+          context: `[*batch, *context_shape]` for a conditional model.
+
+        Returns:
+          (name of the part, value it gives, its share of log p(x)) for each part, in
+          the order of a pass.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no trace.")
+
+    def bits_per_dim(self, x: Any, context: Any = None, seed: Any = None) -> tf.Tensor:
+        """Returns -log_prob / (D log 2), `[*batch]`: bits for each of D dimensions.
+
+        Args:
+          x: `[*batch, *event_shape]`.
+          context: `[*batch, *context_shape]` for a conditional model.
+          seed: of the noise, if the model is not exact; the bits are then a bound.
+        """
+        given = {} if self.is_exact else {"seed": seed}
+        if context is not None:
+            given["context"] = context
+        size = tf.TensorShape(self.event_shape).num_elements()
+        return -self.log_prob(x, **given) / (size * math.log(2.0))
+
+    def log_prob(self, value: Any, name: str = "log_prob", **kwargs) -> tf.Tensor:
+        """Returns log p(x), or a bound on it, `[*batch]`, in nats.
+
+        Args:
+          value: `[*batch, *event_shape]`; integers of any type, or floats that hold
+            them, for a model of integers.
+          name: of the operations.
+          **kwargs: `context=` for a conditional model; `seed=` (Python integer or `[2]`
+            integer tensor) for one that is not exact.
+        """
+        if self.num_values is not None:
+            # TFP would cast a NumPy array of floats and so cut fractions off.
+            value = tf.convert_to_tensor(value)
+        return super().log_prob(value, name, **kwargs)
+
+    def prob(self, value: Any, name: str = "prob", **kwargs) -> tf.Tensor:
+        """Returns exp(log_prob), see there."""
+        return tf.exp(self.log_prob(value, name, **kwargs))
+
+    def _default_event_space_bijector(self):
+        return None if self.num_values is not None else tfb.Identity()
+
+    @property
+    def parts(self) -> tuple[Any, ...]:
+        """What the model is made of, for `summary`; None for what is not there."""
+        return ()
+
+    def summary(self, print_fn: Callable[[str], Any] = print) -> None:
+        """Prints the tree of the model's parts: shapes and number of weights of each.
+
+        Args:
+          print_fn: what takes the text.
+        """
+        print_fn(structure.tree(self))
+
+    def __str__(self):
+        return structure.line(self)
+
+    def __repr__(self):
+        return structure.tree(self)
+
+    def __reduce__(self):
+        # Copies and pickles: the same recipe again, with these weights. A model that
+        # was put together by hand is copied part by part.
+        if self.rebuild is None:
+            return super().__reduce_ex__(4)
+        return _restored, (self.rebuild, [v.numpy() for v in self.raw_variables])
+
+
+def _restored(rebuild, values):
+    model = rebuild()
+    for variable, value in zip(model.raw_variables, values, strict=True):
+        variable.assign(value)
+    return model
+
+
+def _gathered(data, context, context_shape):
+    """Returns (x, context) as whole tensors from arrays or a data set of batches."""
+    if not isinstance(data, tf.data.Dataset):
+        return tf.convert_to_tensor(data), context
+    batches = list(data)
+    if not batches:
+        raise ValueError("The data set to adapt to is empty. Give at least one batch.")
+    if context_shape is None:
+        first = [b[0] if isinstance(b, (tuple, list)) else b for b in batches]
+        return tf.concat(first, axis=0), None
+    contexts, events = zip(*batches, strict=True)
+    return tf.concat(events, axis=0), tf.concat(contexts, axis=0)
+
+
+def _tell_constant_units(x, name):
+    """Warns of units that do not vary: training would narrow them without end."""
+    same = np.all(np.equal(x, x[:1]), axis=0)
+    places = np.argwhere(same).tolist() if len(x) > 1 else []
+    if places:
+        warnings.warn(
+            f"{name!r} adapts to {len(x)} events in which {len(places)} units never "
+            f"vary: {str(places[:5])[1:-1]}{' ...' if places[5:] else ''}. Drop them: "
+            "they have no density, and training would narrow the model's without end.",
+            stacklevel=3,
+        )
