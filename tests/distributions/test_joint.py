@@ -1,4 +1,4 @@
-"""Models inside of what TFP builds of distributions: joint models, slices, surrogates."""
+"""Models inside of what TFP builds: joint models, slices, surrogate posteriors."""
 
 import numpy as np
 import pytest
