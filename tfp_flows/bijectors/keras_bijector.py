@@ -5,8 +5,9 @@ bijector, silently. A `KerasBijector` shows both sides what they need: raw varia
 `tf.Module`'s walk, and `keras_layers` to whoever builds a `keras.Model`.
 """
 
+import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -17,6 +18,8 @@ from tfp_flows.bijectors import graph_cache
 
 graph_cache.install()
 
+OPPOSITE = {"forward": "inverse", "inverse": "forward"}
+
 
 class KerasBijector(tfp.bijectors.Bijector):
     """Base of all bijectors with Keras networks or weights.
@@ -24,14 +27,14 @@ class KerasBijector(tfp.bijectors.Bijector):
     forward: latent side -> data side (sampling);  inverse: data -> latent (density)
     log_det: log|det Jacobian| of the direction taken, in nats
 
-    Implementing a bijector: write `_forward_and_log_det(x, context)` and
-    `_inverse_and_log_det(y, context)`, each one network call, returning the value and
-    the log-det `[*batch]` (or a scalar when it is the same for every event). For an
-    event outside of the map's range return a finite stand-in and the log-det -inf:
-    that makes its density 0, whatever the steps after it are. TFP's
-    forward, inverse and both log-dets are derived from these, and TFP's cache is
-    given the log-det with the value, so a network runs once however the two are asked
-    for. Everything with weights goes into `layers`, built, at construction.
+    Implementing a bijector: write `forward_and_log_det` and `inverse_and_log_det`, each
+    one network call. TFP's forward, inverse and both log-dets are derived from these,
+    and TFP's cache is given the log-det with the value, so a network runs once however
+    the two are asked for. Everything with weights goes into `layers`, built, at
+    construction.
+
+    Composing bijectors: call these two of every part, with the context that there is.
+    A part without `context_shape` ignores it, where TFP's methods refuse one.
 
     Shapes: y `[*batch, *event_shape]`, x `[*batch, *latent_shape]`, context
     `[*batch', *context_shape]`, where batch' broadcasts with batch.
@@ -130,16 +133,71 @@ class KerasBijector(tfp.bijectors.Bijector):
           context: `[N, *context_shape]` for a conditional bijector.
         """
 
-    def _forward_and_log_det(self, x, context=None):
+    def forward_and_log_det(
+        self, x: Any, context: tf.Tensor | None = None
+    ) -> tuple[Any, tf.Tensor]:
+        """Maps from the latent to the data side. A subclass writes it.
+
+        Args:
+          x: `[*batch, *latent_shape]`, where batch holds that of the context.
+          context: `[*batch', *context_shape]`; ignored by an unconditional bijector.
+
+        Returns:
+          y, and log|det dy/dx| in nats, `[*batch]` or a scalar if it is the same for
+          every event. An event outside of the map's range gets a finite stand-in and
+          -inf: that makes its density 0, whatever the steps after it are.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no forward direction.")
 
-    def _inverse_and_log_det(self, y, context=None):
+    def inverse_and_log_det(
+        self, y: Any, context: tf.Tensor | None = None
+    ) -> tuple[Any, tf.Tensor]:
+        """Maps from the data to the latent side. A subclass writes it.
+
+        Args:
+          y: `[*batch, *event_shape]`, where batch holds that of the context.
+          context: `[*batch', *context_shape]`; ignored by an unconditional bijector.
+
+        Returns:
+          x, and log|det dx/dy|, as `forward_and_log_det` does.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no inverse direction.")
+
+    def recompute(
+        self,
+        direction: str,
+        out: Any,
+        tape: tf.GradientTape,
+        context: tf.Tensor | None = None,
+    ) -> tuple[list[tf.Tensor], Callable[[list], Any], Any, tf.Tensor]:
+        """Runs again from the input that an output belongs to: `memory="constant"`.
+
+        Override it where the input is found with fewer network calls.
+
+        Args:
+          direction: "forward" or "inverse", as it was run.
+          out: what it gave.
+          tape: gradient tape that is recording.
+          context: as it was run with.
+
+        Returns:
+          The watched pieces of the input, the function that joins them (and gradients
+          with respect to them), and the output and log-det again.
+        """
+        with tape.stop_recording():
+            back = getattr(self, f"{OPPOSITE[direction]}_and_log_det")
+            value, _ = back(out, context)
+            # New tensors: TFP's cache would answer with the output itself.
+            value = tf.nest.map_structure(tf.identity, value)
+        tape.watch(tf.nest.flatten(value))
+        again, log_det = getattr(self, f"{direction}_and_log_det")(value, context)
+        join = functools.partial(tf.nest.pack_sequence_as, value)
+        return tf.nest.flatten(value), join, again, log_det
 
     def _forward(self, x, **kwargs):
         self._check_event(x, self._latent_shape)
         y, log_det = self._call(
-            self._forward_and_log_det, x, len(self._latent_shape), **kwargs
+            self.forward_and_log_det, x, len(self._latent_shape), **kwargs
         )
         if not self.is_constant_jacobian:
             y, log_det = self._nan_outside(y, log_det)
@@ -158,7 +216,7 @@ class KerasBijector(tfp.bijectors.Bijector):
     def _inverse(self, y, **kwargs):
         self._check_event(y, self._event_shape)
         x, log_det = self._call(
-            self._inverse_and_log_det, y, len(self._event_shape), **kwargs
+            self.inverse_and_log_det, y, len(self._event_shape), **kwargs
         )
         self._cache.inverse_attributes(y, **kwargs)["ildj"] = log_det
         return x
@@ -186,6 +244,10 @@ class KerasBijector(tfp.bijectors.Bijector):
             value,
         )
         return function(value, context)
+
+    def _own(self, context):
+        """The context, or None where this bijector takes none."""
+        return None if self._context_shape is None else context
 
     def _check_event(self, value, wanted):
         for part in tf.nest.flatten(value):
