@@ -228,7 +228,10 @@ def _next_group(kernel, bias, group, here, before, given):
     far = tf.slice(kernel, [first, 0], [count, kernel.shape[1]])
     given = tf.matmul(far, before)
     given += tf.slice(bias, [first, 0], [count, tf.shape(bias)[1]])
-    return tf.zeros_like(here), before, given
+    # Zeros that are computed from the record: `tf.vectorized_map` wants to see that a
+    # variable of a loop stays one for each row.
+    zero = tf.zeros([], here.dtype)
+    return tf.math.multiply_no_nan(here, zero), before, given
 
 
 def _write(record, block, place):
