@@ -76,6 +76,7 @@ class MaskedAutoregressive(KerasBijector):
             dtype=dtype,
             parameters=parameters,
             name=name,
+            is_constant_jacobian=scalar_map.keeps_volume,
         )
         self._scalar_map = scalar_map
 

@@ -69,6 +69,7 @@ class Chain(KerasBijector):
             dtype=dtype,
             parameters=parameters,
             name=name,
+            is_constant_jacobian=all(b.is_constant_jacobian for b in bijectors),
             **({} if pair is None else {"forward_min_event_ndims": pair}),
         )
         self._bijectors = bijectors

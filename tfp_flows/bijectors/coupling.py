@@ -81,6 +81,7 @@ class Coupling(KerasBijector):
             dtype=dtype,
             parameters=parameters,
             name=name,
+            is_constant_jacobian=scalar_map.keeps_volume,
         )
         self._mask = self._no_dependency(mask)
         self._split_at = self._no_dependency(split)
@@ -154,7 +155,7 @@ class Coupling(KerasBijector):
     def _sum(self, log_det, value):
         batch_rank = value.shape.rank - len(self._event_shape)
         if log_det is None:
-            return tf.zeros(tf.shape(value)[:batch_rank], value.dtype)
+            return tf.zeros([], value.dtype)
         if self._split_at is None:
             log_det = tf.where(tf.constant(self._mask), tf.zeros_like(log_det), log_det)
         return tf.reduce_sum(log_det, axis=list(range(batch_rank, value.shape.rank)))

@@ -5,6 +5,7 @@ bijector, silently. A `KerasBijector` shows both sides what they need: raw varia
 `tf.Module`'s walk, and `keras_layers` to whoever builds a `keras.Model`.
 """
 
+import copy
 import functools
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -251,15 +252,16 @@ class KerasBijector(tfp.bijectors.Bijector):
 
     def _check_event(self, value, wanted):
         for part in tf.nest.flatten(value):
-            if part.shape.rank is not None and not (
-                part.shape.rank >= len(wanted)
-                and part.shape[part.shape.rank - len(wanted) :].is_compatible_with(
-                    wanted
-                )
-            ):
+            got, shown = part.shape, f"[..., {', '.join(map(str, wanted))}]"
+            if got.rank is None or None in got[max(got.rank - len(wanted), 0) :]:
                 raise ValueError(
-                    f"Bijector {self.name!r} wants events of shape "
-                    f"[..., {', '.join(map(str, wanted))}], got {part.shape}."
+                    f"Bijector {self.name!r} needs to know the rank of what it is "
+                    f"given and the shape of an event, {shown}, got {got}. Tell them "
+                    "by tf.ensure_shape, or by the input signature."
+                )
+            if not _ends_with(got, wanted):
+                raise ValueError(
+                    f"Bijector {self.name!r} wants events of shape {shown}, got {got}."
                 )
 
     def _check_context(self, context):
@@ -293,14 +295,18 @@ class KerasBijector(tfp.bijectors.Bijector):
         return _swapped_shape(self, output_shape, self._event_shape, self._latent_shape)
 
     def _forward_event_shape_tensor(self, input_shape):
-        return self._like_event(tf.constant(self._event_shape, tf.int32))
+        return _swapped_tensor(input_shape, self._latent_shape, self._event_shape)
 
     def _inverse_event_shape_tensor(self, output_shape):
-        return self._like_event(tf.constant(self._latent_shape, tf.int32))
+        return _swapped_tensor(output_shape, self._event_shape, self._latent_shape)
 
-    def _like_event(self, shape):
-        """One shape, or as many as a structured event has parts."""
-        return tf.nest.map_structure(lambda _: shape, self._forward_min_event_ndims)
+    @classmethod
+    def _parameter_properties(cls, dtype):
+        return {}  # no argument has a batch shape
+
+    def __getitem__(self, slices):
+        """Returns the bijector itself: it has no batch dimensions to slice."""
+        return self
 
     def _batch_shape(self, x_event_ndims):
         return tf.TensorShape([])
@@ -329,6 +335,16 @@ class KerasBijector(tfp.bijectors.Bijector):
             and _shapes(clone._layers[key]) == _shapes(self._layers[key])
         }
         clone._show_layers({**clone._layers, **shared})
+        return clone
+
+    def __deepcopy__(self, memo: dict) -> "KerasBijector":
+        """Returns an equal bijector with weights of its own."""
+        clone = type(self)(**copy.deepcopy(dict(self.parameters), memo))
+        memo[id(self)] = clone
+        for key, layer in self._layers.items():
+            pairs = zip(clone._layers[key].variables, layer.variables, strict=True)
+            for new, old in pairs:
+                new.assign(old)
         return clone
 
 
@@ -384,19 +400,35 @@ def broadcast_batch(
 
 
 def _swapped_shape(bijector, got, wanted, result):
+    """Puts the event shape of the other side behind the batch dimensions."""
     if isinstance(got, (list, tuple)):
         return [_swapped_shape(bijector, part, wanted, result) for part in got]
-    if not got.is_compatible_with(tf.TensorShape(wanted)):
+    if got.rank is None:
+        return got
+    if not _ends_with(got, wanted):
         raise ValueError(
             f"Bijector {bijector.name!r} works on events of shape {wanted}, got {got}."
         )
-    return tf.TensorShape(result)
+    return got[: got.rank - len(wanted)].concatenate(result)
+
+
+def _swapped_tensor(got, wanted, result):
+    if isinstance(got, (list, tuple)):
+        return [_swapped_tensor(part, wanted, result) for part in got]
+    batch = got[: tf.size(got) - len(wanted)]
+    return tf.concat([batch, tf.constant(result, got.dtype)], axis=0)
+
+
+def _ends_with(shape, wanted):
+    return shape.rank >= len(wanted) and shape[
+        shape.rank - len(wanted) :
+    ].is_compatible_with(wanted)
 
 
 def _freeze(raw):
     """Tells TensorFlow what Keras notes on the layer only: this is not trained."""
-    for copy in getattr(raw, "values", (raw,)):  # one on each replica
-        copy._trainable = False
+    for mirror in getattr(raw, "values", (raw,)):  # one on each replica
+        mirror._trainable = False
 
 
 def _shapes(layer):

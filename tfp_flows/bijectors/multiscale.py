@@ -91,6 +91,7 @@ class Multiscale(KerasBijector):
             dtype=dtype,
             parameters=parameters,
             name=name,
+            is_constant_jacobian=all(c.is_constant_jacobian for c in chains),
         )
         self._squeezes = [Squeeze(shape, dtype=dtype) for shape in before]
         self._chains = chains

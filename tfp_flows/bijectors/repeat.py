@@ -82,6 +82,7 @@ class Repeat(KerasBijector):
             dtype=template.dtype,
             parameters=parameters,
             name=name,
+            is_constant_jacobian=template.is_constant_jacobian,
         )
         # A chain knows how to fold maps of weights alone, for export.
         is_map = isinstance(template, PositionAffine)

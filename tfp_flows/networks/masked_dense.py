@@ -12,6 +12,7 @@ _ALL = slice(None)
 _CHANGED = "here", "before", "given"  # of a state, by a step
 
 
+@keras.saving.register_keras_serializable("tfp_flows")
 class MaskedDense(keras.layers.Layer):
     """y = x (M * W) + b, where M joins a unit to those of no higher degree.
 
@@ -62,6 +63,7 @@ class MaskedDense(keras.layers.Layer):
         self._cuts = _cut(cut_in), _cut(cut_out)
         self._scale = scale
         self._center: Any = None
+        self._config = {"cut_in": cut_in, "cut_out": cut_out, "scale": scale}
 
     def build(self, x_shape):
         """Makes the weights."""
@@ -174,6 +176,12 @@ class MaskedDense(keras.layers.Layer):
         units += tf.matmul(own, here)
         changed = dict(zip(_CHANGED, (here, before, given), strict=True))
         return units, state | changed
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        degrees_in, degrees_out = (degrees.tolist() for degrees in self._degrees)
+        degrees = {"degrees_in": degrees_in, "degrees_out": degrees_out}
+        return super().get_config() | degrees | self._config
 
     def _masked(self, inputs=_ALL, units=_ALL):
         """The kernel of some inputs and some units or columns of units, masked."""
