@@ -32,8 +32,12 @@ class Case:
         """Returns (object with random weights, events, keyword arguments)."""
         made = self.make(dtype)
         laws.randomize(made)
+        return made, *self.draw(dtype, (batch,))
+
+    def draw(self, dtype, batch):
+        """Returns (events, keyword arguments) of a batch shape."""
         rng = np.random.default_rng(1)
-        shape = (batch, *self.event_shape)
+        shape = (*batch, *self.event_shape)
         if self.low is None:
             draw = lambda: tf.constant(rng.standard_normal(shape), dtype)  # noqa: E731
         else:
@@ -42,9 +46,9 @@ class Case:
             )
         y = [draw(), draw()] if self.pair else draw()
         if self.context_shape is None:
-            return made, y, {}
-        context = rng.standard_normal((batch, *self.context_shape))
-        return made, y, {"context": tf.constant(context, dtype)}
+            return y, {}
+        context = rng.standard_normal((*batch, *self.context_shape))
+        return y, {"context": tf.constant(context, dtype)}
 
 
 def _mlp(dtype, **kwargs):

@@ -71,13 +71,15 @@ class _Normalizer(KerasBijector):
             **{k: v.reshape(self._weight_shape) for k, v in values.items()},
         )
 
-    def _forward_and_log_det(self, x, context=None):
+    def forward_and_log_det(self, x, context=None):
+        """Returns y and log|det dy/dx|."""
         weights = self._layers["weights"]
         log_scale = tf.convert_to_tensor(weights["log_scale"])
         y = (x + weights["shift"]) * tf.exp(log_scale) + weights["center"]
         return y, self._copies * tf.reduce_sum(log_scale)
 
-    def _inverse_and_log_det(self, y, context=None):
+    def inverse_and_log_det(self, y, context=None):
+        """Returns x and log|det dx/dy|."""
         weights = self._layers["weights"]
         log_scale = tf.convert_to_tensor(weights["log_scale"])
         # The difference first: near the centre it is exact, however far out that is.
@@ -132,14 +134,16 @@ class ActNorm(_Normalizer, PositionAffine):
         shape = as_shape(event_shape)
         super().__init__(shape, shape[-1:], dtype, name, parameters)
 
-    def _forward_map(self):
+    def forward_map(self):
+        """Returns the map from the latent to the data side."""
         weights = self._layers["weights"]
         log_scale = tf.convert_to_tensor(weights["log_scale"])
         scale = tf.exp(log_scale)
         bias = weights["shift"] * scale + weights["center"]
         return AffineMap(scale, bias, tf.reduce_sum(log_scale))
 
-    def _inverse_map(self):
+    def inverse_map(self):
+        """Returns the map from the data to the latent side."""
         weights = self._layers["weights"]
         log_scale = tf.convert_to_tensor(weights["log_scale"])
         scale = tf.exp(-log_scale)

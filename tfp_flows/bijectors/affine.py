@@ -58,11 +58,13 @@ class DiagonalScale(KerasBijector):
             is_constant_jacobian=True,
         )
 
-    def _forward_and_log_det(self, x, context=None):
+    def forward_and_log_det(self, x, context=None):
+        """Returns y and log|det dy/dx|."""
         log_scale = tf.convert_to_tensor(self._layers["weights"]["log_scale"])
         return x * tf.exp(log_scale), tf.reduce_sum(log_scale)
 
-    def _inverse_and_log_det(self, y, context=None):
+    def inverse_and_log_det(self, y, context=None):
+        """Returns x and log|det dx/dy|."""
         log_scale = tf.convert_to_tensor(self._layers["weights"]["log_scale"])
         return y * tf.exp(-log_scale), -tf.reduce_sum(log_scale)
 
@@ -165,7 +167,8 @@ class TriangularAffine(KerasBijector):
             self._size, dtype=self.dtype
         )
 
-    def _forward_and_log_det(self, x, context=None):
+    def forward_and_log_det(self, x, context=None):
+        """Returns y and log|det dy/dx|."""
         weights = self._layers["weights"]
         log_diagonal = tf.convert_to_tensor(weights["log_diagonal"])
         rows = tf.reshape(x, [-1, self._size])
@@ -173,7 +176,8 @@ class TriangularAffine(KerasBijector):
         rows = rows * tf.exp(log_diagonal) + weights["center"]
         return tf.reshape(rows, tf.shape(x)), tf.reduce_sum(log_diagonal)
 
-    def _inverse_and_log_det(self, y, context=None):
+    def inverse_and_log_det(self, y, context=None):
+        """Returns x and log|det dx/dy|."""
         weights = self._layers["weights"]
         log_diagonal = tf.convert_to_tensor(weights["log_diagonal"])
         rows = tf.reshape(y, [-1, self._size]) - weights["center"]

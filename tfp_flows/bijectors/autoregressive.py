@@ -67,9 +67,8 @@ class MaskedAutoregressive(KerasBijector):
         parameters = dict(locals())
         _check(network, scalar_map, name)
         if not network.built:
-            given = {} if context_shape is None else {"context": context_shape}
-            shapes = {f"{key}_shape": (None, *s) for key, s in given.items()}
-            network.build((None, *network.features_shape), **shapes)
+            contexts = [] if context_shape is None else [(None, *context_shape)]
+            network.build((None, *network.features_shape), *contexts)
         super().__init__(
             network.event_shape,
             context_shape=context_shape,
@@ -77,6 +76,7 @@ class MaskedAutoregressive(KerasBijector):
             dtype=dtype,
             parameters=parameters,
             name=name,
+            is_constant_jacobian=scalar_map.keeps_volume,
         )
         self._scalar_map = scalar_map
 
@@ -93,10 +93,10 @@ class MaskedAutoregressive(KerasBijector):
           context: `[N, *context_shape]` for a conditional bijector.
         """
         if hasattr(self._layers["network"], "adapt"):
-            given = {} if context is None else {"context": context}
-            self._layers["network"].adapt(y, **given)
+            self._layers["network"].adapt(y, self._own(context))
 
-    def _inverse_and_log_det(self, y, context=None):
+    def inverse_and_log_det(self, y, context=None):
+        """Returns x and log|det dx/dy|."""
         rows, context = self._rows(y, context)
         params = self._layers["network"].separate(rows, context)
         params = [tf.cast(p, self.dtype) for p in params]
@@ -104,7 +104,8 @@ class MaskedAutoregressive(KerasBijector):
         log_slope = tf.zeros_like(x) if log_slope is None else log_slope
         return self._like(y, x, log_slope, -1.0)
 
-    def _forward_and_log_det(self, x, context=None):
+    def forward_and_log_det(self, x, context=None):
+        """Returns y and log|det dy/dx|."""
         rows, context = self._rows(x, context)
         network = self._layers["network"]
         blocks = network.to_blocks(rows)
@@ -121,7 +122,7 @@ class MaskedAutoregressive(KerasBijector):
 
     def _rows(self, value, context):
         """Returns events and contexts with one batch axis, as networks want them."""
-        ndims = len(self._event_shape)
+        ndims, context = len(self._event_shape), self._own(context)
         if context is not None:
             context_ndims = len(self._context_shape)
             context = broadcast_batch(context, context_ndims, value, ndims)

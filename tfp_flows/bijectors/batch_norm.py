@@ -132,7 +132,8 @@ class BatchNorm(KerasBijector):
             adapted=True,
         )
 
-    def _forward_and_log_det(self, x, context=None):
+    def forward_and_log_det(self, x, context=None):
+        """Returns y and log|det dy/dx|."""
         weights = self._layers["weights"]
         log_scale, shift = weights["log_scale"], weights["shift"]
         spread = weights["variance"] + self._epsilon
@@ -140,7 +141,8 @@ class BatchNorm(KerasBijector):
         y = u * tf.exp(weights["log_unit"]) + weights["center"]
         return y, -self._log_det(log_scale, spread)
 
-    def _inverse_and_log_det(self, y, context=None):
+    def inverse_and_log_det(self, y, context=None):
+        """Returns x and log|det dx/dy|."""
         weights = self._layers["weights"]
         mean, variance = weights["mean"], weights["variance"]
         u = (y - weights["center"]) * tf.exp(-weights["log_unit"])

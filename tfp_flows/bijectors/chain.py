@@ -7,8 +7,9 @@ from collections.abc import Iterator, Sequence
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.bijectors.from_tfp import as_ours, context_shape
 from tfp_flows.bijectors.keras_bijector import KerasBijector, as_shape, optional_shape
-from tfp_flows.bijectors.links import Link, context_shape, links
+from tfp_flows.bijectors.position_affine import FusedAffine, PositionAffine
 
 tfb = tfp.bijectors
 
@@ -60,21 +61,23 @@ class Chain(KerasBijector):
                 f"{name} needs one context_shape for all its conditional parts, got "
                 f"{sorted(contexts)}."
             )
-        pair = _pair_ndims(bijectors)
+        pair, dtype = _pair_ndims(bijectors), _common_dtype(bijectors, name)
         super().__init__(
             shapes[0],
             latent_shape=shapes[-1],
             context_shape=next(iter(contexts), None),
-            dtype=_common_dtype(bijectors, name),
+            dtype=dtype,
             parameters=parameters,
             name=name,
+            is_constant_jacobian=all(b.is_constant_jacobian for b in bijectors),
             **({} if pair is None else {"forward_min_event_ndims": pair}),
         )
         self._bijectors = bijectors
         self._context_bijector = context_bijector
-        # Event ranks before and after each part; TFP's parts must be told.
-        self._ndims = self._no_dependency([pair or len(s) for s in shapes])
-        self._links = self._no_dependency(links(bijectors, self._ndims))
+        self._parts = self._no_dependency(
+            [as_ours(*pair, dtype) for pair in zip(bijectors, shapes, strict=False)]
+        )
+        self._fused = self._no_dependency(_fused(self._parts))
 
     @property
     def bijectors(self) -> tuple[tfb.Bijector, ...]:
@@ -97,12 +100,11 @@ class Chain(KerasBijector):
         if context is not None and self._context_bijector is not None:
             self._context_bijector.adapt(context)
         context = self._prepared(context)
-        for part in self._bijectors:
-            kwargs = self._kwargs_for(part, context)
-            if isinstance(part, KerasBijector):
-                part.adapt(y, **kwargs)
+        for part in self._parts:
+            part.adapt(y, context)
             # Without tf.identity a cached value from before the adaptation comes back.
-            y = part.inverse(tf.nest.map_structure(tf.identity, y), **kwargs)
+            y = tf.nest.map_structure(tf.identity, y)
+            y, _ = part.inverse_and_log_det(y, context)
 
     def steps(
         self, y: tf.Tensor, context: tf.Tensor | None = None
@@ -119,40 +121,55 @@ class Chain(KerasBijector):
 
     def _steps(self, y, context=None):
         context = self._prepared(context)
-        for i, part in enumerate(self._bijectors):
-            y, log_det = Link(part, self._ndims[i : i + 2]).inverse(y, context)
+        for part in self._parts:
+            y, log_det = part.inverse_and_log_det(y, context)
             yield part.name, y, log_det
 
-    def in_order(self, direction: str) -> list:
-        """Returns the links as a pass goes through them.
+    def in_order(self, direction: str) -> list[KerasBijector]:
+        """Returns the parts as a pass goes through them.
+
+        Neighbouring affine maps of the last axis are one part, and TFP's bijectors
+        are wrapped.
 
         Args:
           direction: "forward" or "inverse".
         """
-        return self._links if direction == "inverse" else self._links[::-1]
+        return self._fused if direction == "inverse" else self._fused[::-1]
 
-    def _forward_and_log_det(self, x, context=None):
+    def forward_and_log_det(self, x, context=None):
+        """Returns y and the sum of the parts' log-dets."""
         return self._walk("forward", x, self._prepared(context))
 
-    def _inverse_and_log_det(self, y, context=None):
+    def inverse_and_log_det(self, y, context=None):
+        """Returns x and the sum of the parts' log-dets."""
         return self._walk("inverse", y, self._prepared(context))
 
     def _walk(self, direction, value, context):
         log_dets = []
-        for link in self.in_order(direction):
-            value, log_det = getattr(link, direction)(value, context)
+        for part in self.in_order(direction):
+            value, log_det = getattr(part, f"{direction}_and_log_det")(value, context)
             log_dets.append(log_det)
         return value, functools.reduce(operator.add, log_dets)
 
     def _prepared(self, context):
-        if context is None or self._context_bijector is None:
+        if context is None or self._context_shape is None:
+            return None
+        if self._context_bijector is None:
             return context
-        return self._context_bijector._inverse_and_log_det(context)[0]
+        return self._context_bijector.inverse_and_log_det(context)[0]
 
-    def _kwargs_for(self, part, context):
-        if context is None or context_shape(part) is None:
-            return {}
-        return {"context": context}
+
+def _fused(parts):
+    """Puts neighbours together that can be applied as one, the data side first."""
+    result: list[KerasBijector] = []
+    for part in parts:
+        if not isinstance(part, PositionAffine):
+            result.append(part)
+        elif result and isinstance(result[-1], FusedAffine):
+            result[-1] = FusedAffine([*result[-1].bijectors, part])
+        else:
+            result.append(FusedAffine([part]))
+    return result
 
 
 def _shapes_between(bijectors, event_shape, name):

@@ -58,6 +58,7 @@ class Conditioner:
             )
         self._input_shape = tuple(input_shape)
         self._positions = self._input_shape[:-1]
+        self._context_shape = context_shape
         self._context_ndims = len(context_shape or ())
         self._takes_list = len(getattr(network, "inputs", None) or ()) == 2
         if context_shape is not None and not self._declares_context(network):
@@ -111,11 +112,12 @@ class Conditioner:
         Args:
           layers: those of the bijector, by name.
           x: what the network sees of a batch of events, `[N, *input_shape]`.
-          context: `[N, *context_shape]`, or None.
+          context: `[N, *context_shape]`, or None; ignored if none was declared.
         """
         network, head = layers["network"], layers["head"]
+        context = None if self._context_shape is None else context
         if hasattr(network, "adapt"):
-            network.adapt(x, **({} if context is None else {"context": context}))
+            network.adapt(x, context)
         if hasattr(head, "adapt"):
             head.adapt(self._run(network, x, context))
 
@@ -124,6 +126,7 @@ class Conditioner:
         ndims = len(self._input_shape)
         batch_rank = x.shape.rank - ndims
         batch = tf.shape(x)[:batch_rank]
+        context = None if self._context_shape is None else context
         if context is not None:
             context = broadcast_batch(context, self._context_ndims, x, ndims)
             context = one_batch_axis(context, self._context_ndims)

@@ -81,6 +81,7 @@ class Coupling(KerasBijector):
             dtype=dtype,
             parameters=parameters,
             name=name,
+            is_constant_jacobian=scalar_map.keeps_volume,
         )
         self._mask = self._no_dependency(mask)
         self._split_at = self._no_dependency(split)
@@ -101,10 +102,12 @@ class Coupling(KerasBijector):
         """
         self._conditioner.adapt(self._layers, self._split(y)[0], context)
 
-    def _forward_and_log_det(self, x, context=None):
+    def forward_and_log_det(self, x, context=None):
+        """Returns y and log|det dy/dx|."""
         return self._walk(self._scalar_map.forward, 1.0, x, context)
 
-    def _inverse_and_log_det(self, y, context=None):
+    def inverse_and_log_det(self, y, context=None):
+        """Returns x and log|det dx/dy|."""
         return self._walk(self._scalar_map.inverse, -1.0, y, context)
 
     def _walk(self, function, sign, value, context):
@@ -116,11 +119,8 @@ class Coupling(KerasBijector):
         # The sign after the sum: one operation less on every unit.
         return self._join(passive, active), sign * self._sum(log_det, value)
 
-    def _rebuild(self, direction, out, tape, context=None):
-        """Finds the input again with one network call: its input is in the output.
-
-        See `links.Link.rebuild` for arguments and results.
-        """
+    def recompute(self, direction, out, tape, context=None):
+        """Finds the input again with one network call: its input is in the output."""
         passive, active = map(tf.identity, self._split(out))
         tape.watch(passive)
         raw = self._conditioner(self._layers, passive, context)
@@ -155,7 +155,7 @@ class Coupling(KerasBijector):
     def _sum(self, log_det, value):
         batch_rank = value.shape.rank - len(self._event_shape)
         if log_det is None:
-            return tf.zeros(tf.shape(value)[:batch_rank], value.dtype)
+            return tf.zeros([], value.dtype)
         if self._split_at is None:
             log_det = tf.where(tf.constant(self._mask), tf.zeros_like(log_det), log_det)
         return tf.reduce_sum(log_det, axis=list(range(batch_rank, value.shape.rank)))

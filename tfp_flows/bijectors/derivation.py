@@ -6,7 +6,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfp_flows.bijectors.links import FusedLink
+from tfp_flows.bijectors.keras_bijector import KerasBijector
+from tfp_flows.bijectors.position_affine import FusedAffine
 from tfp_flows.bijectors.traced import is_in_xla
 from tfp_flows.networks.derived import given
 from tfp_flows.networks.stack import Stack
@@ -22,18 +23,24 @@ class Derivation:
 
     Args:
       stack: the weights of the steps.
-      links: of the template; fused ones derive their product, if it vectorises.
+      parts: of the template; fused ones derive their product, if it vectorises.
       layers: of the template; those with a method `derive` take part.
       direction: "forward" or "inverse".
     """
 
-    def __init__(self, stack: Stack, links: Sequence, layers: Sequence, direction: str):
-        fused = [k for k in links if isinstance(k, FusedLink) and k.vectorizes]
+    def __init__(
+        self,
+        stack: Stack,
+        parts: Sequence[KerasBijector],
+        layers: Sequence,
+        direction: str,
+    ):
+        fused = [p for p in parts if isinstance(p, FusedAffine) and p.vectorizes]
         networks = [layer for layer in layers if hasattr(layer, "derive")]
         self._stack = stack
         self._owners = [*fused, *networks]
         self._functions = [
-            *(lambda link=link: link.product(direction) for link in fused),
+            *(getattr(part, f"{direction}_map") for part in fused),
             *(layer.derive for layer in networks),
         ]
         read = {id(v) for owner in self._owners for v in owner.derived_from}

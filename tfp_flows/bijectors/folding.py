@@ -24,7 +24,7 @@ def folded() -> Iterator[None]:
       >>> @tf.function
       ... def sample(x):
       ...     with folded():
-      ...         return chain._forward_and_log_det(x)[0]
+      ...         return chain.forward_and_log_det(x)[0]
       >>> graph = sample.get_concrete_function(tf.ones([5, 3])).graph
       >>> any("Solve" in op.type for op in graph.get_operations())
       False

@@ -2,7 +2,7 @@
 
 import tensorflow as tf
 
-from tfp_flows.bijectors.keras_bijector import KerasBijector
+from tfp_flows.bijectors.keras_bijector import OPPOSITE, KerasBijector
 
 
 class Inverse(KerasBijector):
@@ -16,7 +16,7 @@ class Inverse(KerasBijector):
     weights are not adapted, as they belong to the other side: adapt the bijector.
 
     Args:
-      bijector: to invert; its event on either side is one tensor.
+      bijector: to invert.
       name: of the bijector.
 
     Example:
@@ -37,6 +37,8 @@ class Inverse(KerasBijector):
             dtype=bijector.dtype,
             parameters={"bijector": bijector, "name": name},
             name=name,
+            is_constant_jacobian=bijector.is_constant_jacobian,
+            **_min_ndims(bijector),
         )
         self._bijector = bijector
 
@@ -45,12 +47,20 @@ class Inverse(KerasBijector):
         """What is inverted."""
         return self._bijector
 
-    def _forward_and_log_det(self, x, context=None) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._bijector._inverse_and_log_det(x, **_given(context))
+    def forward_and_log_det(self, x, context=None):
+        """Returns the inverse of what is inverted, and its log-det."""
+        return self._bijector.inverse_and_log_det(x, context)
 
-    def _inverse_and_log_det(self, y, context=None) -> tuple[tf.Tensor, tf.Tensor]:
-        return self._bijector._forward_and_log_det(y, **_given(context))
+    def inverse_and_log_det(self, y, context=None):
+        """Returns the forward of what is inverted, and its log-det."""
+        return self._bijector.forward_and_log_det(y, context)
+
+    def recompute(self, direction, out, tape, context=None):
+        """As the bijector does it, the other way round."""
+        return self._bijector.recompute(OPPOSITE[direction], out, tape, context)
 
 
-def _given(context):
-    return {} if context is None else {"context": context}
+def _min_ndims(bijector):
+    """Pairs, as a reversible block maps them, must be told of."""
+    ndims = bijector.inverse_min_event_ndims
+    return {"forward_min_event_ndims": ndims} if tf.nest.is_nested(ndims) else {}

@@ -96,11 +96,13 @@ class InvertibleLinear(PositionAffine):
         # TensorFlow would loop over the steps, which XLA refuses.
         return not isinstance(self._matrix, _Plain)
 
-    def _forward_map(self):
+    def forward_map(self):
+        """Returns the map from the latent to the data side."""
         kernel, log_det = self._matrix.inverse(self._layers["weights"])
         return AffineMap(kernel, None, log_det)
 
-    def _inverse_map(self):
+    def inverse_map(self):
+        """Returns the map from the data to the latent side."""
         kernel, log_det = self._matrix.value(self._layers["weights"])
         return AffineMap(kernel, None, log_det)
 

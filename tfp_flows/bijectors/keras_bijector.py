@@ -5,8 +5,10 @@ bijector, silently. A `KerasBijector` shows both sides what they need: raw varia
 `tf.Module`'s walk, and `keras_layers` to whoever builds a `keras.Model`.
 """
 
+import copy
+import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -17,6 +19,8 @@ from tfp_flows.bijectors import graph_cache
 
 graph_cache.install()
 
+OPPOSITE = {"forward": "inverse", "inverse": "forward"}
+
 
 class KerasBijector(tfp.bijectors.Bijector):
     """Base of all bijectors with Keras networks or weights.
@@ -24,14 +28,14 @@ class KerasBijector(tfp.bijectors.Bijector):
     forward: latent side -> data side (sampling);  inverse: data -> latent (density)
     log_det: log|det Jacobian| of the direction taken, in nats
 
-    Implementing a bijector: write `_forward_and_log_det(x, context)` and
-    `_inverse_and_log_det(y, context)`, each one network call, returning the value and
-    the log-det `[*batch]` (or a scalar when it is the same for every event). For an
-    event outside of the map's range return a finite stand-in and the log-det -inf:
-    that makes its density 0, whatever the steps after it are. TFP's
-    forward, inverse and both log-dets are derived from these, and TFP's cache is
-    given the log-det with the value, so a network runs once however the two are asked
-    for. Everything with weights goes into `layers`, built, at construction.
+    Implementing a bijector: write `forward_and_log_det` and `inverse_and_log_det`, each
+    one network call. TFP's forward, inverse and both log-dets are derived from these,
+    and TFP's cache is given the log-det with the value, so a network runs once however
+    the two are asked for. Everything with weights goes into `layers`, built, at
+    construction.
+
+    Composing bijectors: call these two of every part, with the context that there is.
+    A part without `context_shape` ignores it, where TFP's methods refuse one.
 
     Shapes: y `[*batch, *event_shape]`, x `[*batch, *latent_shape]`, context
     `[*batch', *context_shape]`, where batch' broadcasts with batch.
@@ -130,16 +134,71 @@ class KerasBijector(tfp.bijectors.Bijector):
           context: `[N, *context_shape]` for a conditional bijector.
         """
 
-    def _forward_and_log_det(self, x, context=None):
+    def forward_and_log_det(
+        self, x: Any, context: tf.Tensor | None = None
+    ) -> tuple[Any, tf.Tensor]:
+        """Maps from the latent to the data side. A subclass writes it.
+
+        Args:
+          x: `[*batch, *latent_shape]`, where batch holds that of the context.
+          context: `[*batch', *context_shape]`; ignored by an unconditional bijector.
+
+        Returns:
+          y, and log|det dy/dx| in nats, `[*batch]` or a scalar if it is the same for
+          every event. An event outside of the map's range gets a finite stand-in and
+          -inf: that makes its density 0, whatever the steps after it are.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no forward direction.")
 
-    def _inverse_and_log_det(self, y, context=None):
+    def inverse_and_log_det(
+        self, y: Any, context: tf.Tensor | None = None
+    ) -> tuple[Any, tf.Tensor]:
+        """Maps from the data to the latent side. A subclass writes it.
+
+        Args:
+          y: `[*batch, *event_shape]`, where batch holds that of the context.
+          context: `[*batch', *context_shape]`; ignored by an unconditional bijector.
+
+        Returns:
+          x, and log|det dx/dy|, as `forward_and_log_det` does.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no inverse direction.")
+
+    def recompute(
+        self,
+        direction: str,
+        out: Any,
+        tape: tf.GradientTape,
+        context: tf.Tensor | None = None,
+    ) -> tuple[list[tf.Tensor], Callable[[list], Any], Any, tf.Tensor]:
+        """Runs again from the input that an output belongs to: `memory="constant"`.
+
+        Override it where the input is found with fewer network calls.
+
+        Args:
+          direction: "forward" or "inverse", as it was run.
+          out: what it gave.
+          tape: gradient tape that is recording.
+          context: as it was run with.
+
+        Returns:
+          The watched pieces of the input, the function that joins them (and gradients
+          with respect to them), and the output and log-det again.
+        """
+        with tape.stop_recording():
+            back = getattr(self, f"{OPPOSITE[direction]}_and_log_det")
+            value, _ = back(out, context)
+            # New tensors: TFP's cache would answer with the output itself.
+            value = tf.nest.map_structure(tf.identity, value)
+        tape.watch(tf.nest.flatten(value))
+        again, log_det = getattr(self, f"{direction}_and_log_det")(value, context)
+        join = functools.partial(tf.nest.pack_sequence_as, value)
+        return tf.nest.flatten(value), join, again, log_det
 
     def _forward(self, x, **kwargs):
         self._check_event(x, self._latent_shape)
         y, log_det = self._call(
-            self._forward_and_log_det, x, len(self._latent_shape), **kwargs
+            self.forward_and_log_det, x, len(self._latent_shape), **kwargs
         )
         if not self.is_constant_jacobian:
             y, log_det = self._nan_outside(y, log_det)
@@ -158,7 +217,7 @@ class KerasBijector(tfp.bijectors.Bijector):
     def _inverse(self, y, **kwargs):
         self._check_event(y, self._event_shape)
         x, log_det = self._call(
-            self._inverse_and_log_det, y, len(self._event_shape), **kwargs
+            self.inverse_and_log_det, y, len(self._event_shape), **kwargs
         )
         self._cache.inverse_attributes(y, **kwargs)["ildj"] = log_det
         return x
@@ -187,17 +246,22 @@ class KerasBijector(tfp.bijectors.Bijector):
         )
         return function(value, context)
 
+    def _own(self, context):
+        """The context, or None where this bijector takes none."""
+        return None if self._context_shape is None else context
+
     def _check_event(self, value, wanted):
         for part in tf.nest.flatten(value):
-            if part.shape.rank is not None and not (
-                part.shape.rank >= len(wanted)
-                and part.shape[part.shape.rank - len(wanted) :].is_compatible_with(
-                    wanted
-                )
-            ):
+            got, shown = part.shape, f"[..., {', '.join(map(str, wanted))}]"
+            if got.rank is None or None in got[max(got.rank - len(wanted), 0) :]:
                 raise ValueError(
-                    f"Bijector {self.name!r} wants events of shape "
-                    f"[..., {', '.join(map(str, wanted))}], got {part.shape}."
+                    f"Bijector {self.name!r} needs to know the rank of what it is "
+                    f"given and the shape of an event, {shown}, got {got}. Tell them "
+                    "by tf.ensure_shape, or by the input signature."
+                )
+            if not _ends_with(got, wanted):
+                raise ValueError(
+                    f"Bijector {self.name!r} wants events of shape {shown}, got {got}."
                 )
 
     def _check_context(self, context):
@@ -231,14 +295,18 @@ class KerasBijector(tfp.bijectors.Bijector):
         return _swapped_shape(self, output_shape, self._event_shape, self._latent_shape)
 
     def _forward_event_shape_tensor(self, input_shape):
-        return self._like_event(tf.constant(self._event_shape, tf.int32))
+        return _swapped_tensor(input_shape, self._latent_shape, self._event_shape)
 
     def _inverse_event_shape_tensor(self, output_shape):
-        return self._like_event(tf.constant(self._latent_shape, tf.int32))
+        return _swapped_tensor(output_shape, self._event_shape, self._latent_shape)
 
-    def _like_event(self, shape):
-        """One shape, or as many as a structured event has parts."""
-        return tf.nest.map_structure(lambda _: shape, self._forward_min_event_ndims)
+    @classmethod
+    def _parameter_properties(cls, dtype):
+        return {}  # no argument has a batch shape
+
+    def __getitem__(self, slices):
+        """Returns the bijector itself: it has no batch dimensions to slice."""
+        return self
 
     def _batch_shape(self, x_event_ndims):
         return tf.TensorShape([])
@@ -267,6 +335,16 @@ class KerasBijector(tfp.bijectors.Bijector):
             and _shapes(clone._layers[key]) == _shapes(self._layers[key])
         }
         clone._show_layers({**clone._layers, **shared})
+        return clone
+
+    def __deepcopy__(self, memo: dict) -> "KerasBijector":
+        """Returns an equal bijector with weights of its own."""
+        clone = type(self)(**copy.deepcopy(dict(self.parameters), memo))
+        memo[id(self)] = clone
+        for key, layer in self._layers.items():
+            pairs = zip(clone._layers[key].variables, layer.variables, strict=True)
+            for new, old in pairs:
+                new.assign(old)
         return clone
 
 
@@ -322,19 +400,35 @@ def broadcast_batch(
 
 
 def _swapped_shape(bijector, got, wanted, result):
+    """Puts the event shape of the other side behind the batch dimensions."""
     if isinstance(got, (list, tuple)):
         return [_swapped_shape(bijector, part, wanted, result) for part in got]
-    if not got.is_compatible_with(tf.TensorShape(wanted)):
+    if got.rank is None:
+        return got
+    if not _ends_with(got, wanted):
         raise ValueError(
             f"Bijector {bijector.name!r} works on events of shape {wanted}, got {got}."
         )
-    return tf.TensorShape(result)
+    return got[: got.rank - len(wanted)].concatenate(result)
+
+
+def _swapped_tensor(got, wanted, result):
+    if isinstance(got, (list, tuple)):
+        return [_swapped_tensor(part, wanted, result) for part in got]
+    batch = got[: tf.size(got) - len(wanted)]
+    return tf.concat([batch, tf.constant(result, got.dtype)], axis=0)
+
+
+def _ends_with(shape, wanted):
+    return shape.rank >= len(wanted) and shape[
+        shape.rank - len(wanted) :
+    ].is_compatible_with(wanted)
 
 
 def _freeze(raw):
     """Tells TensorFlow what Keras notes on the layer only: this is not trained."""
-    for copy in getattr(raw, "values", (raw,)):  # one on each replica
-        copy._trainable = False
+    for mirror in getattr(raw, "values", (raw,)):  # one on each replica
+        mirror._trainable = False
 
 
 def _shapes(layer):

@@ -91,6 +91,7 @@ class Multiscale(KerasBijector):
             dtype=dtype,
             parameters=parameters,
             name=name,
+            is_constant_jacobian=all(c.is_constant_jacobian for c in chains),
         )
         self._squeezes = [Squeeze(shape, dtype=dtype) for shape in before]
         self._chains = chains
@@ -139,34 +140,32 @@ class Multiscale(KerasBijector):
           context: `[N, *context_shape]` for conditional steps.
         """
         for chain in self._chains:
-            kwargs = chain._kwargs_for(chain, context)
-            chain.adapt(y, **kwargs)
-            y, _ = chain._inverse_and_log_det(y, **kwargs)
+            chain.adapt(y, context)
+            y, _ = chain.inverse_and_log_det(y, context)
             y = y[..., y.shape[-1] // 2 :]
 
-    def _inverse_and_log_det(self, y, context=None):
+    def inverse_and_log_det(self, y, context=None):
+        """Returns x and log|det dx/dy|."""
         finished, total = [], 0.0
         for chain in self._chains:
-            y, log_det = chain._inverse_and_log_det(
-                y, **chain._kwargs_for(chain, context)
-            )
+            y, log_det = chain.inverse_and_log_det(y, context)
             total += log_det
             half, y = tf.split(y, 2, axis=-1)
             finished.append(half)
         for squeeze, half in zip(self._squeezes[::-1], finished[::-1], strict=True):
-            y, _ = squeeze._forward_and_log_det(tf.concat([half, y], axis=-1))
+            y, _ = squeeze.forward_and_log_det(tf.concat([half, y], axis=-1))
         return y, total
 
-    def _forward_and_log_det(self, x, context=None):
+    def forward_and_log_det(self, x, context=None):
+        """Returns y and log|det dy/dx|."""
         finished, total = [], 0.0
         for squeeze in self._squeezes:
-            x, _ = squeeze._inverse_and_log_det(x)
+            x, _ = squeeze.inverse_and_log_det(x)
             half, x = tf.split(x, 2, axis=-1)
             finished.append(half)
         for chain, half in zip(self._chains[::-1], finished[::-1], strict=True):
-            x, log_det = chain._forward_and_log_det(
-                tf.concat([half, x], axis=-1), **chain._kwargs_for(chain, context)
-            )
+            x = tf.concat([half, x], axis=-1)
+            x, log_det = chain.forward_and_log_det(x, context)
             total += log_det
         return x, total
 

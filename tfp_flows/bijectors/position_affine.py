@@ -1,14 +1,17 @@
 """Affine maps of the last axis, the same at every position, and their fusion."""
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
+import keras
 import tensorflow as tf
 
 from tfp_flows.bijectors import folding
 from tfp_flows.bijectors.keras_bijector import KerasBijector
 from tfp_flows.bijectors.precision import matmul
+from tfp_flows.networks.derived import derived
 
 
 class AffineMap(NamedTuple):
@@ -58,32 +61,88 @@ class PositionAffine(KerasBijector):
     `Chain` asks neighbours of this kind for their maps, multiplies those, which are
     small, and touches the events once.
 
-    Implementing one: write `_forward_map` and `_inverse_map`.
+    Implementing one: write `forward_map` and `inverse_map`.
     """
+
+    @property
+    def derived_from(self) -> list[keras.Variable]:
+        """The variables that nothing but the maps reads."""
+        return [v for layer in self.keras_layers for v in layer.variables]
 
     @property
     def vectorizes(self) -> bool:
         """Whether `tf.vectorized_map` can compute the maps of many steps as one."""
         return True
 
-    def _forward_map(self) -> AffineMap:
+    def forward_map(self) -> AffineMap:
+        """Returns the map from the latent to the data side, from weights alone."""
         raise NotImplementedError(f"{type(self).__name__} has no forward map.")
 
-    def _inverse_map(self) -> AffineMap:
+    def inverse_map(self) -> AffineMap:
+        """Returns the map from the data to the latent side, from weights alone."""
         raise NotImplementedError(f"{type(self).__name__} has no inverse map.")
 
-    def _forward_and_log_det(self, x, context=None):
-        return apply(folding.once(self._forward_map), x, self._event_shape)
+    def forward_and_log_det(self, x, context=None):
+        """Returns y and the log-det of a whole event, a scalar."""
+        return self._apply(self.forward_map, x)
 
-    def _inverse_and_log_det(self, y, context=None):
-        return apply(folding.once(self._inverse_map), y, self._event_shape)
+    def inverse_and_log_det(self, y, context=None):
+        """Returns x and the log-det of a whole event, a scalar."""
+        return self._apply(self.inverse_map, y)
+
+    def _apply(self, function, value):
+        affine = derived(self, lambda: folding.once(function))
+        return affine(value), math.prod(self._event_shape[:-1]) * affine.log_det
 
 
-def apply(
-    affine: AffineMap, x: tf.Tensor, event_shape: Sequence[int]
-) -> tuple[tf.Tensor, tf.Tensor]:
-    """Returns the mapped events and the log-det of a whole event."""
-    return affine(x), math.prod(event_shape[:-1]) * affine.log_det
+class FusedAffine(PositionAffine):
+    """Neighbouring affine maps of the last axis, multiplied before they are applied.
+
+    Args:
+      bijectors: the data side first, all of one event shape.
+      name: of the bijector.
+
+    Example:
+      >>> from tfp_flows.bijectors import ActNorm, InvertibleLinear
+      >>> fused = FusedAffine([ActNorm((3,)), InvertibleLinear((3,))])
+      >>> fused.inverse_and_log_det(tf.ones([5, 3]))[0].shape
+      TensorShape([5, 3])
+    """
+
+    def __init__(self, bijectors: Sequence[PositionAffine], name: str = "fused_affine"):
+        super().__init__(
+            bijectors[0].event_shape,
+            dtype=bijectors[0].dtype,
+            parameters=dict(bijectors=bijectors, name=name),
+            name=name,
+            is_constant_jacobian=True,
+        )
+        self._bijectors = list(bijectors)
+
+    @property
+    def bijectors(self) -> tuple[PositionAffine, ...]:
+        """The maps, the data side first."""
+        return tuple(self._bijectors)
+
+    @property
+    def vectorizes(self) -> bool:
+        """Whether all of the maps do."""
+        return all(b.vectorizes for b in self._bijectors)
+
+    @property
+    def derived_from(self) -> list[keras.Variable]:
+        """The variables that nothing but the product reads."""
+        return [v for b in self._bijectors for v in b.derived_from]
+
+    def forward_map(self) -> AffineMap:
+        """Returns the product of the maps, from the latent side on."""
+        maps = [b.forward_map() for b in reversed(self._bijectors)]
+        return functools.reduce(AffineMap.then, maps)
+
+    def inverse_map(self) -> AffineMap:
+        """Returns the product of the maps, from the data side on."""
+        maps = [b.inverse_map() for b in self._bijectors]
+        return functools.reduce(AffineMap.then, maps)
 
 
 def _row_times(row, matrix):

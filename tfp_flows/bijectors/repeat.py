@@ -10,13 +10,13 @@ from tfp_flows.bijectors import evaluation
 from tfp_flows.bijectors.chain import Chain
 from tfp_flows.bijectors.derivation import Derivation
 from tfp_flows.bijectors.fold import fold
-from tfp_flows.bijectors.folding import is_folded
+from tfp_flows.bijectors.folding import is_folded, once
 from tfp_flows.bijectors.keras_bijector import KerasBijector, unique
-from tfp_flows.bijectors.links import FusedLink, Link
-from tfp_flows.bijectors.position_affine import PositionAffine
+from tfp_flows.bijectors.position_affine import FusedAffine, PositionAffine
 from tfp_flows.bijectors.reversible import Gradients, check_memory, step_gradient
 from tfp_flows.bijectors.same_kind import check_same_kind
 from tfp_flows.bijectors.traced import traced_once
+from tfp_flows.networks.derived import given
 from tfp_flows.networks.stack import Stack
 from tfp_flows.networks.training_mode import TrainingMode
 
@@ -52,6 +52,11 @@ class Repeat(KerasBijector):
       [(4, 3), (4, 3)]
     """
 
+    # The stack has the weights; the walk must not find the template's own.
+    _TF_MODULE_IGNORED_PROPERTIES = KerasBijector._TF_MODULE_IGNORED_PROPERTIES | {
+        "_template"
+    }
+
     def __init__(
         self,
         step: Callable[[int], KerasBijector],
@@ -77,16 +82,15 @@ class Repeat(KerasBijector):
             dtype=template.dtype,
             parameters=parameters,
             name=name,
+            is_constant_jacobian=template.is_constant_jacobian,
         )
-        # A link is no tf.Module, so the walk does not find the template's weights.
-        ndims = len(template.event_shape)
         # A chain knows how to fold maps of weights alone, for export.
-        body = Chain([template]) if isinstance(template, PositionAffine) else template
-        self._template = Link(body, (ndims, ndims))
+        is_map = isinstance(template, PositionAffine)
+        self._template = self._no_dependency(Chain([template]) if is_map else template)
         self._mode, self._memory = TrainingMode(), memory
         layers = _layers(template)
         self._derivations = self._no_dependency(
-            {d: Derivation(stack, self._links(d), layers, d) for d in _DIRECTIONS}
+            {d: Derivation(stack, self._parts(d), layers, d) for d in _DIRECTIONS}
         )
         self._inlined_step = traced_once(self._traced_step)
         self._step = _kept_apart(self._traced_step)
@@ -113,7 +117,7 @@ class Repeat(KerasBijector):
         stack = self._layers["stack"]
         for values in stack.members():
             with stack.as_member(values):
-                if not self._template.bijector.is_adapted:
+                if not self._template.is_adapted:
                     return False
         return True
 
@@ -127,20 +131,21 @@ class Repeat(KerasBijector):
         stack, updates = self._layers["stack"], []
         for values in stack.members():
             with stack.as_member(values) as scope:
-                link = self._template
-                link.bijector.adapt(y, **link.context(context))
-                y, _ = link.inverse(y, context)
+                self._template.adapt(y, context)
+                y, _ = self._template.inverse_and_log_det(y, context)
             updates.append(stack.current(scope))
         stack.assign([tf.stack(column) for column in zip(*updates, strict=True)])
 
-    def _forward_and_log_det(self, x, context=None):
+    def forward_and_log_det(self, x, context=None):
+        """Returns y and log|det dy/dx|."""
         return self._walk("forward", x, context)
 
-    def _inverse_and_log_det(self, y, context=None):
+    def inverse_and_log_det(self, y, context=None):
+        """Returns x and log|det dx/dy|."""
         return self._walk("inverse", y, context)
 
     def _walk(self, direction, value, context):
-        stack = self._layers["stack"]
+        stack, context = self._layers["stack"], self._own(context)
         if is_folded():
             value, log_det, updates = self._run_folded(direction, value, context)
         elif evaluation.is_evaluated():
@@ -169,10 +174,10 @@ class Repeat(KerasBijector):
         """The same for those who want no gradients."""
         training = self._mode.current()
         if evaluation.suits_xla(value, self._event_shape):
-            run, given = self._compiled, (self._layers["stack"].values(), training)
+            run, weights = self._compiled, (self._layers["stack"].values(), training)
         else:
-            run, given = self._run, (self._derivations[direction](),)
-        run = functools.partial(run, *given, direction)
+            run, weights = self._run, (self._derivations[direction](),)
+        run = functools.partial(run, *weights, direction)
         if training:  # what layers learn of a batch, they learn of the whole one
             return run(value, context)
         ndims = len(self._event_shape), len(self._context_shape or ())
@@ -180,28 +185,23 @@ class Repeat(KerasBijector):
 
     def _run_folded(self, direction, value, context):
         """The steps one by one, each with constants of its own."""
-        stack, total, links = self._layers["stack"], 0.0, self._links(direction)
+        stack, total = self._layers["stack"], 0.0
+        fused = [p for p in self._parts(direction) if isinstance(p, FusedAffine)]
+        step = getattr(self._template, f"{direction}_and_log_det")
         with tf.init_scope():
             fixed = stack.members()
         members, numbers = stack.members(), range(stack.count)
         for k in numbers if direction == "inverse" else numbers[::-1]:
             with stack.as_member(fixed[k]):
-                products = [
-                    link.fused(direction) if isinstance(link, FusedLink) else None
-                    for link in links
-                ]
-            with stack.as_member(members[k]):
-                for link, product in zip(links, products, strict=True):
-                    if product is None:
-                        value, log_det = getattr(link, direction)(value, context)
-                    else:
-                        value, log_det = link.apply(product, value)
-                    total += log_det
+                products = {p: once(getattr(p, f"{direction}_map")) for p in fused}
+            with stack.as_member(members[k]), given(products):
+                value, log_det = step(value, context)
+                total += log_det
         return value, total, [None] * len(stack.template)
 
-    def _links(self, direction):
-        if isinstance(self._template.bijector, Chain):
-            return self._template.bijector.in_order(direction)
+    def _parts(self, direction):
+        if isinstance(self._template, Chain):
+            return self._template.in_order(direction)
         return [self._template]
 
     def _run_recomputed(self, direction, value, context):
@@ -212,25 +212,25 @@ class Repeat(KerasBijector):
 
         @tf.custom_gradient
         def operation(x, *tensors):
-            given = tensors[0] if contexts else None
+            shown = tensors[0] if contexts else None
             weights = list(values)
             for i, tensor in zip(trained, tensors[len(contexts) :], strict=True):
                 weights[i] = tensor
-            out, log_det, new = self._there(weights, training, direction, x, given)
+            out, log_det, new = self._there(weights, training, direction, x, shown)
             pattern[:] = [array is not None for array in new]
 
             def gradient(of_out, of_log_det, *_):
                 after = Gradients(out, of_out, None, [])
                 found = self._back(
-                    direction, after, of_log_det, given, weights, training
+                    direction, after, of_log_det, shown, weights, training
                 )
                 of_contexts = [found.of_context] * len(contexts)
                 return [found.of_value, *of_contexts, *found.of_weights]
 
             return (out, log_det, *(a for a in new if a is not None)), gradient
 
-        given = [values[i] for i in trained]
-        out, log_det, *new = operation(value, *contexts, *given)
+        read = [values[i] for i in trained]
+        out, log_det, *new = operation(value, *contexts, *read)
         remaining = iter(new)
         return out, log_det, [next(remaining) if p else None for p in pattern]
 
@@ -282,9 +282,9 @@ class Repeat(KerasBijector):
 
     def _traced_step(self, value, context, weights, derived, k, direction, training):
         stack, weights = self._layers["stack"], _member(weights, k)
-        given = self._derivations[direction].given(derived)
-        with stack.as_member(weights) as scope, given:
-            function = getattr(self._template, direction)
+        derivation = self._derivations[direction]
+        with stack.as_member(weights) as scope, derivation.given(derived):
+            function = getattr(self._template, f"{direction}_and_log_det")
             value, log_det = self._mode.run(lambda: function(value, context), training)
         updates = [
             None if new is old else new
@@ -295,14 +295,14 @@ class Repeat(KerasBijector):
     def _traced_step_back(
         self, after, of_log_det, context, weights, k, direction, training
     ):
-        """Goes back through the links of one step."""
+        """Goes back through the parts of one step."""
         stack, weights = self._layers["stack"], _member(weights, k)
         trained = [weights[i] for i in stack.trained_indices]
         found = after._replace(of_weights=[None] * len(trained))
         with stack.as_member(weights):
-            for link in self._links(direction)[::-1]:
+            for part in self._parts(direction)[::-1]:
                 function = functools.partial(
-                    step_gradient, link, direction, found, of_log_det, context, trained
+                    step_gradient, part, direction, found, of_log_det, context, trained
                 )
                 found = self._mode.run(function, training)
         return found

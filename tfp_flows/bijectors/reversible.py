@@ -82,7 +82,7 @@ class ReversibleChain(Chain):
                 )
 
     def _walk(self, direction, value, context):
-        """Runs all links as one operation with a gradient of its own."""
+        """Runs all parts as one operation with a gradient of its own."""
         if is_folded():  # not to be trained
             return super()._walk(direction, value, context)
         run = _Run(self, direction, context, self._mode.current())
@@ -111,29 +111,28 @@ class ReversibleChain(Chain):
 
 
 class _Run:
-    """One pass through a chain: its links in order, and all that they depend on."""
+    """One pass through a chain: its parts in order, and all that they depend on."""
 
     def __init__(self, chain, direction, context, training):
         self._name, self._direction = chain.name, direction
-        self._links = chain.in_order(direction)
+        self._parts = chain.in_order(direction)
         variables = unique(v for b in chain.bijectors for v in _keras_variables(b))
         self._trained = [v for v in variables if v.trainable]
         self._states = [v for v in variables if not v.trainable]
         self.weights = [tf.convert_to_tensor(v.value) for v in self._trained]
         self._entry = [tf.convert_to_tensor(v.value) for v in self._states]
         self._mode, self._training = chain._mode, training
-        self._before: list[list] = []  # the states as each link found them
+        self._before: list[list] = []  # the states as each part found them
         self.changed: list[keras.Variable] = []
 
     def forward(self, value, context, weights):
-        """Returns the value, the log-det and the states that links have assigned."""
+        """Returns the value, the log-det and the states that parts have assigned."""
         total = None
         with self._scope(weights, self._entry) as scope:
-            for link in self._links:
+            for part in self._parts:
                 self._before.append([scope.get_current_value(v) for v in self._states])
-                value, log_det = self._call(
-                    getattr(link, self._direction), value, context
-                )
+                function = getattr(part, f"{self._direction}_and_log_det")
+                value, log_det = self._call(function, value, context)
                 total = log_det if total is None else total + log_det
         if scope.losses:
             raise ValueError(
@@ -148,8 +147,8 @@ class _Run:
     def backward(self, value, of_value, of_log_det, context, weights):
         """Returns the gradients of the whole pass."""
         found = Gradients(value, of_value, None, [None] * len(weights))
-        for link, states in zip(self._links[::-1], self._before[::-1], strict=True):
-            # Only when the last link is done with: graphs would else recompute all
+        for part, states in zip(self._parts[::-1], self._before[::-1], strict=True):
+            # Only when the last part is done with: graphs would else recompute all
             # inputs first and keep them.
             with tf.control_dependencies(tf.nest.flatten(found.of_value)):
                 value = tf.nest.map_structure(tf.identity, found.value)
@@ -157,7 +156,7 @@ class _Run:
             with self._scope(weights, states):
                 found = self._call(
                     step_gradient,
-                    link,
+                    part,
                     self._direction,
                     found,
                     of_log_det,
@@ -175,31 +174,31 @@ class _Run:
 
 
 def step_gradient(
-    link: Any,
+    part: KerasBijector,
     direction: str,
     after: Gradients,
     of_log_det: tf.Tensor,
     context: tf.Tensor | None,
     weights: Sequence[tf.Tensor],
 ) -> Gradients:
-    """Goes back through one link, from its output to its input.
+    """Goes back through one part, from its output to its input.
 
     Args:
-      link: of a chain.
+      part: of a chain.
       direction: "forward" or "inverse", as it was run.
-      after: the link's output and the gradients so far.
-      of_log_det: gradient with respect to the log-det of all links.
+      after: the part's output and the gradients so far.
+      of_log_det: gradient with respect to the log-det of all parts.
       context: of the chain.
-      weights: the tensors that the link takes for its weights.
+      weights: the tensors that the part takes for its weights.
 
     Returns:
-      The link's input, the gradient there, and sums for context and weights.
+      The part's input, the gradient there, and sums for context and weights.
     """
     contexts = [] if context is None else [context]
     with tf.GradientTape(watch_accessed_variables=False) as tape:
         tape.watch([*weights, *contexts])
-        pieces, join, again, log_det = link.rebuild(
-            direction, after.value, context, tape
+        pieces, join, again, log_det = part.recompute(
+            direction, after.value, tape, context
         )
     if log_det.shape.rank == 0:  # the same for all events
         of_log_det = tf.reduce_sum(of_log_det)

@@ -93,13 +93,15 @@ class ReversibleBlock(KerasBijector):
     def _residual(self, key, value, context):
         return self._conditioners[key](self._layers_of(key), value, context)
 
-    def _forward_and_log_det(self, x, context=None):
+    def forward_and_log_det(self, x, context=None):
+        """Returns y and log|det dy/dx|."""
         z, u = x
         first = z + self._residual("f", u, context)
         second = u + self._residual("g", first, context)
         return [first, second], tf.zeros([], self.dtype)
 
-    def _inverse_and_log_det(self, y, context=None):
+    def inverse_and_log_det(self, y, context=None):
+        """Returns x and log|det dx/dy|."""
         first, second = y
         u = second - self._residual("g", first, context)
         z = first - self._residual("f", u, context)

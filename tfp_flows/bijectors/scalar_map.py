@@ -14,9 +14,11 @@ class ScalarMap:
     Shapes: x, y and each of the `num_params` tensors `[..., units]`.
 
     Implementing one: set `num_params`, write `forward` and `inverse`.
+    `keeps_volume` says that log dy/dx is None: always 0.
     """
 
     num_params: int
+    keeps_volume = False
 
     def forward(
         self, x: tf.Tensor, *params: tf.Tensor
@@ -35,6 +37,7 @@ class Shift(ScalarMap):
     """y = x + shift, NICE's map; log dy/dx = 0."""
 
     num_params = 1
+    keeps_volume = True
 
     def forward(self, x, shift):
         """Returns x + shift and None."""

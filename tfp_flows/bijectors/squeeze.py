@@ -67,10 +67,12 @@ class Squeeze(KerasBijector):
     def _is_permutation(self):
         return True
 
-    def _forward_and_log_det(self, x, context=None):
+    def forward_and_log_det(self, x, context=None):
+        """Returns y and log|det dy/dx|."""
         return self._move(tf.nn.depth_to_space, x, self._event_shape)
 
-    def _inverse_and_log_det(self, y, context=None):
+    def inverse_and_log_det(self, y, context=None):
+        """Returns x and log|det dx/dy|."""
         return self._move(tf.nn.space_to_depth, y, self._latent_shape)
 
     def _move(self, function, value, shape):

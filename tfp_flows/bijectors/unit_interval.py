@@ -60,12 +60,14 @@ class UnitInterval(KerasBijector):
         self._least = max(np.nextafter(self._low, kind(1)), np.finfo(kind).tiny)
         self._most = np.nextafter(self._high, kind(0))
 
-    def _forward_and_log_det(self, x, context=None):
+    def forward_and_log_det(self, x, context=None):
+        """Returns y and log|det dy/dx|."""
         y = self._low + self._width * tf.sigmoid(x)
         y = tf.clip_by_value(y, self._least, self._most)
         return y, self._sum(-tf.nn.softplus(x) - tf.nn.softplus(-x))
 
-    def _inverse_and_log_det(self, y, context=None):
+    def inverse_and_log_det(self, y, context=None):
+        """Returns x and log|det dx/dy|."""
         outside = (y < self._least) | (y > self._most)
         y = tf.where(outside, tf.constant(0.5, self.dtype), y)
         # The distance from either end: 1 - p would lose what y tells of the upper one.

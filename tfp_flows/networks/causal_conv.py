@@ -10,6 +10,7 @@ from tfp_flows.networks.heads import ZeroDense
 from tfp_flows.networks.sequence_network import SequenceNetwork, delayed
 
 
+@keras.saving.register_keras_serializable("tfp_flows")
 class CausalConv(SequenceNetwork):
     """A stack of gated, dilated causal convolutions with skip connections [1].
 

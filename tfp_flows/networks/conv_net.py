@@ -5,6 +5,7 @@ import keras
 from tfp_flows.networks.image_context import is_image, joined, joined_shape
 
 
+@keras.saving.register_keras_serializable("tfp_flows")
 class ConvResNet(keras.layers.Layer):
     """A convolutional residual network that keeps height and width.
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from tfp_flows.networks.pixel_layer import PixelBlock, keep, pointwise
@@ -10,6 +11,7 @@ from tfp_flows.networks.pixel_network import PixelNetwork
 from tfp_flows.networks.row_lstm import lstm
 
 
+@keras.saving.register_keras_serializable("tfp_flows")
 class DiagonalBiLSTM(PixelNetwork):
     """The network of PixelRNN with diagonal LSTMs in two directions [1].
 
@@ -101,6 +103,7 @@ class DiagonalBiLSTM(PixelNetwork):
         }
 
 
+@keras.saving.register_keras_serializable("tfp_flows")
 class DiagonalBlock(PixelBlock):
     """One layer: a rightward and a leftward LSTM, and a residual connection.
 

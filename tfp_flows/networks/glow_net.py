@@ -9,6 +9,7 @@ from tfp_flows.networks.image_context import is_image, joined, joined_shape
 from tfp_flows.networks.moments import moments
 
 
+@keras.saving.register_keras_serializable("tfp_flows")
 class GlowNet(keras.layers.Layer):
     """The first two convolutions of Glow's conditioner; the last one is the head [1].
 

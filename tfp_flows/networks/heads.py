@@ -49,6 +49,7 @@ def head_scale(fan_in: int, depth: int = 1) -> float:
     return min(1.0, GAIN / fan_in) * min(1.0, DEPTH / depth)
 
 
+@keras.saving.register_keras_serializable("tfp_flows")
 class Head(keras.layers.Layer):
     """Base of the heads that see whole feature vectors: y = s W (h - c) + b.
 
@@ -86,6 +87,7 @@ class Head(keras.layers.Layer):
         return super().get_config() | {"units": self.units, "depth": self.depth}
 
 
+@keras.saving.register_keras_serializable("tfp_flows")
 class ZeroDense(Head):
     """A dense head; see this module for what it computes and why.
 
@@ -110,6 +112,7 @@ class ZeroDense(Head):
         return (*h_shape[:-1], self.units)
 
 
+@keras.saving.register_keras_serializable("tfp_flows")
 class ZeroConv(Head):
     """A convolutional head: Glow's last layer [1]; see this module.
 

@@ -15,6 +15,7 @@ _MANY = 31  # degrees; beside so many those units of degree 0 are few
 _WIDE = 256  # units; from here on halves save more time than their operations take
 
 
+@keras.saving.register_keras_serializable("tfp_flows")
 class MADE(AutoregressiveNetwork):
     """A masked autoencoder for distribution estimation (Germain et al., 2015) [1].
 

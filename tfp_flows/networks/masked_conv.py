@@ -2,10 +2,13 @@
 
 from collections.abc import Sequence
 
+import keras
+
 from tfp_flows.networks.pixel_blocks import GatedBlock, ResidualBlock
 from tfp_flows.networks.pixel_network import PixelNetwork, check_odd
 
 
+@keras.saving.register_keras_serializable("tfp_flows")
 class MaskedConv(PixelNetwork):
     """The network of PixelCNN, gated [1] or plain [2].
 

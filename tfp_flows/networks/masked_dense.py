@@ -12,6 +12,7 @@ _ALL = slice(None)
 _CHANGED = "here", "before", "given"  # of a state, by a step
 
 
+@keras.saving.register_keras_serializable("tfp_flows")
 class MaskedDense(keras.layers.Layer):
     """y = x (M * W) + b, where M joins a unit to those of no higher degree.
 
@@ -62,6 +63,7 @@ class MaskedDense(keras.layers.Layer):
         self._cuts = _cut(cut_in), _cut(cut_out)
         self._scale = scale
         self._center: Any = None
+        self._config = {"cut_in": cut_in, "cut_out": cut_out, "scale": scale}
 
     def build(self, x_shape):
         """Makes the weights."""
@@ -175,6 +177,12 @@ class MaskedDense(keras.layers.Layer):
         changed = dict(zip(_CHANGED, (here, before, given), strict=True))
         return units, state | changed
 
+    def get_config(self) -> dict[str, Any]:
+        """Returns the constructor's arguments."""
+        degrees_in, degrees_out = (degrees.tolist() for degrees in self._degrees)
+        degrees = {"degrees_in": degrees_in, "degrees_out": degrees_out}
+        return super().get_config() | degrees | self._config
+
     def _masked(self, inputs=_ALL, units=_ALL):
         """The kernel of some inputs and some units or columns of units, masked."""
         kernel = self._cast(self.kernel)
@@ -228,7 +236,10 @@ def _next_group(kernel, bias, group, here, before, given):
     far = tf.slice(kernel, [first, 0], [count, kernel.shape[1]])
     given = tf.matmul(far, before)
     given += tf.slice(bias, [first, 0], [count, tf.shape(bias)[1]])
-    return tf.zeros_like(here), before, given
+    # Zeros that are computed from the record: `tf.vectorized_map` wants to see that a
+    # variable of a loop stays one for each row.
+    zero = tf.zeros([], here.dtype)
+    return tf.math.multiply_no_nan(here, zero), before, given
 
 
 def _write(record, block, place):

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import keras
 
 
+@keras.saving.register_keras_serializable("tfp_flows")
 class MLP(keras.layers.Layer):
     """A multi-layer perceptron, plain or residual, with an optional context.
 

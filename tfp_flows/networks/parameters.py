@@ -1,11 +1,13 @@
 """A Keras layer that is nothing but weights."""
 
 from collections.abc import Mapping
+from typing import Any
 
 import keras
 import numpy as np
 
 
+@keras.saving.register_keras_serializable("tfp_flows")
 class Parameters(keras.layers.Layer):
     """Holds named Keras variables for an object that is not a network.
 
@@ -38,6 +40,7 @@ class Parameters(keras.layers.Layer):
             **{k: self._add(k, v, dtype, True) for k, v in (trainable or {}).items()},
             **{k: self._add(k, v, dtype, False) for k, v in (fixed or {}).items()},
         }
+        self._initially_trained = tuple(trainable or {})
         self.built = True
 
     def _add(self, name, value, dtype, trainable):
@@ -50,6 +53,23 @@ class Parameters(keras.layers.Layer):
             autocast=False,
             name=name,
         )
+
+    def get_config(self) -> dict[str, Any]:
+        """Returns shapes and dtypes; the values are saved as weights."""
+        config: dict[str, Any] = {"trainable": {}, "fixed": {}}
+        for name, variable in self._named.items():
+            kind = "trainable" if name in self._initially_trained else "fixed"
+            config[kind][name] = [list(variable.shape), variable.dtype]
+        return config | {"dtype": self.dtype, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config: dict[str, Any]) -> "Parameters":
+        """Makes zeros of the shapes and dtypes that `get_config` gave."""
+        kinds = {
+            kind: {name: np.zeros(*of) for name, of in config[kind].items()}
+            for kind in ("trainable", "fixed")
+        }
+        return cls(**kinds, dtype=config["dtype"], name=config["name"])
 
     def __getitem__(self, name: str):
         """Returns the raw `tf.Variable` called `name`."""

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from tfp_flows.networks.pixel_layer import (
@@ -32,6 +33,7 @@ class _ConvBlock(PixelBlock):
         return super().get_config() | {"kernel_size": self.kernel_size}
 
 
+@keras.saving.register_keras_serializable("tfp_flows")
 class GatedBlock(_ConvBlock):
     """A layer of the gated PixelCNN: a vertical and a horizontal stack [1].
 
@@ -115,6 +117,7 @@ class GatedBlock(_ConvBlock):
         return h + self._map_out(_gate(horizontal)), state
 
 
+@keras.saving.register_keras_serializable("tfp_flows")
 class ResidualBlock(_ConvBlock):
     """A residual block of the first PixelCNN: one masked k x k convolution [1].
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from tfp_flows.networks.heads import head_scale
@@ -14,6 +15,7 @@ from tfp_flows.networks.pixel_layer import (
 )
 
 
+@keras.saving.register_keras_serializable("tfp_flows")
 class PixelInput(PixelLayer):
     """A k x k convolution with mask A: a pixel sees its past alone [1].
 
@@ -100,6 +102,7 @@ class PixelInput(PixelLayer):
         }
 
 
+@keras.saving.register_keras_serializable("tfp_flows")
 class PixelHead(PixelLayer):
     """Two 1x1 layers from features to params; params begin at zero.
 

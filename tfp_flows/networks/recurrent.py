@@ -12,6 +12,7 @@ from tfp_flows.networks.sequence_network import SequenceNetwork, delayed
 _CELLS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
 
 
+@keras.saving.register_keras_serializable("tfp_flows")
 class RecurrentNetwork(SequenceNetwork):
     """A stack of LSTM or GRU layers that is shown the sequence one step late.
 

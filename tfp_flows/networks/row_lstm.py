@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 from tfp_flows.networks.pixel_layer import (
@@ -17,6 +18,7 @@ from tfp_flows.networks.pixel_layer import (
 from tfp_flows.networks.pixel_network import PixelNetwork, check_odd
 
 
+@keras.saving.register_keras_serializable("tfp_flows")
 class RowLSTM(PixelNetwork):
     """The network of PixelRNN with row LSTMs [1].
 
@@ -107,6 +109,7 @@ class RowLSTM(PixelNetwork):
         }
 
 
+@keras.saving.register_keras_serializable("tfp_flows")
 class RowLSTMBlock(PixelBlock):
     """One layer: an LSTM whose time is the row, and whose units are columns.
 
