@@ -16,6 +16,7 @@ from tfp_flows.bijectors.mixture_logistic import (
     MixtureLogisticCoupling,
 )
 from tfp_flows.bijectors.multiscale import Multiscale
+from tfp_flows.bijectors.on_first import OnFirst
 from tfp_flows.bijectors.pixel_histogram import PixelHistogram
 from tfp_flows.bijectors.pixels import PixelLogit
 from tfp_flows.bijectors.rational_quadratic import RationalQuadratic, SplineCoupling
@@ -25,6 +26,7 @@ from tfp_flows.bijectors.reversible_block import ReversibleBlock
 from tfp_flows.bijectors.scalar_map import Affine, ScalarMap, Shift
 from tfp_flows.bijectors.squeeze import Squeeze
 from tfp_flows.bijectors.unit_interval import UnitInterval
+from tfp_flows.bijectors.with_context import WithContext
 
 __all__ = [
     "ActNorm",
@@ -44,6 +46,7 @@ __all__ = [
     "MixtureLogistic",
     "MixtureLogisticCoupling",
     "Multiscale",
+    "OnFirst",
     "PixelHistogram",
     "PixelLogit",
     "Repeat",
@@ -56,6 +59,7 @@ __all__ = [
     "Squeeze",
     "Standardize",
     "TriangularAffine",
+    "WithContext",
     "chain_of",
     "no_gradients",
     "UnitInterval",

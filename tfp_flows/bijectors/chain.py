@@ -85,6 +85,11 @@ class Chain(KerasBijector):
         return tuple(self._bijectors)
 
     @property
+    def parts(self) -> tuple[tfb.Bijector, ...]:
+        """The bijectors, the data side first, and what contexts go through."""
+        return (*self._bijectors, *filter(None, [self._context_bijector]))
+
+    @property
     def is_adapted(self) -> bool:
         """Whether every part is."""
         parts = [*self._bijectors, self._context_bijector]

@@ -47,6 +47,11 @@ class Inverse(KerasBijector):
         """What is inverted."""
         return self._bijector
 
+    @property
+    def parts(self) -> tuple[KerasBijector, ...]:
+        """What is inverted."""
+        return (self._bijector,)
+
     def forward_and_log_det(self, x, context=None):
         """Returns the inverse of what is inverted, and its log-det."""
         return self._bijector.inverse_and_log_det(x, context)

@@ -122,6 +122,11 @@ class KerasBijector(tfp.bijectors.Bijector):
         return tuple(self._layers.values())
 
     @property
+    def parts(self) -> tuple[tfp.bijectors.Bijector, ...]:
+        """The bijectors it is made of, the data side first, for `Model.summary`."""
+        return ()
+
+    @property
     def is_adapted(self) -> bool:
         """Whether data-dependent initialisation is done, or not needed."""
         return True
@@ -133,6 +138,17 @@ class KerasBijector(tfp.bijectors.Bijector):
           y: `[N, *event_shape]`.
           context: `[N, *context_shape]` for a conditional bijector.
         """
+
+    def given(self, context: Any) -> "KerasBijector":
+        """Returns the bijector for a fixed context, which it takes no more.
+
+        Args:
+          context: `[*batch, *context_shape]`; a variable is read at each call.
+        """
+        from tfp_flows.bijectors.with_context import WithContext  # is one itself
+
+        self._check_context(context)
+        return WithContext(self, context)
 
     def forward_and_log_det(
         self, x: Any, context: tf.Tensor | None = None

@@ -128,6 +128,11 @@ class Multiscale(KerasBijector):
         return shapes
 
     @property
+    def parts(self) -> tuple[KerasBijector, ...]:
+        """The steps of each level, the finest first."""
+        return tuple(self._chains)
+
+    @property
     def is_adapted(self) -> bool:
         """Whether every step of every level is."""
         return all(chain.is_adapted for chain in self._chains)

@@ -112,6 +112,16 @@ class Repeat(KerasBijector):
         return clone
 
     @property
+    def count(self) -> int:
+        """Number of steps."""
+        return self.parameters["count"]
+
+    @property
+    def parts(self) -> tuple[KerasBijector, ...]:
+        """One step, as all are."""
+        return (self._template,)
+
+    @property
     def is_adapted(self) -> bool:
         """Whether every step is."""
         stack = self._layers["stack"]

@@ -73,6 +73,17 @@ class Given(Wrapper):
         """None: the context is given."""
         return None
 
+    @property
+    def bijector(self) -> tfp.bijectors.Bijector:
+        """The bijector of the flow inside, under this context."""
+        return self._inner.bijector.given(self._context)
+
+    def _default_event_space_bijector(self):
+        if self.flow is None:
+            return super()._default_event_space_bijector()
+        base = self.distribution.experimental_default_event_space_bijector()
+        return self.bijector(base)
+
     def encode(self, x: Any) -> tf.Tensor:
         """Returns z of events `[*batch, *event_shape]`, see `Flow.encode`."""
         return self._inner.encode(x, self._now())

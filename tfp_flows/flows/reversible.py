@@ -5,9 +5,9 @@ from collections.abc import Callable, Sequence
 import keras
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors import ReversibleBlock, chain_of
+from tfp_flows.bijectors import OnFirst, ReversibleBlock, chain_of
 from tfp_flows.distributions import Augmented, Flow, Model, StandardNormal
-from tfp_flows.flows.parts import checked_shape, network_policy
+from tfp_flows.flows.parts import checked_shape, data_map, network_policy
 from tfp_flows.flows.recipe import recipe
 from tfp_flows.networks import MLP
 
@@ -67,5 +67,6 @@ def reversible(
     pair = tfd.JointDistributionSequential(
         [StandardNormal(shape, dtype), StandardNormal(shape, dtype)]
     )
-    joint = Flow(chain_of(blocks, memory, name="reversible"), pair)
+    data = OnFirst(*data_map(shape, None, 0.0, dtype), name="standardize")
+    joint = Flow(chain_of([data, *blocks], memory, name="reversible"), pair)
     return Augmented(joint, StandardNormal(shape, dtype))

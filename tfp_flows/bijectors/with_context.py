@@ -1,0 +1,72 @@
+"""A conditional bijector with its context filled in."""
+
+from typing import Any
+
+import tensorflow as tf
+import tensorflow_probability as tfp
+
+from tfp_flows.bijectors.keras_bijector import KerasBijector
+
+
+class WithContext(KerasBijector):
+    """f(.; c) for a fixed c: a bijector without a context.
+
+    A variable stays one: it is read at each call.
+
+    Shapes: those of the bijector; the batch of the context broadcasts with that of
+    events.
+
+    Args:
+      bijector: f, conditional.
+      context: c, `[*batch, *context_shape]`.
+      name: of the bijector; that of f if None.
+
+    Example:
+      >>> from tfp_flows import flows
+      >>> flow = flows.real_nvp((2,), 2, (8,), context_shape=(1,))
+      >>> WithContext(flow.bijector, [[0.0], [1.0]]).forward([0.5, 0.5]).shape
+      TensorShape([2, 2])
+    """
+
+    def __init__(self, bijector: KerasBijector, context: Any, name: str | None = None):
+        parameters = dict(locals())
+        super().__init__(
+            bijector.event_shape,
+            latent_shape=bijector.latent_shape,
+            dtype=bijector.dtype,
+            parameters=parameters,
+            name=name or bijector.name,
+            is_constant_jacobian=bijector.is_constant_jacobian,
+        )
+        self._bijector, self._context = bijector, context
+
+    @classmethod
+    def _parameter_properties(cls, dtype):
+        def ndims(bijector):
+            return len(bijector.parameters["bijector"].context_shape)
+
+        return {"context": tfp.util.ParameterProperties(event_ndims=ndims)}
+
+    @property
+    def parts(self) -> tuple[KerasBijector, ...]:
+        """The bijector."""
+        return (self._bijector,)
+
+    @property
+    def is_adapted(self) -> bool:
+        """Whether the bijector is."""
+        return self._bijector.is_adapted
+
+    def forward_and_log_det(self, x, context=None):
+        """Maps from the latent to the data side under the context of its own."""
+        given = {"context": tf.convert_to_tensor(self._context)}
+        y = self._bijector.forward(x, **given)
+        ndims = len(self._latent_shape)
+        return y, self._bijector.forward_log_det_jacobian(x, ndims, **given)
+
+    def inverse_and_log_det(self, y, context=None):
+        """Maps from the data to the latent side under the context of its own."""
+        given = {"context": tf.convert_to_tensor(self._context)}
+        x = self._bijector.inverse(y, **given)
+        ndims = len(self._event_shape)
+        return x, self._bijector.inverse_log_det_jacobian(y, ndims, **given)
