@@ -65,7 +65,8 @@ class Flow(_TransformedDistribution, Model):
                     "which does not say its latent shape. Pass distribution=."
                 )
             distribution = StandardNormal(bijector.latent_shape, bijector.dtype)
-        super().__init__(
+        _TransformedDistribution.__init__(
+            self,
             distribution,
             bijector,
             kwargs_split_fn=lambda kwargs: ({}, kwargs),

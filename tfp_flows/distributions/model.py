@@ -89,7 +89,7 @@ class Model(tfd.Distribution):
         return self.dtype
 
     @property
-    def flow(self) -> "Model | None":
+    def flow(self) -> Any:
         """The flow inside, whose latent variable is the code of an event, or None."""
         return None
 

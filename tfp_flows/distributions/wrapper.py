@@ -36,7 +36,7 @@ class Wrapper(Model):
         return self._inner
 
     @property
-    def flow(self) -> Model | None:
+    def flow(self) -> Any:
         """The flow inside, whose latent variable is the code of an event, or None."""
         return self._inner.flow
 

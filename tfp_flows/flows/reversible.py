@@ -67,6 +67,7 @@ def reversible(
     pair = tfd.JointDistributionSequential(
         [StandardNormal(shape, dtype), StandardNormal(shape, dtype)]
     )
-    data = OnFirst(*data_map(shape, None, 0.0, dtype), name="standardize")
+    [standardize] = data_map(shape, None, 0.0, dtype)
+    data = OnFirst(standardize, name="standardize")
     joint = Flow(chain_of([data, *blocks], memory, name="reversible"), pair)
     return Augmented(joint, StandardNormal(shape, dtype))
