@@ -146,6 +146,29 @@ def test_no_gradient_is_none_but_of_a_constant_jacobian(case):
     assert bijector.is_constant_jacobian == np.allclose(one, two, rtol=1e-9, atol=1e-9)
 
 
+COMPOSED = ("additive half", "autoregressive", "repeat constant", "multiscale")
+COMPOSED += ("act norm", "chain", "reversible block", "unit interval")
+
+
+@each({name: ALL[name] for name in COMPOSED})
+def test_a_context_that_is_not_wanted_is_ignored_by_the_methods_for_composing(case):
+    bijector, y, _ = case.build()
+    context = tf.zeros([3, 1], tf.float64)
+    for direction in DIRECTIONS:
+        function = getattr(bijector, f"{direction}_and_log_det")
+        laws.assert_close(function(y, context), function(y), atol=0)
+        with pytest.raises(ValueError, match="takes no context"):
+            getattr(bijector, direction)(y, context=context)
+
+
+def test_a_chain_takes_the_inverse_of_a_block_of_pairs():
+    block = b.ReversibleBlock((3,), MLP((8,)), MLP((8,)))
+    laws.randomize(block)
+    chain, pair = b.Chain([tfb.Invert(block)], (3,)), [tf.ones([2, 3])] * 2
+    laws.assert_close(chain.inverse(pair), block.forward(pair), atol=0)
+    laws.assert_round_trip(chain, pair)
+
+
 SCALAR = {
     "act norm": (lambda: b.ActNorm((1,), dtype="float64"), -2.0, 2.0),
     "unit interval": (lambda: b.UnitInterval((1,), dtype="float64"), 0.02, 0.98),

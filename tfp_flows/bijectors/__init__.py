@@ -8,6 +8,7 @@ from tfp_flows.bijectors.chain import Chain
 from tfp_flows.bijectors.conditioner import Conditioner
 from tfp_flows.bijectors.coupling import AdditiveCoupling, AffineCoupling, Coupling
 from tfp_flows.bijectors.evaluation import no_gradients
+from tfp_flows.bijectors.from_tfp import FromTFP
 from tfp_flows.bijectors.inverse import Inverse
 from tfp_flows.bijectors.invertible_linear import InvertibleConv1x1, InvertibleLinear
 from tfp_flows.bijectors.keras_bijector import KerasBijector
@@ -38,6 +39,7 @@ __all__ = [
     "Conditioner",
     "Coupling",
     "DiagonalScale",
+    "FromTFP",
     "Inverse",
     "InvertibleConv1x1",
     "InvertibleLinear",

@@ -6,8 +6,9 @@ from typing import Any
 import tensorflow as tf
 
 from tfp_flows.bijectors.conditioner import one_batch_axis
-from tfp_flows.bijectors.keras_bijector import KerasBijector, broadcast_batch
+from tfp_flows.bijectors.keras_bijector import KerasBijector
 from tfp_flows.bijectors.scalar_map import ScalarMap
+from tfp_flows.bijectors.shapes import broadcast_batch
 from tfp_flows.networks.autoregressive import AutoregressiveNetwork, generate
 
 

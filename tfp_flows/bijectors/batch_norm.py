@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.bijectors.keras_bijector import KerasBijector, as_shape
+from tfp_flows.bijectors.keras_bijector import KerasBijector
+from tfp_flows.bijectors.shapes import as_shape
 from tfp_flows.networks.moments import moments
 from tfp_flows.networks.parameters import Parameters
 from tfp_flows.networks.training_mode import TrainingMode

@@ -8,8 +8,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.from_tfp import as_ours, context_shape
-from tfp_flows.bijectors.keras_bijector import KerasBijector, as_shape, optional_shape
+from tfp_flows.bijectors.keras_bijector import KerasBijector
 from tfp_flows.bijectors.position_affine import FusedAffine, PositionAffine
+from tfp_flows.bijectors.shapes import as_shape, check_event, optional_shape
 
 tfb = tfp.bijectors
 
@@ -120,9 +121,8 @@ class Chain(KerasBijector):
           y: `[*batch, *event_shape]`.
           context: `[*batch', *context_shape]` for a conditional chain.
         """
-        self._check_event(y, self._event_shape)
-        kwargs = {} if context is None else {"context": context}
-        return self._call(self._steps, y, len(self._event_shape), **kwargs)
+        check_event(y, self._event_shape, self.name)
+        return self._call(self._steps, y, len(self._event_shape), context)
 
     def _steps(self, y, context=None):
         context = self._prepared(context)
@@ -202,7 +202,11 @@ def _shapes_between(bijectors, event_shape, name):
                 )
             shapes.append(part.latent_shape)
         else:
-            shapes.append(as_shape(part.inverse_event_shape(shapes[-1])))
+            # As many shapes as the event has parts, of which each is like the first.
+            ndims = part.inverse_min_event_ndims
+            given = tf.nest.map_structure(lambda _, s=shapes[-1]: s, ndims)
+            found = tf.nest.flatten(part.inverse_event_shape(given))
+            shapes.append(as_shape(found[0]))
     return shapes
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfp_flows.bijectors.keras_bijector import broadcast_batch
+from tfp_flows.bijectors.shapes import broadcast_batch
 from tfp_flows.networks.heads import ZeroDense
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors.conditioner import Conditioner
-from tfp_flows.bijectors.keras_bijector import KerasBijector, as_shape
+from tfp_flows.bijectors.keras_bijector import KerasBijector
 from tfp_flows.bijectors.scalar_map import Affine, ScalarMap, Shift
+from tfp_flows.bijectors.shapes import as_shape
 
 
 class Coupling(KerasBijector):

@@ -7,7 +7,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.inverse import Inverse
-from tfp_flows.bijectors.keras_bijector import KerasBijector, as_shape, over_event
+from tfp_flows.bijectors.keras_bijector import KerasBijector
+from tfp_flows.bijectors.shapes import as_shape, over_event
 
 tfb = tfp.bijectors
 
@@ -126,9 +127,8 @@ def as_ours(
     if isinstance(bijector, KerasBijector):
         return bijector
     if is_inverse(bijector):
-        inner = bijector.bijector
-        shape = as_shape(bijector.inverse_event_shape(event_shape))
-        return Inverse(as_ours(inner, shape, dtype), name=bijector.name)
+        inner = as_ours(bijector.bijector, event_shape, dtype)  # ends with one of ours
+        return Inverse(inner, name=bijector.name)
     return FromTFP(bijector, event_shape, dtype=dtype)
 
 

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.bijectors.keras_bijector import as_shape
 from tfp_flows.bijectors.position_affine import AffineMap, PositionAffine
 from tfp_flows.bijectors.precision import matmul
+from tfp_flows.bijectors.shapes import as_shape
 from tfp_flows.networks.heads import head_scale
 from tfp_flows.networks.parameters import Parameters
 

@@ -16,6 +16,16 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import graph_cache
+from tfp_flows.bijectors.shapes import (
+    as_shape,
+    broadcast_batch,
+    check_context,
+    check_event,
+    optional_shape,
+    over_event,
+    swapped_shape,
+    swapped_tensor,
+)
 
 graph_cache.install()
 
@@ -212,7 +222,7 @@ class KerasBijector(tfp.bijectors.Bijector):
         return tf.nest.flatten(value), join, again, log_det
 
     def _forward(self, x, **kwargs):
-        self._check_event(x, self._latent_shape)
+        check_event(x, self._latent_shape, self.name)
         y, log_det = self._call(
             self.forward_and_log_det, x, len(self._latent_shape), **kwargs
         )
@@ -231,7 +241,7 @@ class KerasBijector(tfp.bijectors.Bijector):
         return y, tf.where(outside, nan, log_det)
 
     def _inverse(self, y, **kwargs):
-        self._check_event(y, self._event_shape)
+        check_event(y, self._event_shape, self.name)
         x, log_det = self._call(
             self.inverse_and_log_det, y, len(self._event_shape), **kwargs
         )
@@ -251,7 +261,7 @@ class KerasBijector(tfp.bijectors.Bijector):
         return log_det
 
     def _call(self, function, value, ndims, context=None):
-        self._check_context(context)
+        check_context(context, self._context_shape, self.name)
         if context is None:
             return function(value)
         context = tf.convert_to_tensor(context)
@@ -266,55 +276,21 @@ class KerasBijector(tfp.bijectors.Bijector):
         """The context, or None where this bijector takes none."""
         return None if self._context_shape is None else context
 
-    def _check_event(self, value, wanted):
-        for part in tf.nest.flatten(value):
-            got, shown = part.shape, f"[..., {', '.join(map(str, wanted))}]"
-            if got.rank is None or None in got[max(got.rank - len(wanted), 0) :]:
-                raise ValueError(
-                    f"Bijector {self.name!r} needs to know the rank of what it is "
-                    f"given and the shape of an event, {shown}, got {got}. Tell them "
-                    "by tf.ensure_shape, or by the input signature."
-                )
-            if not _ends_with(got, wanted):
-                raise ValueError(
-                    f"Bijector {self.name!r} wants events of shape {shown}, got {got}."
-                )
-
-    def _check_context(self, context):
-        wanted = self._context_shape
-        if wanted is None and context is not None:
-            raise ValueError(
-                f"Bijector {self.name!r} takes no context, got one of shape "
-                f"{tf.convert_to_tensor(context).shape}. Drop context=, or build the "
-                "flow with context_shape."
-            )
-        if wanted is None:
-            return
-        if context is None:
-            raise ValueError(
-                f"Bijector {self.name!r} is conditional and got no context. Pass "
-                f"context= of shape [..., {', '.join(map(str, wanted))}]."
-            )
-        got = tf.convert_to_tensor(context).shape
-        if got.rank is not None and not got[
-            got.rank - len(wanted) :
-        ].is_compatible_with(wanted):
-            raise ValueError(
-                f"Bijector {self.name!r} wants a context of shape "
-                f"[..., {', '.join(map(str, wanted))}], got {got}."
-            )
-
     def _forward_event_shape(self, input_shape):
-        return _swapped_shape(self, input_shape, self._latent_shape, self._event_shape)
+        return swapped_shape(
+            input_shape, self._latent_shape, self._event_shape, self.name
+        )
 
     def _inverse_event_shape(self, output_shape):
-        return _swapped_shape(self, output_shape, self._event_shape, self._latent_shape)
+        return swapped_shape(
+            output_shape, self._event_shape, self._latent_shape, self.name
+        )
 
     def _forward_event_shape_tensor(self, input_shape):
-        return _swapped_tensor(input_shape, self._latent_shape, self._event_shape)
+        return swapped_tensor(input_shape, self._latent_shape, self._event_shape)
 
     def _inverse_event_shape_tensor(self, output_shape):
-        return _swapped_tensor(output_shape, self._event_shape, self._latent_shape)
+        return swapped_tensor(output_shape, self._event_shape, self._latent_shape)
 
     @classmethod
     def _parameter_properties(cls, dtype):
@@ -364,81 +340,9 @@ class KerasBijector(tfp.bijectors.Bijector):
         return clone
 
 
-def as_shape(shape: Sequence[int]) -> tuple[int, ...]:
-    """Returns `shape` as a tuple of Python integers."""
-    return tuple(int(n) for n in shape)
-
-
-def optional_shape(shape: Sequence[int] | None) -> tuple[int, ...] | None:
-    """Returns `shape` as a tuple of Python integers, None for None."""
-    return None if shape is None else as_shape(shape)
-
-
 def unique(items) -> list:
     """Returns the items in order, each object once."""
     return list({id(item): item for item in items}.values())
-
-
-def over_event(condition: tf.Tensor, ndims: int) -> tf.Tensor:
-    """Returns `[*batch]` as `[*batch, 1, ...]`, to broadcast over events."""
-    shape = tf.concat([tf.shape(condition), tf.ones([ndims], tf.int32)], axis=0)
-    return tf.reshape(condition, shape)
-
-
-def broadcast_batch(
-    value: tf.Tensor, ndims: int, other: tf.Tensor, other_ndims: int
-) -> tf.Tensor:
-    """Broadcasts the batch dimensions of `value` with those of `other`.
-
-    Args:
-      value: `[*batch, *event]` with `ndims` event dimensions.
-      ndims: number of event dimensions of `value`.
-      other: `[*batch', *event']` with `other_ndims` event dimensions.
-      other_ndims: number of event dimensions of `other`.
-
-    Returns:
-      `[*broadcast(batch, batch'), *event]`.
-    """
-    batch = value.shape[: value.shape.rank - ndims]
-    other_batch = other.shape[: other.shape.rank - other_ndims]
-    if other_batch.rank == 0 or (
-        batch.is_fully_defined() and batch.as_list() == other_batch
-    ):
-        return value
-    shape, other_shape = tf.shape(value), tf.shape(other)
-    split = value.shape.rank - ndims
-    full = tf.broadcast_dynamic_shape(
-        shape[:split], other_shape[: other.shape.rank - other_ndims]
-    )
-    static = tf.broadcast_static_shape(batch, other_batch)
-    result = tf.broadcast_to(value, tf.concat([full, shape[split:]], axis=0))
-    return tf.ensure_shape(result, static.concatenate(value.shape[split:]))
-
-
-def _swapped_shape(bijector, got, wanted, result):
-    """Puts the event shape of the other side behind the batch dimensions."""
-    if isinstance(got, (list, tuple)):
-        return [_swapped_shape(bijector, part, wanted, result) for part in got]
-    if got.rank is None:
-        return got
-    if not _ends_with(got, wanted):
-        raise ValueError(
-            f"Bijector {bijector.name!r} works on events of shape {wanted}, got {got}."
-        )
-    return got[: got.rank - len(wanted)].concatenate(result)
-
-
-def _swapped_tensor(got, wanted, result):
-    if isinstance(got, (list, tuple)):
-        return [_swapped_tensor(part, wanted, result) for part in got]
-    batch = got[: tf.size(got) - len(wanted)]
-    return tf.concat([batch, tf.constant(result, got.dtype)], axis=0)
-
-
-def _ends_with(shape, wanted):
-    return shape.rank >= len(wanted) and shape[
-        shape.rank - len(wanted) :
-    ].is_compatible_with(wanted)
 
 
 def _freeze(raw):

@@ -7,7 +7,8 @@ import keras
 import tensorflow as tf
 
 from tfp_flows.bijectors.conditioner import Conditioner
-from tfp_flows.bijectors.keras_bijector import KerasBijector, as_shape
+from tfp_flows.bijectors.keras_bijector import KerasBijector
+from tfp_flows.bijectors.shapes import as_shape
 
 
 class ReversibleBlock(KerasBijector):

@@ -5,7 +5,8 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfp_flows.bijectors.keras_bijector import KerasBijector, as_shape
+from tfp_flows.bijectors.keras_bijector import KerasBijector
+from tfp_flows.bijectors.shapes import as_shape
 
 
 class Squeeze(KerasBijector):
