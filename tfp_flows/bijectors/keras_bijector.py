@@ -157,7 +157,7 @@ class KerasBijector(tfp.bijectors.Bijector):
         """
         from tfp_flows.bijectors.with_context import WithContext  # is one itself
 
-        self._check_context(context)
+        check_context(context, self._context_shape, self.name)
         return WithContext(self, context)
 
     def forward_and_log_det(
