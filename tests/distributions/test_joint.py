@@ -6,8 +6,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tests import laws
+from tfp_flows import FlowModel, flows
 from tfp_flows import bijectors as b
-from tfp_flows import flows
 from tfp_flows.distributions import Flow
 
 tfd, tfb = tfp.distributions, tfp.bijectors
@@ -134,3 +134,10 @@ def test_a_summary_shows_every_part(capsys):
         assert part in text
     weights = sum(int(np.prod(v.shape)) for v in flow.raw_variables)
     assert f"{weights:,} weights" in text.splitlines()[0]
+
+
+def test_the_keras_model_tells_what_is_trained():
+    lines = []
+    FlowModel(flows.gaussian((3,))).summary(print_fn=lines.append)
+    assert lines[0].startswith("FlowModel") and "(3,)" in lines[1]
+    assert lines[-1] == "9 weights are trained, 4 are not."

@@ -1,11 +1,13 @@
-"""Reports of what is not finite where Keras runs steps without callbacks of `fit`."""
+"""What a Keras model of a flow tells: its parts, and of steps that are not finite."""
 
 import math
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import keras
 
+from tfp_flows.distributions import Model
 from tfp_flows.training import batches, callbacks
 
 
@@ -13,6 +15,19 @@ class ReportingModel(keras.Model):
     """A Keras model with a `guard`, whose steps by hand report as those of `fit` do."""
 
     guard: Any
+    flow: Model
+
+    def summary(self, print_fn: Callable[[str], Any] = print) -> None:
+        """Prints the tree of the flow's parts and how many weights are trained.
+
+        Args:
+          print_fn: what takes the text.
+        """
+        trained = sum(math.prod(v.shape) for v in self.trainable_variables)
+        fixed = sum(math.prod(v.shape) for v in self.non_trainable_weights)
+        print_fn(f"{type(self).__name__} {self.name!r}")
+        self.flow.summary(print_fn)
+        print_fn(f"{trained:,} weights are trained, {fixed:,} are not.")
 
     @property
     def skipped_steps(self) -> int:
