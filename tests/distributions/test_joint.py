@@ -106,6 +106,13 @@ def test_slices_are_the_parts_of_a_batch(conditional):
         [given[i].log_prob(x) for i in range(3)], given.log_prob(x), rtol=1e-5
     )
     assert given[1:].batch_shape == (2,)
+    same = tfd.TransformedDistribution(conditional.distribution, given.bijector)
+    assert same.batch_shape == (3,)
+    np.testing.assert_allclose(same.log_prob(x), given.log_prob(x), rtol=1e-5)
+    bijector = given.bijector
+    assert bijector[1].experimental_batch_shape() == ()
+    np.testing.assert_allclose(bijector[1].inverse(x), bijector.inverse(x)[1])
+    np.testing.assert_allclose(bijector[..., 1:].inverse(x), bijector.inverse(x)[1:])
 
 
 def test_slices_of_a_batched_base():

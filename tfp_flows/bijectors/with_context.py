@@ -30,6 +30,8 @@ class WithContext(KerasBijector):
 
     def __init__(self, bijector: KerasBijector, context: Any, name: str | None = None):
         parameters = dict(locals())
+        if not isinstance(context, (tf.Variable, tfp.util.DeferredTensor)):
+            context = tf.convert_to_tensor(context)
         super().__init__(
             bijector.event_shape,
             latent_shape=bijector.latent_shape,
@@ -46,6 +48,26 @@ class WithContext(KerasBijector):
             return len(bijector.parameters["bijector"].context_shape)
 
         return {"context": tfp.util.ParameterProperties(event_ndims=ndims)}
+
+    @property
+    def context(self) -> Any:
+        """What is filled in, `[*batch, *context_shape]`."""
+        return self._context
+
+    def _batch_shape(self, x_event_ndims):
+        shape = self._context.shape
+        return shape[: shape.rank - len(self._bijector.context_shape)]
+
+    def _batch_shape_tensor(self, x_event_ndims):
+        ndims = len(self._bijector.context_shape)
+        return tf.shape(self._context)[: -ndims or None]
+
+    def __getitem__(self, slices):
+        """Returns the bijector for a part of the contexts."""
+        slices = slices if isinstance(slices, tuple) else (slices,)
+        whole = (slice(None),) * len(self._bijector.context_shape)
+        rest = whole if Ellipsis in slices else (Ellipsis, *whole)
+        return WithContext(self._bijector, self._context[(*slices, *rest)])
 
     @property
     def parts(self) -> tuple[KerasBijector, ...]:
