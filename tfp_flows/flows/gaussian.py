@@ -8,7 +8,7 @@ from tfp_flows.flows.parts import checked_shape, finished
 from tfp_flows.flows.recipe import recipe
 
 
-@recipe
+@recipe()
 def gaussian(
     event_shape: Sequence[int],
     *,

@@ -13,7 +13,7 @@ from tfp_flows.flows.recipe import recipe
 tfb = tfp.bijectors
 
 
-@recipe
+@recipe()
 def gaussian_mixture(
     event_shape: Sequence[int],
     num_components: int = 10,

@@ -18,6 +18,7 @@ from tfp_flows.bijectors import (
     SplineCoupling,
 )
 from tfp_flows.distributions import Flow, Model
+from tfp_flows.flows import unusable
 from tfp_flows.flows.parts import (
     checked_shape,
     context_map,
@@ -37,7 +38,7 @@ _COUPLINGS = {
 }
 
 
-@recipe
+@recipe(unusable.with_own_network, unusable.without_integers)
 def glow(
     event_shape: Sequence[int],
     num_levels: int = 3,

@@ -4,11 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfp_flows.distributions import Model
+from tfp_flows.flows import unusable
 from tfp_flows.flows.masked_autoregressive import masked_autoregressive_flow
 from tfp_flows.flows.recipe import recipe
 
 
-@recipe
+@recipe(unusable.without_integers)
 def maf(
     event_shape: Sequence[int],
     num_steps: int = 5,

@@ -8,12 +8,13 @@ import keras
 
 from tfp_flows.bijectors import SplineCoupling
 from tfp_flows.distributions import Model
+from tfp_flows.flows import unusable
 from tfp_flows.flows.couplings import coupling_flow
 from tfp_flows.flows.masked_autoregressive import masked_autoregressive_flow
 from tfp_flows.flows.recipe import recipe
 
 
-@recipe
+@recipe(unusable.of_other_events, unusable.with_own_network, unusable.without_integers)
 def neural_spline(
     event_shape: Sequence[int],
     num_steps: int = 8,

@@ -10,6 +10,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import AdditiveCoupling, DiagonalScale, chain_of
 from tfp_flows.distributions import Flow, Model, StandardLogistic, StandardNormal
+from tfp_flows.flows import unusable
 from tfp_flows.flows.parts import (
     checked_shape,
     context_map,
@@ -25,7 +26,7 @@ tfb = tfp.bijectors
 _BASES = {"logistic": StandardLogistic, "normal": StandardNormal}
 
 
-@recipe
+@recipe(unusable.with_own_network, unusable.without_integers)
 def nice(
     event_shape: Sequence[int],
     num_steps: int = 4,

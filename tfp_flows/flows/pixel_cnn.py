@@ -4,13 +4,14 @@ import functools
 from collections.abc import Callable, Sequence
 
 from tfp_flows.distributions import Model
+from tfp_flows.flows import unusable
 from tfp_flows.flows.parts import network_policy
 from tfp_flows.flows.pixels import pixel_model
 from tfp_flows.flows.recipe import recipe
 from tfp_flows.networks import AutoregressiveNetwork, MaskedConv
 
 
-@recipe
+@recipe(unusable.with_own_network, unusable.of_other_elements)
 def pixel_cnn(
     event_shape: Sequence[int],
     num_blocks: int = 5,

@@ -4,6 +4,7 @@ import functools
 from collections.abc import Callable, Sequence
 
 from tfp_flows.distributions import Model
+from tfp_flows.flows import unusable
 from tfp_flows.flows.parts import network_policy
 from tfp_flows.flows.pixels import pixel_model
 from tfp_flows.flows.recipe import recipe
@@ -12,7 +13,7 @@ from tfp_flows.networks import AutoregressiveNetwork, DiagonalBiLSTM, RowLSTM
 _LAYERS = {"row": RowLSTM, "diagonal": DiagonalBiLSTM}
 
 
-@recipe
+@recipe(unusable.with_own_network, unusable.of_other_elements)
 def pixel_rnn(
     event_shape: Sequence[int],
     num_layers: int = 3,

@@ -7,11 +7,12 @@ import keras
 
 from tfp_flows.bijectors import AffineCoupling
 from tfp_flows.distributions import Model
+from tfp_flows.flows import unusable
 from tfp_flows.flows.couplings import coupling_flow
 from tfp_flows.flows.recipe import recipe
 
 
-@recipe
+@recipe(unusable.of_other_events, unusable.with_own_network, unusable.without_integers)
 def real_nvp(
     event_shape: Sequence[int],
     num_steps: int = 8,

@@ -5,9 +5,13 @@ import functools
 import inspect
 import json
 from collections.abc import Callable
-from typing import Any
+from typing import Any, ParamSpec, TypeVar
 
 from tfp_flows.distributions import Model
+from tfp_flows.flows.unusable import Unusable, refuse
+
+P = ParamSpec("P")
+M = TypeVar("M", bound=Model)
 
 _RECIPES: dict[str, Callable[..., Model]] = {}
 
@@ -25,29 +29,44 @@ class Recipe:
     options: dict[str, Any]
 
 
-def recipe(function: Callable[..., Model]) -> Callable:
-    """Registers a function that builds a flow and notes its arguments on the result.
+def recipe(*unusable: Unusable) -> Callable[[Callable[P, M]], Callable[P, M]]:
+    """Registers a function that builds a model and notes its arguments on the result.
 
     A model that was built with an argument JSON cannot hold, such as a network builder,
     has the recipe None. All recipes take `name`; it is given to what they return.
+
+    Args:
+      *unusable: what finds options that the recipe has no use for, see `unusable`.
     """
 
-    @functools.wraps(function)
-    def build_and_note(*args, **kwargs):
-        model = function(*args, **kwargs)
-        bound = inspect.signature(function).bind(*args, **kwargs).arguments
-        if bound.get("name") is not None:
-            model = model.copy(name=bound["name"])
-        model.rebuild = functools.partial(build_and_note, *args, **kwargs)
-        try:
-            options = json.loads(json.dumps(bound, default=_plain))
-            model.recipe = Recipe(function.__name__, options)
-        except TypeError:
-            model.recipe = None
-        return model
+    def register(function: Callable[P, M]) -> Callable[P, M]:
+        signature = inspect.signature(function)
+        defaults = {k: v.default for k, v in signature.parameters.items()}
 
-    _RECIPES[function.__name__] = build_and_note
-    return build_and_note
+        @functools.wraps(function)
+        def build_and_note(*args: P.args, **kwargs: P.kwargs) -> M:
+            bound = signature.bind(*args, **kwargs)
+            chosen = dict(bound.arguments)
+            bound.apply_defaults()
+            refuse(function.__name__, chosen, bound.arguments, defaults, unusable)
+            model = function(*args, **kwargs)
+            if chosen.get("name") is not None:
+                model = model.copy(name=chosen["name"])
+            model.rebuild = functools.partial(build_and_note, *args, **kwargs)
+            model.recipe = _noted(function.__name__, chosen)
+            return model
+
+        _RECIPES[function.__name__] = build_and_note
+        return build_and_note
+
+    return register
+
+
+def _noted(name, chosen):
+    try:
+        return Recipe(name, json.loads(json.dumps(chosen, default=_plain)))
+    except TypeError:
+        return None
 
 
 def build(name: str, **options) -> Model:

@@ -7,6 +7,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import OnFirst, ReversibleBlock, chain_of
 from tfp_flows.distributions import Augmented, Flow, Model, StandardNormal
+from tfp_flows.flows import unusable
 from tfp_flows.flows.parts import checked_shape, data_map, network_policy
 from tfp_flows.flows.recipe import recipe
 from tfp_flows.networks import MLP
@@ -14,7 +15,7 @@ from tfp_flows.networks import MLP
 tfd = tfp.distributions
 
 
-@recipe
+@recipe(unusable.with_own_network)
 def reversible(
     event_shape: Sequence[int],
     num_steps: int = 4,

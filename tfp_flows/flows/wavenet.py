@@ -4,13 +4,14 @@ import functools
 from collections.abc import Sequence
 
 from tfp_flows.distributions import Model
+from tfp_flows.flows import unusable
 from tfp_flows.flows.parts import network_policy
 from tfp_flows.flows.recipe import recipe
 from tfp_flows.flows.sequences import sequence_model
 from tfp_flows.networks import CausalConv
 
 
-@recipe
+@recipe(unusable.of_other_maps)
 def wavenet(
     event_shape: Sequence[int],
     num_layers: int = 16,

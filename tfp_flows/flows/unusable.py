@@ -1,0 +1,99 @@
+"""Options that a recipe has no use for, given the others: refused, never ignored.
+
+Each function takes all options of a recipe and returns those that nothing would read,
+with what they are for.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Unusable = Callable[[Mapping[str, Any]], dict[str, str]]
+
+_NETWORK_OPTIONS = (
+    *("hidden_units", "activation", "residual", "dropout"),
+    *("filters", "num_blocks", "kernel_size", "first_kernel_size", "gated"),
+    *("num_layers", "units", "layer"),
+)
+_IN_NETWORK = "it is for the networks that the recipe builds, and network= is given"
+_IMAGES = "it is for images, events of shape (H, W, C); vectors have hidden_units"
+_VECTORS = "it is for vectors, events of shape (D,); images have filters and num_blocks"
+
+
+def without_integers(options: Mapping[str, Any]) -> dict[str, str]:
+    """Options of pixels, without `num_values`."""
+    if options["num_values"] is not None:
+        return {}
+    return {"alpha": "it is for integers, and num_values is not given"}
+
+
+def with_own_network(options: Mapping[str, Any]) -> dict[str, str]:
+    """Options of the networks that a recipe builds, where the user builds them."""
+    if options["network"] is None:
+        return {}
+    return dict.fromkeys(_NETWORK_OPTIONS, _IN_NETWORK)
+
+
+def of_other_events(options: Mapping[str, Any]) -> dict[str, str]:
+    """Options of images where events are vectors, and the other way round."""
+    images = ("filters", "num_blocks", "num_levels")
+    if options.get("autoregressive"):
+        return dict.fromkeys(images, "it is for couplings, autoregressive=False")
+    shape = options["event_shape"]
+    if hasattr(shape, "__len__") and len(shape) == 3:
+        return dict.fromkeys(("hidden_units", "residual"), _VECTORS)
+    return dict.fromkeys(images, _IMAGES)
+
+
+def of_other_maps(options: Mapping[str, Any]) -> dict[str, str]:
+    """Options of scalar maps, of another one or of integers, which have none."""
+    if options["num_values"] is not None:
+        names = ("scalar_map", "num_components", "scale_bound", "num_steps")
+        reason = "it is for real numbers, and num_values makes the events integers"
+        return dict.fromkeys(names, reason)
+    found = {"one_hot": "it is for integers, and num_values is not given"}
+    if options["scalar_map"] == "affine":
+        found["num_components"] = "it is for mixtures and splines"
+    if options["scalar_map"] == "spline":
+        found["scale_bound"] = "it is for affine maps and mixtures"
+    return found
+
+
+def of_other_elements(options: Mapping[str, Any]) -> dict[str, str]:
+    """Options of mixtures of logistics where another element is asked for."""
+    if options["element"] == "mixture":
+        return {}
+    return {"num_components": 'it is for element="mixture"'}
+
+
+def refuse(
+    name: str,
+    given: Mapping[str, Any],
+    options: Mapping[str, Any],
+    defaults: Mapping[str, Any],
+    unusable: tuple[Unusable, ...],
+) -> None:
+    """Raises for an option that was given, other than by default, and has no use.
+
+    Args:
+      name: of the recipe.
+      given: the options as they were passed.
+      options: all of them.
+      defaults: of the recipe.
+      unusable: functions of this module.
+
+    Raises:
+      ValueError: naming the option and what it is for.
+    """
+    for find in unusable:
+        for option, reason in find(options).items():
+            if option in given and _plain(given[option]) != defaults[option]:
+                raise ValueError(
+                    f"flows.{name} cannot use {option}={given[option]!r}: {reason}. "
+                    "Drop it."
+                )
+
+
+def _plain(value):
+    """Sequences as the tuples that defaults are."""
+    is_sequence = hasattr(value, "__len__") and not isinstance(value, str)
+    return tuple(value) if is_sequence else value
