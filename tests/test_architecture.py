@@ -1,6 +1,7 @@
 """The floors of the house: imports point downward only."""
 
 import ast
+import importlib
 import pathlib
 
 import pytest
@@ -61,3 +62,11 @@ def test_tfp_internals_are_touched_in_one_file_only():
         if any("tensorflow_probability.python" in n for n in imported(path))
     }
     assert touching == {"graph_cache.py"}
+
+
+@pytest.mark.parametrize("name", ["tfp_flows", "tfp_flows.serving"])
+def test_completion_offers_public_names_only(name):
+    module = importlib.import_module(name)
+    offered = set(dir(module)) - {"__version__"}
+    assert offered == set(module.__all__)
+    assert all(getattr(module, public) is not None for public in offered)

@@ -11,27 +11,39 @@ Example:
 """
 
 import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # what is loaded on first use
+    from tfp_flows import (
+        bijectors,
+        distributions,
+        flows,
+        networks,
+        serving,
+        training,
+    )
+    from tfp_flows.training import FlowModel
 
 __version__ = "0.1.0"
 
-_SUBMODULES = (
+__all__ = [
+    "FlowModel",
     "bijectors",
     "distributions",
     "flows",
     "networks",
     "serving",
     "training",
-)
-__all__ = ["FlowModel", *_SUBMODULES]
+]
 
 
 def __getattr__(name: str):
     if name == "FlowModel":
         return importlib.import_module("tfp_flows.training").FlowModel
-    if name in _SUBMODULES:
+    if name in __all__:
         return importlib.import_module(f"tfp_flows.{name}")
     raise AttributeError(f"module 'tfp_flows' has no attribute {name!r}")
 
 
 def __dir__():
-    return sorted([*globals(), *__all__])
+    return [*__all__, "__version__"]

@@ -10,6 +10,13 @@ Example:
 """
 
 import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:  # what is loaded on first use
+    from tfp_flows.serving.check import CheckError
+    from tfp_flows.serving.exporter import export
+    from tfp_flows.serving.row_noise import row_normal, row_uniform
+    from tfp_flows.serving.row_seeds import seeds
 
 # name -> module; the modules are named differently, because importing a submodule
 # would put it in the place of the function of the same name.
@@ -20,7 +27,7 @@ _HOMES = {
     "row_uniform": "row_noise",
     "seeds": "row_seeds",
 }
-__all__ = [  # noqa: F822  (served by __getattr__)
+__all__ = [
     "CheckError",
     "export",
     "row_normal",
@@ -37,4 +44,4 @@ def __getattr__(name: str):
 
 
 def __dir__():
-    return sorted([*globals(), *__all__])
+    return list(__all__)
