@@ -94,7 +94,7 @@ def test_a_sequence_is_a_context(make, scalar_map):
         (lambda: flows.wavenet((8,)), r"Series of numbers have one channel"),
         (lambda: flows.recurrent((8, 1), num_steps=0), "num_steps >= 1"),
         (lambda: flows.recurrent((8, 1), cell="rnn"), "gru"),
-        (lambda: flows.wavenet((8, 1), scalar_map="cubic"), "affine, mixture or spl"),
+        (lambda: flows.wavenet((8, 1), scalar_map="cubic"), "affine, mixture, spl"),
         (lambda: flows.wavenet((8, 1), num_values=1), "num_values >= 2"),
     ],
 )

@@ -8,17 +8,17 @@ import keras
 
 from tfp_flows.bijectors import (
     ActNorm,
-    AdditiveCoupling,
     AffineCoupling,
     Chain,
+    Coupling,
     InvertibleConv1x1,
-    MixtureLogisticCoupling,
     Multiscale,
     Repeat,
-    SplineCoupling,
+    ScalarMap,
 )
 from tfp_flows.distributions import Flow, Model
 from tfp_flows.flows import unusable
+from tfp_flows.flows.choices import scalar_map_of
 from tfp_flows.flows.parts import (
     checked_shape,
     context_map,
@@ -29,13 +29,6 @@ from tfp_flows.flows.parts import (
 )
 from tfp_flows.flows.recipe import recipe
 from tfp_flows.networks import GlowNet, masks, zero_conv
-
-_COUPLINGS = {
-    "additive": AdditiveCoupling,
-    "affine": AffineCoupling,
-    "mixture": MixtureLogisticCoupling,
-    "spline": SplineCoupling,
-}
 
 
 @recipe(unusable.with_own_network, unusable.without_integers)
@@ -50,7 +43,7 @@ def glow(
     pad_to: Sequence[int] | None = None,
     dequantization: str = "uniform",
     context_shape: Sequence[int] | None = None,
-    coupling: str = "affine",
+    coupling: str | ScalarMap = "affine",
     coupling_options: Mapping[str, Any] | None = None,
     linear: str = "lu",
     initial: str = "rotation",
@@ -85,7 +78,7 @@ def glow(
         see `noise_flow`; for discrete data.
       context_shape: `(K,)` for a conditional flow, such as class labels.
       coupling: "affine", "additive", "mixture" (of logistics, as in Flow++) or "spline"
-        (rational-quadratic).
+        (rational-quadratic), or a `ScalarMap`, such as `bijectors.Affine(1.0)`.
       coupling_options: arguments of the coupling, such as `{"num_components": 4}`.
       linear: parametrisation of the 1x1 convolutions, see `InvertibleLinear`.
       initial: what they begin with, "rotation", "permutation" or "identity". Rotations
@@ -123,11 +116,9 @@ def glow(
     """
     given = checked_shape(event_shape, "glow")
     shape = padded_shape(given, pad_to, num_values, "glow")
-    if coupling not in _COUPLINGS or num_steps < 1:
-        raise ValueError(
-            f"glow needs a coupling among {sorted(_COUPLINGS)} and num_steps >= 1, got "
-            f"{coupling!r} and {num_steps}."
-        )
+    if num_steps < 1:
+        raise ValueError(f"glow needs num_steps >= 1, got {num_steps}.")
+    unit_map = scalar_map_of(coupling, coupling_options, "glow")
     shapes = Multiscale.level_shapes(shape, num_levels)
     policy = network_policy(dtype, network_dtype)
     # One name for all: TensorFlow keeps some 30 KiB for each name of a variable.
@@ -136,7 +127,7 @@ def glow(
     )
     options = {"head": zero_conv(dtype, depth=num_levels * num_steps), "dtype": dtype}
     couple = functools.partial(
-        _COUPLINGS[coupling], context_shape=context_shape, **(coupling_options or {})
+        Coupling, scalar_map=unit_map, context_shape=context_shape
     )
     levels = [
         _steps(

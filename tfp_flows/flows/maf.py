@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from tfp_flows.bijectors import ScalarMap
 from tfp_flows.distributions import Model
 from tfp_flows.flows import unusable
 from tfp_flows.flows.masked_autoregressive import masked_autoregressive_flow
@@ -18,7 +19,7 @@ def maf(
     num_values: int | None = None,
     dequantization: str = "uniform",
     context_shape: Sequence[int] | None = None,
-    scalar_map: str = "affine",
+    scalar_map: str | ScalarMap = "affine",
     scalar_map_options: Mapping[str, Any] | None = None,
     normalization: str | None = "act_norm",
     num_components: int | None = None,
@@ -50,8 +51,10 @@ def maf(
       dequantization: "uniform", or "variational" for noise that a small flow learns,
         see `noise_flow`; for discrete data.
       context_shape: `(C,)` for a conditional flow.
-      scalar_map: what happens to each unit: "affine", "spline" or "mixture".
-      scalar_map_options: arguments of `Affine`, `RationalQuadratic`, `MixtureLogistic`.
+      scalar_map: what happens to each unit: "affine", "spline", "mixture" or
+        "additive", or a `ScalarMap`, such as `bijectors.Affine(1.0)`.
+      scalar_map_options: arguments of the map that is named: of `Affine`,
+        `RationalQuadratic`, `MixtureLogistic`.
       normalization: after every step,
         "act_norm", "batch_norm" as in [1], or None.
       num_components: of a mixture of Gaussians as base; a standard normal if None.

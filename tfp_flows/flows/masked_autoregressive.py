@@ -6,15 +6,14 @@ from typing import Any
 
 from tfp_flows.bijectors import (
     ActNorm,
-    Affine,
     BatchNorm,
     Chain,
     Inverse,
     MaskedAutoregressive,
-    MixtureLogistic,
-    RationalQuadratic,
+    ScalarMap,
 )
 from tfp_flows.distributions import Flow, GaussianMixture, Model
+from tfp_flows.flows.choices import scalar_map_of
 from tfp_flows.flows.parts import (
     checked_shape,
     context_map,
@@ -24,7 +23,6 @@ from tfp_flows.flows.parts import (
 )
 from tfp_flows.networks import MADE
 
-_MAPS = {"affine": Affine, "spline": RationalQuadratic, "mixture": MixtureLogistic}
 _NORMS = {"act_norm": ActNorm, "batch_norm": BatchNorm}
 _ORDERS = {
     "natural": ("natural",),
@@ -39,7 +37,7 @@ def masked_autoregressive_flow(
     num_steps: int,
     *,
     inverse: bool = False,
-    scalar_map: str,
+    scalar_map: str | ScalarMap,
     scalar_map_options: Mapping[str, Any] | None,
     normalization: str | None,
     order: str,
@@ -63,7 +61,7 @@ def masked_autoregressive_flow(
       event_shape: shape of one event; images are taken pixel by pixel.
       num_steps: number of networks.
       inverse: whether to invert the steps, for an inverse autoregressive flow.
-      scalar_map: "affine", "spline" or "mixture".
+      scalar_map: a name or the map itself, see `scalar_map_of`.
       scalar_map_options: arguments of the map: of `Affine`, `RationalQuadratic`,
         `MixtureLogistic`.
       normalization: "act_norm", "batch_norm" or None.
@@ -87,8 +85,7 @@ def masked_autoregressive_flow(
     shape = checked_shape(event_shape, name)
     if num_steps < 1:
         raise ValueError(f"{name} needs num_steps >= 1, got {num_steps}.")
-    unit_map = _chosen(_MAPS, scalar_map, "scalar_map", name)
-    unit_map = unit_map(**(scalar_map_options or {}))
+    unit_map = scalar_map_of(scalar_map, scalar_map_options, name)
     norm = _normalization(normalization, shape, dtype, name)
     orders = _chosen(_ORDERS, order, "order", name)
     network = functools.partial(

@@ -5,16 +5,14 @@ from typing import Any
 
 from tfp_flows.bijectors import (
     ActNorm,
-    Affine,
     Chain,
     InvertibleLinear,
     MaskedAutoregressive,
-    MixtureLogistic,
-    RationalQuadratic,
     ScalarMap,
     Standardize,
 )
 from tfp_flows.distributions import Autoregressive, Categorical, Flow, Model
+from tfp_flows.flows.choices import scalar_map_of
 from tfp_flows.flows.parts import checked_shape, context_map
 from tfp_flows.networks.sequence_network import SequenceNetwork
 
@@ -27,7 +25,7 @@ def sequence_model(
     num_values: int | None,
     one_hot: bool,
     num_steps: int,
-    scalar_map: str,
+    scalar_map: str | ScalarMap,
     num_components: int,
     scale_bound: float,
     context_shape: Sequence[int] | None,
@@ -86,13 +84,12 @@ def sequence_model(
     return Flow(Chain(steps, context_bijector=contexts, name=name))
 
 
-def _scalar_map(scalar_map, num_components, scale_bound, name) -> ScalarMap:
-    if scalar_map == "affine":
-        return Affine(scale_bound)
-    if scalar_map == "mixture":
-        return MixtureLogistic(num_components, scale_bound)
-    if scalar_map == "spline":
-        return RationalQuadratic(num_components)
-    raise ValueError(
-        f"{name} has no scalar_map {scalar_map!r}. Choose affine, mixture or spline."
-    )
+def _scalar_map(scalar_map, num_components, scale_bound, name):
+    """The map, with those of the recipe's options that are its own."""
+    options = {
+        "affine": {"scale_bound": scale_bound},
+        "mixture": {"num_components": num_components, "scale_bound": scale_bound},
+        "spline": {"num_bins": num_components},
+    }
+    named = options.get(scalar_map) if isinstance(scalar_map, str) else None
+    return scalar_map_of(scalar_map, named, name)

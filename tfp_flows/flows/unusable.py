@@ -51,9 +51,10 @@ def of_other_maps(options: Mapping[str, Any]) -> dict[str, str]:
         reason = "it is for real numbers, and num_values makes the events integers"
         return dict.fromkeys(names, reason)
     found = {"one_hot": "it is for integers, and num_values is not given"}
-    if options["scalar_map"] == "affine":
+    scalar_map = options["scalar_map"]
+    if scalar_map not in ("mixture", "spline"):
         found["num_components"] = "it is for mixtures and splines"
-    if options["scalar_map"] == "spline":
+    if scalar_map not in ("mixture", "affine"):
         found["scale_bound"] = "it is for affine maps and mixtures"
     return found
 

@@ -3,6 +3,7 @@
 import functools
 from collections.abc import Sequence
 
+from tfp_flows.bijectors import ScalarMap
 from tfp_flows.distributions import Model
 from tfp_flows.flows import unusable
 from tfp_flows.flows.parts import network_policy
@@ -23,7 +24,7 @@ def wavenet(
     kernel_size: int = 2,
     skip_filters: int | None = None,
     num_steps: int = 1,
-    scalar_map: str = "affine",
+    scalar_map: str | ScalarMap = "affine",
     num_components: int = 8,
     scale_bound: float = 2.0,
     context_shape: Sequence[int] | None = None,
@@ -51,7 +52,9 @@ def wavenet(
       kernel_size: taps of each layer.
       skip_filters: channels of the skip connections; None for `filters`.
       num_steps: of the flow, each with a network; for real numbers.
-      scalar_map: "affine", "mixture" (of logistics) or "spline"; for real numbers.
+      scalar_map: "affine", "mixture" (of logistics), "spline" or "additive", or a
+        `ScalarMap`, such as `bijectors.RationalQuadratic(8, bound=6.0)`; for real
+        numbers.
       num_components: of the mixture, or bins of the spline.
       scale_bound: of the affine map, see `Affine`.
       context_shape: `(K,)`, or `(T, K)` for a context at each time step.

@@ -1,0 +1,61 @@
+"""Scalar maps by name or whole, in every recipe that has them."""
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import laws
+from tfp_flows import bijectors as b
+from tfp_flows import flows
+
+_MADE = {"num_steps": 1, "hidden_units": (8,)}
+_GLOW = {"num_levels": 1, "num_steps": 1, "filters": 4}
+BOTH = {
+    "maf": (
+        lambda f: flows.maf((3,), **_MADE, scalar_map=f),
+        lambda: flows.maf((3,), **_MADE, scalar_map_options={"scale_bound": 1.0}),
+        b.Affine(1.0),
+    ),
+    "iaf of splines": (
+        lambda f: flows.iaf((3,), **_MADE, scalar_map=f),
+        lambda: flows.iaf(
+            *((3,), 1, (8,)), scalar_map="spline", scalar_map_options={"num_bins": 4}
+        ),
+        b.RationalQuadratic(4),
+    ),
+    "wavenet": (
+        lambda f: flows.wavenet((4, 2), 2, 4, scalar_map=f),
+        lambda: flows.wavenet((4, 2), 2, 4, scale_bound=1.0),
+        b.Affine(1.0),
+    ),
+    "recurrent": (
+        lambda f: flows.recurrent((4, 1), (4,), scalar_map=f),
+        lambda: flows.recurrent((4, 1), (4,), scalar_map="additive"),
+        b.Shift(),
+    ),
+    "glow": (
+        lambda f: flows.glow((4, 4, 1), **_GLOW, coupling=f),
+        lambda: flows.glow((4, 4, 1), **_GLOW, coupling="mixture"),
+        b.MixtureLogistic(),
+    ),
+}
+
+
+@pytest.mark.parametrize(("whole", "named", "scalar_map"), BOTH.values(), ids=BOTH)
+def test_a_map_given_whole_is_the_one_that_is_named(whole, named, scalar_map):
+    one, other = whole(scalar_map), named()
+    laws.randomize(other)
+    for variable, value in zip(one.raw_variables, other.raw_variables, strict=True):
+        variable.assign(value)
+    x = tf.random.stateless_normal([5, *one.event_shape], (0, 1))
+    np.testing.assert_allclose(one.log_prob(x), other.log_prob(x), rtol=1e-5)
+    assert one.recipe is None and other.recipe is not None
+
+
+def test_options_and_names_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="for a scalar map that was given whole"):
+        flows.maf((3,), scalar_map=b.Affine(), scalar_map_options={"scale_bound": 1.0})
+    with pytest.raises(ValueError, match="no scalar map 'cubic'. Choose from addit"):
+        flows.glow((4, 4, 1), 1, coupling="cubic")
+    with pytest.raises(ValueError, match="scale_bound=1.0: it is for affine maps"):
+        flows.wavenet((4, 1), scalar_map=b.RationalQuadratic(4), scale_bound=1.0)
