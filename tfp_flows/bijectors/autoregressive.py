@@ -9,7 +9,12 @@ from tfp_flows.bijectors.conditioner import one_batch_axis
 from tfp_flows.bijectors.keras_bijector import KerasBijector
 from tfp_flows.bijectors.scalar_map import ScalarMap
 from tfp_flows.bijectors.shapes import broadcast_batch
-from tfp_flows.networks.autoregressive import AutoregressiveNetwork, generate
+from tfp_flows.networks.autoregressive import (
+    AutoregressiveNetwork,
+    as_many,
+    generate,
+    never_empty,
+)
 
 
 class MaskedAutoregressive(KerasBijector):
@@ -107,7 +112,8 @@ class MaskedAutoregressive(KerasBijector):
 
     def forward_and_log_det(self, x, context=None):
         """Returns y and log|det dy/dx|."""
-        rows, context = self._rows(x, context)
+        events, context = self._rows(x, context)
+        rows, context = never_empty(events), never_empty(context)
         network = self._layers["network"]
         blocks = network.to_blocks(rows)
 
@@ -119,7 +125,7 @@ class MaskedAutoregressive(KerasBijector):
 
         batch = rows.shape[0] if rows.shape[0] is not None else tf.shape(rows)[0]
         found = generate(network, batch, draw, [self.dtype, self.dtype], context)
-        return self._like(x, *found, 1.0)
+        return self._like(x, *(as_many(part, events) for part in found), 1.0)
 
     def _rows(self, value, context):
         """Returns events and contexts with one batch axis, as networks want them."""

@@ -12,7 +12,12 @@ from tfp_flows.distributions import rows
 from tfp_flows.distributions.bases import stateless_seed
 from tfp_flows.distributions.elements import Element, as_real
 from tfp_flows.distributions.model import Model
-from tfp_flows.networks.autoregressive import AutoregressiveNetwork, generate
+from tfp_flows.networks.autoregressive import (
+    AutoregressiveNetwork,
+    as_many,
+    generate,
+    never_empty,
+)
 
 
 class Autoregressive(Model):
@@ -188,10 +193,12 @@ class Autoregressive(Model):
         if known is not None:
             events, mask = known
             mask = np.ravel(mask)[self._network.order]  # [positions, block]
-            known = tf.cast(events, self.dtype), tf.constant(mask, tf.bool)
+            events = never_empty(tf.cast(events, self.dtype))
+            known = events, tf.constant(mask, tf.bool)
         # Eager steps would have Python start every operation of every position.
         run = self._compiled if tf.executing_eagerly() else self._generate
-        return run(u, temperature, context, known)
+        temperature, context = never_empty(temperature), never_empty(context)
+        return as_many(run(never_empty(u), temperature, context, known), u)
 
     def _generate(self, u, temperature, context, known):
         network, element = self._network, self._element

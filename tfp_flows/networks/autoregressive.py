@@ -155,6 +155,32 @@ class AutoregressiveNetwork(keras.layers.Layer):
         }
 
 
+def never_empty(value: Any) -> Any:
+    """Puts a row of zeros into an empty batch, which some kernels of TensorFlow refuse.
+
+    Args:
+      value: `[B, ...]`, or None.
+
+    Returns:
+      `[max(B, 1), ...]`; where B is known and not 0, the value itself.
+    """
+    if value is None or value.shape[0]:
+        return value
+    missing = tf.cast(tf.equal(tf.shape(value)[0], 0), tf.int32)
+    rest = tf.zeros([value.shape.rank - 1, 2], tf.int32)
+    return tf.pad(value, tf.concat([[[0, missing]], rest], axis=0))
+
+
+def as_many(value: tf.Tensor, as_in: tf.Tensor) -> tf.Tensor:
+    """Takes off what `never_empty` put there.
+
+    Args:
+      value: `[max(B, 1), ...]`.
+      as_in: `[B, ...]`.
+    """
+    return value if as_in.shape[0] else value[: tf.shape(as_in)[0]]
+
+
 def generate(
     network: AutoregressiveNetwork,
     batch: Any,

@@ -6,6 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfp_flows.networks.autoregressive import as_many, never_empty
 from tfp_flows.networks.heads import ZeroDense
 from tfp_flows.networks.sequence_network import SequenceNetwork, delayed
 
@@ -94,8 +95,10 @@ class RecurrentNetwork(SequenceNetwork):
             rows = tf.shape(h)[0]
             shape = tf.stack([rows, self.event_shape[0], context.shape[-1]])
             h = tf.concat([h, tf.broadcast_to(context, shape)], axis=-1)
+        h = never_empty(h)
         for layer in self._recurrent:
             h = layer(h)
+        h = as_many(h, x)
         return self._params(h, [-1, *self.event_shape, self.num_params])
 
     def _params(self, h, shape):
