@@ -69,6 +69,42 @@ def test_hmc_samples_the_posterior_under_a_flow_prior(prior):
     np.testing.assert_allclose(found.mean(0), mean, atol=0.15)
 
 
+def test_auto_batching_goes_through_a_conditional_flow(conditional):
+    joint = tfd.JointDistributionSequentialAutoBatched(
+        [
+            tfd.Independent(tfd.Normal(tf.zeros([1]), 1.0), 1),
+            lambda z: conditional.given(z),
+        ]
+    )
+    z, x = joint.sample(3, seed=1)
+    assert z.shape == (3, 1) and x.shape == (3, 2)
+    prior = tfd.Normal(0.0, 1.0).log_prob(z)[:, 0]
+    wanted = prior + conditional.log_prob(x, context=z)
+    np.testing.assert_allclose(joint.log_prob([z, x]), wanted, rtol=1e-5)
+
+
+def test_neutra_samples_the_target_through_a_flow(prior):
+    target = tfd.MultivariateNormalTriL([1.0, -1.0], [[1.0, 0.0], [0.8, 0.6]])
+    kernel = tfp.mcmc.TransformedTransitionKernel(
+        tfp.mcmc.HamiltonianMonteCarlo(target.log_prob, 0.2, 5), prior.bijector
+    )
+
+    @tf.function(autograph=False, jit_compile=True)
+    def draw():
+        return tfp.mcmc.sample_chain(
+            300,
+            tf.zeros([32, 2]),
+            kernel=kernel,
+            num_burnin_steps=100,
+            trace_fn=None,
+            seed=(0, 1),
+        )
+
+    found = np.reshape(draw(), [-1, 2])
+    np.testing.assert_allclose(found.mean(0), [1.0, -1.0], atol=0.15)
+    np.testing.assert_allclose(np.cov(found.T), target.covariance(), atol=0.2)
+
+
 def test_a_flow_is_a_surrogate_posterior():
     target = tfd.MultivariateNormalTriL([1.0, -1.0], [[1.0, 0.0], [0.8, 0.6]])
     surrogate = flows.gaussian((2,))
