@@ -1,5 +1,7 @@
 """Scalar maps by name or whole, in every recipe that has them."""
 
+import functools
+
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,6 +9,7 @@ import tensorflow as tf
 from tests import laws
 from tfp_flows import bijectors as b
 from tfp_flows import flows
+from tfp_flows.networks import MADE, RecurrentNetwork
 
 _MADE = {"num_steps": 1, "hidden_units": (8,)}
 _GLOW = {"num_levels": 1, "num_steps": 1, "filters": 4}
@@ -52,10 +55,33 @@ def test_a_map_given_whole_is_the_one_that_is_named(whole, named, scalar_map):
     assert one.recipe is None and other.recipe is not None
 
 
+@pytest.mark.parametrize("recipe", [flows.maf, flows.iaf])
+def test_a_network_of_ones_own_takes_the_place_of_made(recipe):
+    mine = recipe((3,), 2, network=functools.partial(MADE, hidden_units=(8,)))
+    theirs = recipe((3,), 2, (8,), order="natural")
+    laws.randomize(theirs)
+    for variable, value in zip(mine.raw_variables, theirs.raw_variables, strict=True):
+        variable.assign(value)
+    x = tf.random.stateless_normal([5, 3], (0, 1))
+    np.testing.assert_allclose(mine.log_prob(x), theirs.log_prob(x), rtol=1e-5)
+
+
+def test_any_autoregressive_network_will_do():
+    network = functools.partial(RecurrentNetwork, units=(4,))
+    flow = flows.maf((4, 1), 1, network=network, context_shape=(2,))
+    laws.randomize(flow)
+    context = tf.ones([5, 2])
+    x = tf.identity(flow.sample(seed=1, context=context))
+    z = flow.encode(x, context)
+    np.testing.assert_allclose(flow.decode(z, context), x, atol=1e-4)
+
+
 def test_options_and_names_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="for a scalar map that was given whole"):
         flows.maf((3,), scalar_map=b.Affine(), scalar_map_options={"scale_bound": 1.0})
     with pytest.raises(ValueError, match="no scalar map 'cubic'. Choose from addit"):
         flows.glow((4, 4, 1), 1, coupling="cubic")
+    with pytest.raises(ValueError, match="order='random': it is for the networks"):
+        flows.maf((3,), order="random", network=functools.partial(MADE))
     with pytest.raises(ValueError, match="scale_bound=1.0: it is for affine maps"):
         flows.wavenet((4, 1), scalar_map=b.RationalQuadratic(4), scale_bound=1.0)

@@ -1,6 +1,6 @@
 """Inverse autoregressive flows: samples in one call of each network."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tfp_flows.bijectors import ScalarMap
@@ -8,9 +8,10 @@ from tfp_flows.distributions import Model
 from tfp_flows.flows import unusable
 from tfp_flows.flows.masked_autoregressive import masked_autoregressive_flow
 from tfp_flows.flows.recipe import recipe
+from tfp_flows.networks.autoregressive import AutoregressiveNetwork
 
 
-@recipe(unusable.without_integers)
+@recipe(unusable.with_own_network, unusable.without_integers)
 def iaf(
     event_shape: Sequence[int],
     num_steps: int = 5,
@@ -28,6 +29,7 @@ def iaf(
     residual: bool = False,
     alpha: float = 0.05,
     seed: int = 0,
+    network: Callable[..., AutoregressiveNetwork] | None = None,
     dtype: str = "float32",
     network_dtype: str | None = None,
     name: str | None = None,
@@ -60,6 +62,9 @@ def iaf(
       residual: skip connections in the networks.
       alpha: margin of the pixels' logit, see `PixelLogit`.
       seed: of random orders.
+      network: builder of each step's network, called with event_shape and num_params,
+        such as `functools.partial(networks.RecurrentNetwork, units=(64,))` for
+        sequences; its order is its own. `MADE` if None.
       dtype: of the events and weights.
       network_dtype: Keras dtype policy of the networks, see `parts.network_policy`.
       name: of the model; the recipe's if None.
@@ -95,6 +100,7 @@ def iaf(
         seed=seed,
         dtype=dtype,
         network_dtype=network_dtype,
+        network=network,
         hidden_units=hidden_units,
         block_size=block_size,
         activation=activation,

@@ -1,7 +1,7 @@
 """Flows of masked autoregressive steps, whatever the map and the direction."""
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from tfp_flows.bijectors import (
@@ -22,6 +22,7 @@ from tfp_flows.flows.parts import (
     network_policy,
 )
 from tfp_flows.networks import MADE
+from tfp_flows.networks.autoregressive import AutoregressiveNetwork
 
 _NORMS = {"act_norm": ActNorm, "batch_norm": BatchNorm}
 _ORDERS = {
@@ -49,6 +50,7 @@ def masked_autoregressive_flow(
     dtype: Any,
     network_dtype: str | None,
     num_components: int | None = None,
+    network: Callable[..., AutoregressiveNetwork] | None = None,
     **network_options,
 ) -> Model:
     """Builds a flow of masked autoregressive steps with MADE networks.
@@ -74,6 +76,8 @@ def masked_autoregressive_flow(
       dtype: of the events and weights.
       network_dtype: Keras dtype policy of the networks, see `parts.network_policy`.
       num_components: of a mixture of Gaussians as base; a standard normal if None.
+      network: builder of each step's network from event_shape and num_params, with an
+        order of its own; None for `MADE`.
       **network_options: of `MADE`.
 
     Returns:
@@ -88,14 +92,9 @@ def masked_autoregressive_flow(
     unit_map = scalar_map_of(scalar_map, scalar_map_options, name)
     norm = _normalization(normalization, shape, dtype, name)
     orders = _chosen(_ORDERS, order, "order", name)
-    network = functools.partial(
-        MADE,
-        shape,
-        unit_map.num_params,
-        dtype=network_policy(dtype, network_dtype),
-        depth=num_steps,
-        name="made",
-        **network_options,
+    policy = network_policy(dtype, network_dtype)
+    made = functools.partial(
+        MADE, dtype=policy, depth=num_steps, name="made", **network_options
     )
     step = functools.partial(
         MaskedAutoregressive,
@@ -105,8 +104,10 @@ def masked_autoregressive_flow(
     )
     body = []
     for i in range(num_steps):
-        made = network(order=orders[i % len(orders)], seed=seed + i)
-        part = step(made, name=f"autoregressive_{i}")
+        given = {"order": orders[i % len(orders)], "seed": seed + i}
+        build = network or functools.partial(made, **given)
+        one = build(shape, unit_map.num_params)
+        part = step(one, name=f"autoregressive_{i}")
         body += [Inverse(part, name=f"inverse_{i}") if inverse else part, *norm(i)]
     body = [*data_map(shape, num_values, alpha, dtype), *body]
     contexts = context_map(context_shape, dtype)

@@ -12,7 +12,7 @@ Unusable = Callable[[Mapping[str, Any]], dict[str, str]]
 _NETWORK_OPTIONS = (
     *("hidden_units", "activation", "residual", "dropout"),
     *("filters", "num_blocks", "kernel_size", "first_kernel_size", "gated"),
-    *("num_layers", "units", "layer"),
+    *("num_layers", "units", "layer", "order", "block_size"),
 )
 _IN_NETWORK = "it is for the networks that the recipe builds, and network= is given"
 _IMAGES = "it is for images, events of shape (H, W, C); vectors have hidden_units"
