@@ -58,9 +58,10 @@ class Affine(ScalarMap):
     "sigmoid":   log sigmoid(raw + 2) - log sigmoid(2), at most 0.13, as in Glow [2]
     "exp":       raw itself
 
-    All are 0 where raw is, with the slopes scale_bound, 1, 0.12 and 1. The shift is on the latent side of the scale, so its gradient does
-    not explode with the scale. With the first two |log_scale| <= scale_bound, so no
-    layer can overflow, however far its input lies; the others promise no such thing.
+    All are 0 where raw is, with the slopes scale_bound, 1, 0.12 and 1. The shift is on
+    the latent side of the scale, so its gradient does not explode with the scale. With
+    the first two |log_scale| <= scale_bound, so no layer can overflow, however far its
+    input lies; the others promise no such thing.
 
     Args:
       scale_bound: largest |log_scale|, 2 if None; for "tanh" and "soft_clip" only.
