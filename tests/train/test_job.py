@@ -29,12 +29,12 @@ TINY = {
     "baselines.covariance_floors": (0.1,),
     "rivals.nice.options.hidden_units": (16,),
     "flow.options.num_steps": 2,
-    "flow.options.filters": 8,
 }
 
 
 def tiny(config, **fields):
-    config.update_from_flattened_dict({**TINY, **fields})
+    width = {"flow.options.filters": 8} if "filters" in config.flow.options else {}
+    config.update_from_flattened_dict({**TINY, **width, **fields})
     return config
 
 
