@@ -280,7 +280,9 @@ def test_vectors_are_compiled_and_images_are_not(shape, compiled, monkeypatch):
         return function(*args, **kwargs)
 
     monkeypatch.setattr(tf, "function", watched)
-    made = FlowModel(flows.real_nvp(shape, 2, (8,), filters=4, num_blocks=1))
+    image = {"filters": 4, "num_blocks": 1}
+    size = image if len(shape) == 3 else {"hidden_units": (8,)}
+    made = FlowModel(flows.real_nvp(shape, 2, **size))
     made.compile("adam")
     x = np.random.default_rng(0).normal(size=(8, *shape)).astype(np.float32)
     made.fit(x, batch_size=8, verbose=0)

@@ -37,7 +37,8 @@ def cliffs():
 def built(optimizer=None, strategy=None, network=None, compile_with=None, **kwargs):
     keras.utils.set_random_seed(0)
     with (strategy or tf.distribute.get_strategy()).scope():
-        flow = flows.real_nvp((2,), 2, (8,), network=network)
+        size = {"network": network} if network else {"hidden_units": (8,)}
+        flow = flows.real_nvp((2,), 2, **size)
         model = FlowModel(flow, **kwargs)
         model.compile(optimizer or "adam", **(compile_with or {}))
     model.flow.adapt(rows(200))
