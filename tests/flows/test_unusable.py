@@ -50,5 +50,9 @@ def test_it_is_refused(build, match):
 
 
 def test_what_is_as_by_default_may_be_spelled_out():
-    flows.real_nvp((4,), 1, (8,), filters=64, num_levels=None, alpha=0.05)
-    flows.real_nvp(np.array([4]), 1, np.array([8]))
+    flow = flows.real_nvp((4,), 1, (8,), filters=64, num_levels=None, alpha=0.05)
+    assert flow.recipe.options["filters"] == 64
+    flow = flows.real_nvp(np.array([4]), np.int64(1), np.array([8, 8]))
+    assert flow.recipe.options["event_shape"] == [4]
+    again = flows.build(flow.recipe.name, **flow.recipe.options)
+    assert repr(again) == repr(flow)

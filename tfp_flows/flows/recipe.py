@@ -99,9 +99,9 @@ def build(name: str, **options) -> Model:
 
 
 def _plain(value):
-    """JSON form of what users pass for shapes: NumPy integers and TensorShapes."""
+    """JSON form of what users pass for shapes: NumPy's numbers, and TensorShapes."""
     if hasattr(value, "as_list"):
         return value.as_list()
-    if hasattr(value, "item"):
-        return value.item()
+    if hasattr(value, "tolist"):  # arrays and single numbers
+        return value.tolist()
     raise TypeError(f"{value!r} has no JSON form.")
