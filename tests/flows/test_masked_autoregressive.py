@@ -115,7 +115,7 @@ def test_the_base_may_be_a_mixture_that_learns():
     ("call", "message"),
     [
         (lambda: flows.maf((4,), 0), "maf needs num_steps >= 1, got 0"),
-        (lambda: flows.maf((4,), scalar_map="cubic"), "no scalar_map 'cubic'. Choose"),
+        (lambda: flows.maf((4,), scalar_map="cubic"), "no scalar map 'cubic'. Choose"),
         (lambda: flows.iaf((4,), order="spiral"), "iaf has no order 'spiral'. Choose"),
         (
             lambda: flows.maf((4,), normalization="layer_norm"),
