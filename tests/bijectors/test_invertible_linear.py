@@ -118,8 +118,9 @@ def test_lu_keeps_its_permutation_and_signs():
     laws.randomize(linear)
     weights = linear.keras_layers[0]
     packed, sign, order = (weights[k].numpy() for k in ("lu", "sign", "order"))
-    lower = np.tril(packed, -1) + np.eye(6)
-    upper = np.triu(packed, 1) + np.diag(sign * np.exp(np.diag(packed)))
+    gain = 4.0 / 6.0
+    lower = gain * np.tril(packed, -1) + np.eye(6)
+    upper = gain * np.triu(packed, 1) + np.diag(sign * np.exp(np.diag(packed)))
     np.testing.assert_allclose(matrix(linear), np.eye(6)[order] @ lower @ upper)
     assert [v.shape for v in linear.trainable_variables] == [(6, 6)]
 

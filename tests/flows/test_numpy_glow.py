@@ -39,12 +39,12 @@ def convolve(x, kernel):
 
 
 def zero_convolve(x, w):
-    kernel = w["kernel"] * head_scale(9 * x.shape[-1])
+    kernel = w["kernel"] * gain(128.0, 9 * x.shape[-1])
     return convolve(x - w["mean"], kernel) + w["bias"]
 
 
-def head_scale(fan_in):
-    return min(1.0, 128.0 / fan_in)
+def gain(most, fan_in):
+    return min(1.0, most / fan_in)
 
 
 def relu(x):
@@ -52,7 +52,7 @@ def relu(x):
 
 
 def network(x, w, context, norms):
-    h = convolve(x, w["conv_kernel"])
+    h = convolve(x, w["conv_kernel"] * gain(32.0, 9 * x.shape[-1]))
     if context is not None:
         h = h + (context @ w["context_kernel"])[:, None, None, :]
     h = h * np.exp(w["conv_ls"]) + w["conv_bias"]
@@ -122,7 +122,7 @@ def by_name(layer):
 def matrices(packed, sign, order):
     """W = P L (U + diag(s exp(d))) of each step; row i is row order[i] of L U."""
     size = packed.shape[-1]
-    scale = head_scale(size)
+    scale = gain(4.0, size)
     return [
         (
             (scale * np.tril(lu, -1) + np.eye(size))

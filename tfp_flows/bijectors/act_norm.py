@@ -10,6 +10,7 @@ import tensorflow as tf
 from tfp_flows.bijectors.keras_bijector import KerasBijector
 from tfp_flows.bijectors.position_affine import AffineMap, PositionAffine
 from tfp_flows.bijectors.shapes import as_shape
+from tfp_flows.networks import gains
 from tfp_flows.networks.moments import moments
 from tfp_flows.networks.parameters import Parameters
 
@@ -18,6 +19,7 @@ class _Normalizer(KerasBijector):
     """forward: y = (x + shift) * exp(log_scale) + center; set from moments of data."""
 
     _trainable: bool
+    _share = 1.0  # what is kept of shift and log_scale is divided by it, see `gains`
 
     def __init__(self, event_shape, weight_shape, dtype, name, parameters):
         dtype = tf.as_dtype(dtype)
@@ -64,27 +66,34 @@ class _Normalizer(KerasBijector):
         found = moments(rows, self.dtype.as_numpy_dtype, self.name)
         values = {
             "center": found.center,
-            "shift": found.rest,
-            "log_scale": np.log(found.scale),
+            "shift": found.rest / self._share,
+            "log_scale": np.log(found.scale) / self._share,
         }
         self._layers["weights"].assign(
             adapted=True,
             **{k: v.reshape(self._weight_shape) for k, v in values.items()},
         )
 
+    def _factors(self):
+        """Returns shift, log_scale and center."""
+        weights = self._layers["weights"]
+        shift, log_scale = (
+            tf.convert_to_tensor(weights[name]) * self._share
+            for name in ("shift", "log_scale")
+        )
+        return shift, log_scale, tf.convert_to_tensor(weights["center"])
+
     def forward_and_log_det(self, x, context=None):
         """Returns y and log|det dy/dx|."""
-        weights = self._layers["weights"]
-        log_scale = tf.convert_to_tensor(weights["log_scale"])
-        y = (x + weights["shift"]) * tf.exp(log_scale) + weights["center"]
+        shift, log_scale, center = self._factors()
+        y = (x + shift) * tf.exp(log_scale) + center
         return y, self._copies * tf.reduce_sum(log_scale)
 
     def inverse_and_log_det(self, y, context=None):
         """Returns x and log|det dx/dy|."""
-        weights = self._layers["weights"]
-        log_scale = tf.convert_to_tensor(weights["log_scale"])
+        shift, log_scale, center = self._factors()
         # The difference first: near the centre it is exact, however far out that is.
-        x = (y - weights["center"]) * tf.exp(-log_scale) - weights["shift"]
+        x = (y - center) * tf.exp(-log_scale) - shift
         return x, -self._copies * tf.reduce_sum(log_scale)
 
 
@@ -110,6 +119,7 @@ class ActNorm(_Normalizer, PositionAffine):
 
     Args:
       event_shape: shape of one event.
+      depth: steps of the flow that an event passes through, see `networks.gains`.
       dtype: of the events.
       name: of the bijector.
 
@@ -128,27 +138,27 @@ class ActNorm(_Normalizer, PositionAffine):
         self,
         event_shape: Sequence[int],
         *,
+        depth: int = 1,
         dtype: Any = tf.float32,
         name: str = "act_norm",
     ):
         parameters = dict(locals())
         shape = as_shape(event_shape)
+        self._share = gains.share(depth)
         super().__init__(shape, shape[-1:], dtype, name, parameters)
 
     def forward_map(self):
         """Returns the map from the latent to the data side."""
-        weights = self._layers["weights"]
-        log_scale = tf.convert_to_tensor(weights["log_scale"])
+        shift, log_scale, center = self._factors()
         scale = tf.exp(log_scale)
-        bias = weights["shift"] * scale + weights["center"]
+        bias = shift * scale + center
         return AffineMap(scale, bias, tf.reduce_sum(log_scale))
 
     def inverse_map(self):
         """Returns the map from the data to the latent side."""
-        weights = self._layers["weights"]
-        log_scale = tf.convert_to_tensor(weights["log_scale"])
+        shift, log_scale, center = self._factors()
         scale = tf.exp(-log_scale)
-        bias = -weights["center"] * scale - weights["shift"]
+        bias = -center * scale - shift
         return AffineMap(scale, bias, -tf.reduce_sum(log_scale))
 
 

@@ -10,7 +10,7 @@ import tensorflow as tf
 from tfp_flows.bijectors.keras_bijector import KerasBijector
 from tfp_flows.bijectors.precision import matmul
 from tfp_flows.bijectors.shapes import as_shape
-from tfp_flows.networks.heads import head_scale
+from tfp_flows.networks import gains
 from tfp_flows.networks.moments import moments
 from tfp_flows.networks.parameters import Parameters
 
@@ -74,7 +74,7 @@ class TriangularAffine(KerasBijector):
     """A learned mean and Cholesky factor: the full-covariance Gaussian as a flow.
 
     forward:  y = center + D (L x + shift),  D = diag(exp(log_diagonal)),
-              L = 1 + strictly_lower(s below), s = `heads.head_scale` of the units
+              L = 1 + strictly_lower(s below), s = `gains.matrix` of the units
     inverse:  x = L^-1 (D^-1 (y - center) - shift)
     log_det:  sum(log_diagonal), the same everywhere
 
@@ -122,7 +122,7 @@ class TriangularAffine(KerasBijector):
             name=name,
             is_constant_jacobian=True,
         )
-        self._size, self._scale = size, head_scale(size)
+        self._size, self._scale = size, gains.matrix(size)
         self._below = self._no_dependency(np.stack(np.tril_indices(size, -1), axis=-1))
 
     @property

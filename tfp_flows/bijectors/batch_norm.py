@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tfp_flows.bijectors.keras_bijector import KerasBijector
 from tfp_flows.bijectors.shapes import as_shape
+from tfp_flows.networks import gains
 from tfp_flows.networks.moments import moments
 from tfp_flows.networks.parameters import Parameters
 from tfp_flows.networks.training_mode import TrainingMode
@@ -49,6 +50,7 @@ class BatchNorm(KerasBijector):
       event_shape: shape of one event.
       momentum: of the running averages, in [0, 1).
       epsilon: added to variances, as a share of the variance of the data.
+      depth: steps of the flow that an event passes through, see `networks.gains`.
       dtype: of the events.
       name: of the bijector.
 
@@ -72,6 +74,7 @@ class BatchNorm(KerasBijector):
         *,
         momentum: float = 0.99,
         epsilon: float = 1e-5,
+        depth: int = 1,
         dtype: Any = tf.float32,
         name: str = "batch_norm",
     ):
@@ -106,6 +109,7 @@ class BatchNorm(KerasBijector):
         )
         self._momentum, self._epsilon = float(momentum), float(epsilon)
         self._copies = math.prod(shape[:-1])  # units that share a weight
+        self._share = gains.share(depth)
         self._mode = TrainingMode()
 
     @property
@@ -136,7 +140,7 @@ class BatchNorm(KerasBijector):
     def forward_and_log_det(self, x, context=None):
         """Returns y and log|det dy/dx|."""
         weights = self._layers["weights"]
-        log_scale, shift = weights["log_scale"], weights["shift"]
+        log_scale, shift = self._trained()
         spread = weights["variance"] + self._epsilon
         u = (x - shift) * tf.exp(-log_scale) * tf.sqrt(spread) + weights["mean"]
         y = u * tf.exp(weights["log_unit"]) + weights["center"]
@@ -151,9 +155,14 @@ class BatchNorm(KerasBijector):
             batch = _moments(u)
             self._follow(mean, variance, batch)
             mean, variance = batch
-        log_scale, spread = weights["log_scale"], variance + self._epsilon
-        x = (u - mean) * tf.math.rsqrt(spread) * tf.exp(log_scale) + weights["shift"]
+        (log_scale, shift), spread = self._trained(), variance + self._epsilon
+        x = (u - mean) * tf.math.rsqrt(spread) * tf.exp(log_scale) + shift
         return x, self._log_det(log_scale, spread)
+
+    def _trained(self):
+        """Returns log_scale and shift."""
+        weights = self._layers["weights"]
+        return weights["log_scale"] * self._share, weights["shift"] * self._share
 
     def _log_det(self, log_scale, spread):
         log_slope = log_scale - 0.5 * tf.math.log(spread)

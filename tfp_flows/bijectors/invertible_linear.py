@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfp_flows.bijectors.position_affine import AffineMap, PositionAffine
 from tfp_flows.bijectors.precision import matmul
 from tfp_flows.bijectors.shapes import as_shape
-from tfp_flows.networks.heads import head_scale
+from tfp_flows.networks import gains
 from tfp_flows.networks.parameters import Parameters
 
 _INITIALS = ("rotation", "permutation", "identity")
@@ -39,6 +39,7 @@ class InvertibleLinear(PositionAffine):
       initial: "rotation" or "permutation", random ones drawn with `seed`, or
         "identity".
       seed: Python integer.
+      depth: steps of the flow that an event passes through, see `networks.gains`.
       dtype: of the events.
       name: of the bijector.
 
@@ -65,6 +66,7 @@ class InvertibleLinear(PositionAffine):
         initial: str = "rotation",
         seed: int = 0,
         *,
+        depth: int = 1,
         dtype: Any = tf.float32,
         name: str = "invertible_linear",
     ):
@@ -76,7 +78,7 @@ class InvertibleLinear(PositionAffine):
                 f"initial value among {sorted(_INITIALS)}, got {parametrization!r} and "
                 f"{initial!r}."
             )
-        self._matrix = _MATRICES[parametrization]()
+        self._matrix = _MATRICES[parametrization](gains.share(depth))
         trainable, fixed = self._matrix.initial_weights(
             shape[-1], initial, np.random.default_rng(seed)
         )
@@ -124,6 +126,7 @@ class InvertibleConv1x1(InvertibleLinear):
         initial: str = "rotation",
         seed: int = 0,
         *,
+        depth: int = 1,
         dtype: Any = tf.float32,
         name: str = "invertible_conv_1x1",
     ):
@@ -133,23 +136,39 @@ class InvertibleConv1x1(InvertibleLinear):
                 f"{as_shape(event_shape)}. Use InvertibleLinear for other events."
             )
         super().__init__(
-            event_shape, parametrization, initial, seed, dtype=dtype, name=name
+            event_shape,
+            parametrization,
+            initial,
+            seed,
+            depth=depth,
+            dtype=dtype,
+            name=name,
         )
 
 
-class _LU:
-    """One array holds L below the diagonal, d on it and U above, as in LAPACK.
+class _Matrix:
+    """A parametrisation of W; what is trained is divided by its gain, see `gains`.
 
-    L and U are stored divided by `head_scale(C)`, and so is W itself in `_Plain`: one
-    step of an optimizer moves all C entries of a column, and the channels with them.
+    Args:
+      share: of a step of the flow.
     """
+
+    def __init__(self, share: float):
+        self._share = share
+
+    def _gain(self, size):
+        return gains.matrix(size) * self._share
+
+
+class _LU(_Matrix):
+    """One array holds L below the diagonal, d on it and U above, as in LAPACK."""
 
     def initial_weights(self, size, initial, rng):
         packed, order = tf.linalg.lu(_initial_matrix(size, initial, rng))
         packed, order = packed.numpy(), order.numpy()
         diagonal = np.diag(packed)
-        lu = (packed - np.diag(diagonal)) / head_scale(size)
-        lu += np.diag(np.log(np.abs(diagonal)))
+        lu = (packed - np.diag(diagonal)) / self._gain(size)
+        lu += np.diag(np.log(np.abs(diagonal))) / self._share
         # Row i of W is row order^-1(i) of L U.
         inverse_order = np.argsort(order).astype(np.int32)
         return {"lu": lu}, {"sign": np.sign(diagonal), "order": inverse_order}
@@ -170,8 +189,8 @@ class _LU:
     def _factors(self, weights):
         lu = tf.convert_to_tensor(weights["lu"])
         size = lu.shape[0]
-        below = np.tri(size, k=-1, dtype=lu.dtype.as_numpy_dtype) * head_scale(size)
-        log_diagonal = tf.linalg.diag_part(lu)
+        below = np.tri(size, k=-1, dtype=lu.dtype.as_numpy_dtype) * self._gain(size)
+        log_diagonal = tf.linalg.diag_part(lu) * self._share
         lower = lu * below + np.eye(size, dtype=lu.dtype.as_numpy_dtype)
         diagonal = weights["sign"] * tf.exp(log_diagonal)
         upper = tf.linalg.set_diag(lu * below.T, diagonal)
@@ -182,11 +201,11 @@ class _LU:
         return tf.one_hot(order, order.shape[0], dtype=weights["lu"].dtype)
 
 
-class _Plain:
+class _Plain(_Matrix):
     """The matrix itself."""
 
     def initial_weights(self, size, initial, rng):
-        return {"matrix": _initial_matrix(size, initial, rng) / head_scale(size)}, {}
+        return {"matrix": _initial_matrix(size, initial, rng) / self._gain(size)}, {}
 
     def value(self, weights):
         matrix, _, triangle = self._factors(weights)
@@ -201,14 +220,14 @@ class _Plain:
     def _factors(self, weights):
         """Returns W = Q R, and Q and R: XLA knows no other way to a determinant."""
         matrix = tf.convert_to_tensor(weights["matrix"])
-        matrix = matrix * head_scale(matrix.shape[-1])
+        matrix = matrix * self._gain(matrix.shape[-1])
         return matrix, *tf.linalg.qr(matrix)
 
     def _log_det(self, triangle):
         return tf.reduce_sum(tf.math.log(tf.abs(tf.linalg.diag_part(triangle))))
 
 
-class _Householder:
+class _Householder(_Matrix):
     """The product of reflections I - 2 v v^T / |v|^2, all at once.
 
     Q = I - V T^-1 V^T with T = strictly_upper(V^T V) + diag(V^T V) / 2, whose columns
@@ -229,7 +248,7 @@ class _Householder:
             )
         count = size - size % 2  # an even number of reflections is a rotation
         # Their length is free: the longer, the less a step turns them.
-        vectors = rng.standard_normal((size, count)) / head_scale(size)
+        vectors = rng.standard_normal((size, count)) / self._gain(size)
         if initial == "identity":  # each reflection is undone by the next
             vectors[:, 1::2] = vectors[:, ::2]
         return {"vectors": vectors}, {}

@@ -82,7 +82,7 @@ def coupling_flow(
         coupling=functools.partial(coupling, context_shape=context_shape),
         head=functools.partial(ZeroDense, depth=depth, dtype=dtype),
         network=network or _default_network(shape, dtype, **network_options),
-        act_norm=act_norm,
+        norm=functools.partial(ActNorm, depth=depth, dtype=dtype) if act_norm else None,
         dtype=dtype,
     )
     if len(shape) == 1:
@@ -120,7 +120,7 @@ def _default_network(
     )
 
 
-def _steps(shape, count, mask, *, coupling, network, head, act_norm, dtype):
+def _steps(shape, count, mask, *, coupling, network, head, norm, dtype):
     """Couplings with the mask and its opposite in turn, and act norms."""
     parts = []
     for i in range(count):
@@ -129,8 +129,8 @@ def _steps(shape, count, mask, *, coupling, network, head, act_norm, dtype):
         parts.append(
             coupling(shape, network(), pattern, head=head, dtype=dtype, name=name)
         )
-        if act_norm:
-            parts.append(ActNorm(shape, dtype=dtype, name=f"act_norm_{i}"))
+        if norm is not None:
+            parts.append(norm(shape, name=f"act_norm_{i}"))
     return parts
 
 

@@ -125,19 +125,26 @@ def glow(
     network = network or functools.partial(
         GlowNet, filters, dropout, dtype=policy, name="glow_net"
     )
-    options = {"head": zero_conv(dtype, depth=num_levels * num_steps), "dtype": dtype}
+    depth = num_levels * num_steps
+    options = {"head": zero_conv(dtype, depth=depth), "dtype": dtype}
+    norm = functools.partial(ActNorm, depth=depth, dtype=dtype)
+    mix = functools.partial(
+        InvertibleConv1x1,
+        parametrization=linear,
+        initial=initial,
+        depth=depth,
+        dtype=dtype,
+    )
     couple = functools.partial(
         Coupling, scalar_map=unit_map, context_shape=context_shape
     )
     levels = [
-        _steps(
-            s, num_steps, (linear, initial, seed + i), network, couple, options, memory
-        )
+        _steps(s, num_steps, seed + i, norm, mix, network, couple, options, memory)
         for i, s in enumerate(shapes)
     ]
     priors = None
     if learned_prior:
-        levels[-1].append(ActNorm(shapes[-1], dtype=dtype, name="top_prior"))
+        levels[-1].append(norm(shapes[-1], name="top_prior"))
         priors = [_prior(s, options) for s in shapes[:-1]]
     body = Multiscale(levels, shape, priors=priors)
     data = data_map(shape, num_values, alpha, dtype, histogram)
@@ -147,18 +154,15 @@ def glow(
     return finished(flow, num_values, dequantization, network_dtype, given)
 
 
-def _steps(shape, count, linear, network, couple, options, memory):
+def _steps(shape, count, seed, norm, mix, network, couple, options, memory):
     """Act norm, 1x1 convolution and coupling, `count` times."""
-    dtype, mask = options["dtype"], masks.half(shape)
-    kind, initial, seed = linear
+    mask = masks.half(shape)
 
     def step(i):
         return Chain(
             [
-                ActNorm(shape, dtype=dtype),
-                InvertibleConv1x1(
-                    shape, kind, initial, seed=seed + 1000 * i, dtype=dtype
-                ),
+                norm(shape),
+                mix(shape, seed=seed + 1000 * i),
                 couple(shape, network(), mask, **options),
             ],
             name="glow_step",

@@ -90,7 +90,7 @@ def masked_autoregressive_flow(
     if num_steps < 1:
         raise ValueError(f"{name} needs num_steps >= 1, got {num_steps}.")
     unit_map = scalar_map_of(scalar_map, scalar_map_options, name)
-    norm = _normalization(normalization, shape, dtype, name)
+    norm = _normalization(normalization, shape, num_steps, dtype, name)
     orders = _chosen(_ORDERS, order, "order", name)
     policy = network_policy(dtype, network_dtype)
     made = functools.partial(
@@ -119,12 +119,12 @@ def masked_autoregressive_flow(
     return finished(flow, num_values, dequantization, network_dtype)
 
 
-def _normalization(choice, shape, dtype, name):
+def _normalization(choice, shape, depth, dtype, name):
     """Returns a builder of what follows a step: a list of one bijector, or of none."""
     if choice is None:
         return lambda i: []
     kind = _chosen(_NORMS, choice, "normalization", name)
-    return lambda i: [kind(shape, dtype=dtype, name=f"{choice}_{i}")]
+    return lambda i: [kind(shape, depth=depth, dtype=dtype, name=f"{choice}_{i}")]
 
 
 def _chosen(table, choice, option, name):

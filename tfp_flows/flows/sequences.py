@@ -72,10 +72,12 @@ def sequence_model(
     unit = _scalar_map(scalar_map, num_components, scale_bound, name)
     steps: list = [Standardize(shape, "channel", dtype=dtype)]
     for i in range(num_steps):
-        steps.append(ActNorm(shape, dtype=dtype, name=f"act_norm_{i}"))
+        steps.append(ActNorm(shape, depth=num_steps, dtype=dtype, name=f"act_norm_{i}"))
         if i and shape[1] > 1:
             steps.append(
-                InvertibleLinear(shape, seed=i, dtype=dtype, name=f"linear_{i}")
+                InvertibleLinear(
+                    shape, seed=i, depth=num_steps, dtype=dtype, name=f"linear_{i}"
+                )
             )
         one = network(shape, unit.num_params, depth=num_steps)
         steps.append(

@@ -2,6 +2,7 @@
 
 import keras
 
+from tfp_flows.networks.hidden import HiddenConv2D, HiddenDense
 from tfp_flows.networks.image_context import is_image, joined, joined_shape
 
 
@@ -14,7 +15,8 @@ class ConvResNet(keras.layers.Layer):
     features <- activation(h)
 
     The 1x1 before the 3x3 halves the cost of a pair of 3x3 and loses little on small
-    images. There is no output layer: a bijector adds the head it needs.
+    images. There is no output layer: a bijector adds the head it needs. What is trained
+    of the kernels is divided by their gain, see `gains`.
 
     A context is a vector, or an image as large as x or n times as large, whose blocks
     of n x n pixels are then taken for channels.
@@ -61,9 +63,7 @@ class ConvResNet(keras.layers.Layer):
         self._last = self._activation()
 
     def _conv(self, size):
-        return keras.layers.Conv2D(
-            self.filters, size, padding="same", dtype=self.dtype_policy
-        )
+        return HiddenConv2D(self.filters, size, padding="same", dtype=self.dtype_policy)
 
     def _activation(self):
         return keras.layers.Activation(self.activation, dtype=self.dtype_policy)
@@ -75,7 +75,7 @@ class ConvResNet(keras.layers.Layer):
             else []
         )
         # A 1x1 convolution as a matrix product: up to twice as fast on small images.
-        mix = keras.layers.Dense(self.filters, dtype=self.dtype_policy)
+        mix = HiddenDense(self.filters, dtype=self.dtype_policy)
         return keras.Sequential(
             [self._activation(), mix, self._activation(), *drop, self._conv(3)]
         )
@@ -87,9 +87,7 @@ class ConvResNet(keras.layers.Layer):
         for block in self._blocks:
             block.build(hidden)
         if context_shape is not None and not is_image(context_shape):
-            self._context_dense = keras.layers.Dense(
-                self.filters, dtype=self.dtype_policy
-            )
+            self._context_dense = HiddenDense(self.filters, dtype=self.dtype_policy)
             self._context_dense.build(context_shape)
 
     def call(self, x, context=None):

@@ -1,10 +1,14 @@
 """Glow's conditioner: 3x3, 1x1, 3x3 convolutions with act norm between them."""
 
+import math
+
 import keras
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.networks import gains
 from tfp_flows.networks.derived import derived
+from tfp_flows.networks.hidden import HiddenInitializer
 from tfp_flows.networks.image_context import is_image, joined, joined_shape
 from tfp_flows.networks.moments import moments
 
@@ -17,7 +21,8 @@ class GlowNet(keras.layers.Layer):
     features <- relu(act_norm(conv1x1(h)))
 
     Act norm here is a learned scale and bias for each channel. It is folded into the
-    convolution's kernel, so it costs nothing on the image. `adapt` sets it from data.
+    convolution's kernel, so it costs nothing on the image, and so is the gain of what
+    is trained, see `gains`. `adapt` sets it from data.
 
     An image-shaped context is put beside x as channels, as in `ConvResNet`.
 
@@ -66,8 +71,9 @@ class GlowNet(keras.layers.Layer):
             self._context_kernel = self._kernel("context", shape)
 
     def _kernel(self, name, shape):
+        initializer = HiddenInitializer("he_normal")
         return self.add_weight(
-            shape=shape, initializer="he_normal", name=f"{name}_kernel"
+            shape=shape, initializer=initializer, name=f"{name}_kernel"
         )
 
     def _norm(self, name):
@@ -119,14 +125,15 @@ class GlowNet(keras.layers.Layer):
         return [*(kernel for kernel in kernels if kernel is not None), *scales]
 
     def derive(self) -> list[tf.Tensor]:
-        """Returns the kernels, each times the scales of the act norm after it."""
+        """Returns the kernels, each times its gain and the scales of its act norm."""
         scales = [
             tf.exp(tf.convert_to_tensor(log_scale)) for log_scale, _ in self._norms
         ]
-        kernels = [self._conv * scales[0], self._mix * scales[1]]
+        kernels = [(self._conv, scales[0]), (self._mix, scales[1])]
         if self._context_kernel is not None:
-            kernels.append(self._context_kernel * scales[0])
-        return kernels
+            kernels.append((self._context_kernel, scales[0]))
+        gain = lambda kernel: gains.hidden(math.prod(kernel.shape[:-1]))  # noqa: E731
+        return [kernel * (gain(kernel) * scale) for kernel, scale in kernels]
 
     def _first(self, x, context):
         """What the first act norm gives, `[B, H, W, filters]`."""

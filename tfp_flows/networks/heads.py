@@ -1,26 +1,12 @@
 """Last layers of conditioners: zero at first, and moved by about an optimizer's rate.
 
-Adam's first steps have full length: every weight moves by the rate r, whatever its
-gradient. The n features of a rectified layer are all positive, so where a column of a
-plain kernel moves, its output moves by r times their sum, about 0.4 n r: half of a
-log-scale in one step for a 3x3 kernel on 128 channels at r = 1e-3, in all couplings of
-a flow at once. Such a flow is lost in its second step. A head computes
+y = share (gain V (h - c) + b)
 
-y = s W (h - c) + b,  s = min(1, g / n) min(1, d / depth)
-
-where W and b are zero at first, and W is what is trained. What changes:
-
-- W is divided by the fan-in n, so a step moves y by r g mean|h - c| and no more,
-  whatever the width, the kernel and the number of channels. A head of at most g inputs
-  is left as it is.
-- c is the mean of the features, set by `adapt` and not trained. What all features have
-  in common then goes to the bias, which moves by r; what is left has no sign, and one
-  step of all weights adds up to a fraction of the bound.
-- In a chain of more than d steps each head takes a smaller share, so that all of them
-  together move an event as d would.
-
-g and d are large for flows to learn soon, and small for no step to overshoot at r =
-5e-3; `python -m benchmarks.stability` shows both ends.
+V and b are trained and zero at first; `gains` says what gain and share are for. c is
+the mean of the features, set by `adapt` and not trained. The features of a rectified
+layer are all positive; what they have in common would move y by the sum of all
+weights' steps. Centred, it goes to the bias, which moves by r; what is left has no
+sign, and one step of all weights adds up to a fraction of the bound.
 """
 
 from collections.abc import Callable
@@ -29,29 +15,13 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.networks import gains
 from tfp_flows.networks.derived import derived
-
-GAIN = 128.0  # g
-DEPTH = 24.0  # d
-
-
-def head_scale(fan_in: int, depth: int = 1) -> float:
-    """Returns the factor s of a head's kernel.
-
-    Args:
-      fan_in: n, inputs of one unit, over all positions of a kernel.
-      depth: steps of the flow that an event passes through.
-
-    Example:
-      >>> head_scale(8), head_scale(2 * 9 * 128) == head_scale(9 * 128) / 2
-      (1.0, True)
-    """
-    return min(1.0, GAIN / fan_in) * min(1.0, DEPTH / depth)
 
 
 @keras.saving.register_keras_serializable("tfp_flows")
 class Head(keras.layers.Layer):
-    """Base of the heads that see whole feature vectors: y = s W (h - c) + b.
+    """Base of the heads that see whole feature vectors; see this module.
 
     Implementing one: `build` with `_add_weights(kernel_shape)`, and `call`.
 
@@ -68,7 +38,8 @@ class Head(keras.layers.Layer):
 
     def _add_weights(self, kernel_shape):
         *window, features, units = kernel_shape
-        self._scale = head_scale(int(np.prod(window)) * features, self.depth)
+        self._share = gains.share(self.depth)
+        self._gain = gains.head(int(np.prod(window)) * features) * self._share
         self.kernel = self.add_weight(
             shape=kernel_shape, initializer="zeros", name="kernel"
         )
@@ -104,8 +75,8 @@ class ZeroDense(Head):
 
     def call(self, h):
         """Returns `[..., units]`."""
-        kernel = self.kernel * self._scale
-        return keras.ops.matmul(h - self.center, kernel) + self.bias
+        kernel = self.kernel * self._gain
+        return keras.ops.matmul(h - self.center, kernel) + self.bias * self._share
 
     def compute_output_shape(self, h_shape):
         """Returns the shape of the result."""
@@ -146,18 +117,19 @@ class ZeroConv(Head):
     @property
     def derived_from(self) -> list[keras.Variable]:
         """The variables that nothing but `derive` reads."""
-        return [self.kernel]
+        return [self.kernel, self.bias]
 
     def derive(self) -> list[tf.Tensor]:
-        """Returns the kernel with its factor."""
-        return [tf.convert_to_tensor(self.kernel) * self._scale]
+        """Returns kernel and bias with their factors."""
+        kernel, bias = (tf.convert_to_tensor(v) for v in self.derived_from)
+        return [kernel * self._gain, bias * self._share]
 
     def call(self, h):
         """Returns `[B, H, W, units]`."""
-        [kernel] = derived(self, self.derive)
+        kernel, bias = derived(self, self.derive)
         # Before the padding: outside of the image lie features like the mean ones.
         y = tf.nn.conv2d(h - self.center, tf.cast(kernel, h.dtype), 1, "SAME")
-        return tf.nn.bias_add(y, tf.cast(self.bias, h.dtype))
+        return tf.nn.bias_add(y, tf.cast(bias, h.dtype))
 
     def get_config(self):
         """Returns the constructor's arguments."""

@@ -8,7 +8,6 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.networks.autoregressive import AutoregressiveNetwork
-from tfp_flows.networks.heads import head_scale
 from tfp_flows.networks.masked_dense import MaskedDense
 
 _MANY = 31  # degrees; beside so many those units of degree 0 are few
@@ -149,7 +148,7 @@ class MADE(AutoregressiveNetwork):
         layer = MaskedDense(
             *degrees,
             *self._cuts[k : k + 2],
-            scale=head_scale(len(degrees[0]), self.depth) if is_last else None,
+            depth=self.depth if is_last else None,
             dtype=self.variable_dtype if is_last else self.dtype_policy,
             name=f"dense_{k}",
         )

@@ -8,6 +8,9 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.networks import gains
+from tfp_flows.networks.hidden import HiddenInitializer
+
 _ALL = slice(None)
 _CHANGED = "here", "before", "given"  # of a state, by a step
 
@@ -34,7 +37,8 @@ class MaskedDense(keras.layers.Layer):
         row-major order.
       cut_in: where the inputs are cut; 0 for one part.
       cut_out: where the units, or their columns, are cut; 0 for one part.
-      scale: of a head, which also begins at zero and has a centre; see `heads`.
+      depth: of a head, which begins at zero and has a centre, see `heads`; None for a
+        hidden layer.
       **kwargs: of `keras.layers.Layer`, such as `dtype` and `name`.
 
     Example:
@@ -55,27 +59,30 @@ class MaskedDense(keras.layers.Layer):
         degrees_out: np.ndarray,
         cut_in: int = 0,
         cut_out: int = 0,
-        scale: float | None = None,
+        depth: int | None = None,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self._degrees = np.asarray(degrees_in), np.asarray(degrees_out)
         self._cuts = _cut(cut_in), _cut(cut_out)
-        self._scale = scale
+        self._depth = depth
         self._center: Any = None
-        self._config = {"cut_in": cut_in, "cut_out": cut_out, "scale": scale}
+        self._config = {"cut_in": cut_in, "cut_out": cut_out, "depth": depth}
 
     def build(self, x_shape):
         """Makes the weights."""
+        is_head, fan_in = self._depth is not None, self._degrees[0].size
+        self._share = gains.share(self._depth or 1)
+        self._gain = gains.head(fan_in) if is_head else gains.hidden(fan_in)
         self.kernel = self.add_weight(
             shape=tuple(d.size for d in self._degrees),
-            initializer="zeros" if self._scale else "glorot_uniform",
+            initializer="zeros" if is_head else HiddenInitializer(),
             name="kernel",
         )
         self.bias = self.add_weight(
             shape=self.kernel.shape[1:], initializer="zeros", name="bias"
         )
-        if self._scale:
+        if is_head:
             self._center = self.add_weight(
                 shape=self.kernel.shape[:1],
                 initializer="zeros",
@@ -102,7 +109,7 @@ class MaskedDense(keras.layers.Layer):
             for x, where in parts
             if where == _ALL or self._sees(where, units).any()
         ]
-        bias = tf.reshape(self._cast(self.bias), self._degrees[1].shape)
+        bias = tf.reshape(self._shared_bias(), self._degrees[1].shape)
         bias = tf.reshape(bias[..., units], [-1])
         return tf.nn.bias_add(functools.reduce(tf.add, products), bias)
 
@@ -124,7 +131,7 @@ class MaskedDense(keras.layers.Layer):
         size = math.isqrt(len(units))
         inputs, units = _whole_groups(inputs, size), _whole_groups(units, size)
         # Turned once: products with a turned kernel take half as long again.
-        masked, bias = self._masked(), self._cast(self.bias)[:, None]
+        masked, bias = self._masked(), self._shared_bias()[:, None]
         kernel = tf.transpose(_rows(masked, inputs.reshape(-1)))
         kernel = _rows(kernel, units.reshape(-1))
         if self._center is not None:
@@ -186,17 +193,20 @@ class MaskedDense(keras.layers.Layer):
     def _masked(self, inputs=_ALL, units=_ALL):
         """The kernel of some inputs and some units or columns of units, masked."""
         kernel = self._cast(self.kernel)
-        if self._scale:
-            kernel = kernel * self._scale
         if (inputs, units) != (_ALL, _ALL):
             shape = [*self._degrees[0].shape, *self._degrees[1].shape]
             kernel = tf.reshape(kernel, shape)[inputs, ..., units]
             kernel = tf.reshape(kernel, [kernel.shape[0], -1])
         # The mask is compared anew at each call, which costs nothing beside the product
         # and keeps a matrix of constants out of graphs and exported models.
+        factor = self._cast(self._gain * self._share)
         if self._sees(inputs, units).all():
-            return kernel
-        return kernel * self._cast(tf.less_equal(*self._ends(inputs, units)))
+            return kernel * factor
+        mask = tf.less_equal(*self._ends(inputs, units))
+        return kernel * tf.where(mask, factor, tf.zeros_like(factor))
+
+    def _shared_bias(self):
+        return self._cast(self.bias) * self._share
 
     def _sees(self, inputs, units):
         return np.less_equal(*self._ends(inputs, units))

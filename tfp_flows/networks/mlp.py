@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 import keras
 
+from tfp_flows.networks.hidden import HiddenDense
+
 
 @keras.saving.register_keras_serializable("tfp_flows")
 class MLP(keras.layers.Layer):
@@ -14,7 +16,7 @@ class MLP(keras.layers.Layer):
                activation(h) + b1)) + b2 for each of `hidden_units[1:]`
 
     A context is concatenated to the input. There is no output layer: a bijector adds
-    the head it needs.
+    the head it needs. What is trained of W is divided by its gain, see `gains`.
 
     Shapes: x `[B, D]`, context `[B, C]` -> features `[B, hidden_units[-1]]`.
 
@@ -62,7 +64,7 @@ class MLP(keras.layers.Layer):
         self._layers_in_order = self._residual_layers() if residual else self._plain()
 
     def _dense(self, units, activation=None):
-        return keras.layers.Dense(units, activation=activation, dtype=self.dtype_policy)
+        return HiddenDense(units, activation=activation, dtype=self.dtype_policy)
 
     def _drop(self):
         if not self.dropout:

@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfp_flows.networks.heads import head_scale
+from tfp_flows.networks import gains
 from tfp_flows.networks.pixel_layer import (
     PixelLayer,
     look_back,
@@ -134,7 +134,7 @@ class PixelHead(PixelLayer):
         """Returns params of all channels of each pixel."""
         hidden = self.masked(self._hidden)
         h = pointwise(tf.nn.relu(h), hidden, self.read(self._hidden_bias))
-        out = self.masked(self._out) * head_scale(self._out.shape[0])
+        out = self.masked(self._out) * gains.head(self._out.shape[0])
         y = pointwise(tf.nn.relu(h), out, self.read(self._out_bias))
         shape = [tf.shape(y)[:-1], [self.channels, self.num_params]]
         y = tf.reshape(y, tf.concat(shape, axis=0))

@@ -1,0 +1,170 @@
+"""One step of Adam moves a layer, and a flow, by about its rate."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from tests import laws
+from tfp_flows import bijectors as b
+from tfp_flows import flows
+from tfp_flows.networks import MADE, MLP, ConvResNet, GlowNet
+from tfp_flows.networks.hidden import HiddenConv2D, HiddenDense
+
+RATE = 1e-3
+
+
+def step(variables, loss):
+    """One step of Adam on a loss."""
+    with tf.GradientTape() as tape:
+        value = loss()
+    gradients = tape.gradient(value, variables)
+    pairs = zip(gradients, variables, strict=True)
+    keras.optimizers.Adam(RATE).apply_gradients([p for p in pairs if p[0] is not None])
+
+
+def raw(layer):
+    return [variable.value for variable in layer.trainable_variables]
+
+
+LAYERS = {
+    "dense": (lambda width: HiddenDense(width), lambda width: (64, width)),
+    "conv": (lambda width: HiddenConv2D(width, 3), lambda width: (16, 3, 3, width)),
+}
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_hidden_layers_move_alike_at_every_width(kind):
+    make, shape = LAYERS[kind]
+    found = []
+    for width in (32, 128, 512):
+        layer = make(width)
+        h = np.random.default_rng(0).standard_normal(shape(width))
+        h = tf.constant(np.maximum(h, 0.0), tf.float32)
+        before = layer(h)
+        step(raw(layer), lambda: tf.reduce_sum(layer(h)))  # noqa: B023
+        found.append(float(tf.reduce_max(tf.abs(layer(h) - before))) / RATE)
+    assert max(found) < 1.0 + 32.0
+    assert max(found) < 2.0 * min(found)
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+def test_hidden_layers_begin_as_those_of_keras(kind):
+    layer, (_, *shape) = LAYERS[kind][0](256), LAYERS[kind][1](256)
+    layer.build((None, *shape))
+    base = keras.layers.Dense if kind == "dense" else keras.layers.Conv2D
+    assert isinstance(layer, base)
+    n = int(np.prod(layer.kernel.shape[:-1]))
+    receptive = n // 256
+    wanted = np.sqrt(2.0 / (n + receptive * 256))
+    np.testing.assert_allclose(np.std(layer.kernel), wanted, rtol=0.02)
+    np.testing.assert_allclose(
+        np.std(layer.get_weights()[0]), wanted * n / 32, rtol=0.02
+    )
+
+
+@pytest.mark.parametrize(
+    "make", [HiddenDense, lambda n: HiddenConv2D(n, 3, padding="same")]
+)
+def test_hidden_layers_rebuild_from_their_config(make):
+    layer, x = make(64), tf.ones([2, 4, 4, 100])
+    wanted = layer(x)
+    again = keras.saving.deserialize_keras_object(
+        keras.saving.serialize_keras_object(layer)
+    )
+    again(x)
+    spread = np.std(again.get_weights()[0]) / np.std(layer.get_weights()[0])
+    assert 0.9 < spread < 1.1
+    again.set_weights(layer.get_weights())
+    np.testing.assert_array_equal(again(x), wanted)
+
+
+NETWORKS = {
+    "mlp": (lambda width: MLP((width, width)), (6,)),
+    "residual mlp": (lambda width: MLP((width, width), residual=True), (6,)),
+    "conv resnet": (lambda width: ConvResNet(width, 1), (4, 4, 2)),
+    "glow net": (lambda width: GlowNet(width), (4, 4, 2)),
+    "made": (lambda width: MADE((6,), 2, hidden_units=(width, width)), (6,)),
+}
+
+
+@pytest.mark.parametrize("kind", NETWORKS)
+def test_networks_move_alike_at_every_width(kind):
+    make, shape = NETWORKS[kind]
+    x = tf.constant(np.random.default_rng(0).standard_normal((64, *shape)), tf.float32)
+    changes = []
+    for width in (32, 512):
+        keras.utils.set_random_seed(0)
+        network = make(width)
+        network.build(x.shape)
+        if kind == "made":  # its head begins at zero: see the features it is given
+            network = features_of(network)
+        before = network(x)
+        step(raw(network), lambda: tf.reduce_sum(network(x)))  # noqa: B023
+        changes.append(float(tf.math.reduce_std(network(x) - before)) / RATE)
+    assert changes[1] < 3.0 * changes[0] and changes[1] < 100.0
+
+
+def features_of(made):
+    class Features(keras.layers.Layer):
+        def __init__(self):
+            super().__init__()
+            self.made = made
+
+        def call(self, x):
+            seen = []
+            self.made._parts(x, None, seen.extend)
+            return tf.concat(seen, axis=-1)
+
+    return Features()
+
+
+DEEP = {
+    "glow": lambda n: flows.glow((4, 4, 2), 1, n, filters=8),
+    "maf with batch norms": lambda n: flows.maf(
+        (4,), n, (8, 8), normalization="batch_norm"
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", DEEP)
+def test_deep_flows_move_as_those_of_24_steps(kind):
+    moved = {}
+    for num_steps in (24, 72):
+        flow = DEEP[kind](num_steps)
+        x = np.random.default_rng(0).standard_normal((256, *flow.event_shape))
+        x = tf.constant(x, tf.float32)
+        flow.adapt(x)
+        before = flow.encode(x)
+        step(flow.trainable_variables, lambda: -tf.reduce_mean(flow.log_prob(x)))  # noqa: B023
+        moved[num_steps] = float(tf.math.reduce_std(flow.encode(x) - before)) / RATE
+    assert 0.2 < moved[72] / moved[24] < 1.7, moved
+
+
+def shared(make):
+    """Two bijectors of one start, the second of four times the share's depth."""
+    return make(1), make(96)
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda d: b.ActNorm((3,), depth=d, dtype="float64"),
+        lambda d: b.BatchNorm((3,), depth=d, dtype="float64"),
+        *(
+            lambda d, kind=kind: b.InvertibleLinear(
+                (3,), kind, depth=d, dtype="float64"
+            )
+            for kind in ("lu", "plain", "householder")
+        ),
+    ],
+)
+def test_depth_changes_what_is_trained_and_not_the_map(make):
+    x = np.random.default_rng(0).normal(3.0, 2.0, (50, 3))
+    shallow, deep = shared(make)
+    for part in (shallow, deep):
+        if hasattr(part, "adapt"):
+            part.adapt(x)
+    np.testing.assert_allclose(deep.inverse(x), shallow.inverse(x), atol=1e-12)
+    laws.randomize(deep)
+    np.testing.assert_allclose(deep.forward(deep.inverse(tf.identity(x))), x)

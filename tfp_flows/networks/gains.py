@@ -1,0 +1,85 @@
+"""How far one step of an optimizer moves a flow, and the factors that bound it.
+
+Adam's first steps have full length: every weight moves by the rate r, whatever its
+gradient, and the signs agree. A unit with n inputs of size 1 then moves by n r, not by
+r: half of a log-scale in one step for a 3x3 kernel on 128 channels at r = 1e-3, in all
+couplings of a flow at once. Such a flow is lost in its second step. So what is trained
+is not a kernel W but V in
+
+W = gain V,  gain = min(1, g / n)
+
+and a step moves the unit by at most g r, whatever the width and the kernel. V begins
+as large as W / gain, so the function at the start is the usual one. g differs by place:
+
+- `head`, 128: last layers of conditioners, which begin at zero and see centred
+  features, whose changes have no common sign (see `heads`). Large, to learn soon.
+- `hidden`, 32: layers before those. Their inputs are rectified, so all positive: a step
+  moves the features of all units at once by g r times a mean of about 0.4, and away
+  from the centre that the head has taken. At r = 5e-3 that is 0.06 of their deviation;
+  a plain layer of 512 units moves them by a whole one.
+- `matrix`, 4: matrices that multiply the event itself, as 1x1 convolutions do.
+
+Steps of a flow follow each other, and what they do to an event multiplies. Beyond d =
+24 steps each of them takes the `share` d / depth of all its changes (matrices, act
+norms, heads and their biases), so that a deep flow moves as one of d steps would.
+
+The constants are large for flows to learn soon and small for no step to overshoot at
+r = 5e-3; `python -m benchmarks.stability` shows both ends.
+"""
+
+_HEAD = 128.0
+_HIDDEN = 32.0
+_MATRIX = 4.0
+_DEPTH = 24.0
+
+
+def head(fan_in: int) -> float:
+    """Returns the gain of a last layer.
+
+    Args:
+      fan_in: n, inputs of one unit, over all positions of a kernel.
+
+    Example:
+      >>> head(8), head(1024)
+      (1.0, 0.125)
+    """
+    return min(1.0, _HEAD / fan_in)
+
+
+def hidden(fan_in: int) -> float:
+    """Returns the gain of a layer between others.
+
+    Args:
+      fan_in: n, inputs of one unit, over all positions of a kernel.
+
+    Example:
+      >>> hidden(512)
+      0.0625
+    """
+    return min(1.0, _HIDDEN / fan_in)
+
+
+def matrix(size: int) -> float:
+    """Returns the gain of a matrix on the channels of an event.
+
+    Args:
+      size: number of channels.
+
+    Example:
+      >>> matrix(2), matrix(16)
+      (1.0, 0.25)
+    """
+    return min(1.0, _MATRIX / size)
+
+
+def share(depth: int) -> float:
+    """Returns what one step of a deep flow takes of the change of all.
+
+    Args:
+      depth: steps of the flow that an event passes through.
+
+    Example:
+      >>> share(24), share(96)
+      (1.0, 0.25)
+    """
+    return min(1.0, _DEPTH / depth)
