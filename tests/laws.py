@@ -7,6 +7,9 @@ zero-initialised heads is the identity and would pass them all.
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.bijectors.running.tracing import running_for
+from tfp_flows.networks.constants import as_constants
+
 
 def randomize(module: tf.Module, seed: int = 0, scale: float = 0.4) -> None:
     """Sets all trained weights to random values of moderate size."""
@@ -168,3 +171,17 @@ def integral_2d(distribution, low, high, points=401, **kwargs):
     grid = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
     values = np.exp(distribution.log_prob(grid, **kwargs).numpy())
     return values.sum() * (axis[1] - axis[0]) ** 2
+
+
+def exported(function, *args):
+    """A function as an export has it: what follows from weights alone is constant."""
+
+    def run(*args):
+        with running_for("export"):
+            return function(*args)
+
+    signature = [
+        tf.TensorSpec(a.shape, a.dtype, f"arg_{i}") for i, a in enumerate(args)
+    ]
+    traced = tf.function(run, input_signature=signature, autograph=False)
+    return as_constants({"run": traced})["run"]

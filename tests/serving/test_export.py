@@ -14,6 +14,7 @@ from tests.replicas import mirrored
 from tests.serving.conftest import Runtime, make
 from tfp_flows import flows, serving
 from tfp_flows.distributions import Flow, StandardNormal
+from tfp_flows.networks.constants import as_constants
 from tfp_flows.serving import exporter, golden, publishing, signatures
 
 # One process for all that share a fixture.
@@ -130,11 +131,40 @@ def test_a_flow_of_two_replicas_and_lower_precision_is_served(tmp_path):
     laws.randomize(flow)
     directory = serving.export(flow, tmp_path, rtol=1e-2)
     assert {g.rtol for g in golden.load(directory).values()} == {1e-2}
-    reader = tf.train.load_checkpoint(str(directory / "variables/variables"))
-    shapes = reader.get_variable_to_shape_map()
-    shapes.pop("_CHECKPOINTABLE_OBJECT_GRAPH")
-    stored = sum(int(np.prod(shape)) for shape in shapes.values())
-    assert stored == sum(v.shape.num_elements() for v in flow.raw_variables)
+
+
+def test_weights_are_written_once_for_all_signatures(tmp_path):
+    flow = flows.glow((4, 4, 1), 1, 2, 512, num_values=4)
+    directory = serving.export(flow, tmp_path)
+    files = [*directory.glob("*.pb"), *directory.glob("variables/*")]
+    weights = 4 * sum(v.shape.num_elements() for v in flow.raw_variables)
+    assert weights < sum(path.stat().st_size for path in files) < 1.5 * weights
+
+
+def independent_of_requests(function):
+    """Kinds of operations on numbers that no input of the function leads to."""
+    graph = function.get_concrete_function().graph
+    captured = {id(tensor) for tensor in graph.internal_captures}
+    reached, found = set(), []
+    for op in graph.get_operations():
+        if op.type == "Placeholder":
+            reached |= set() if id(op.outputs[0]) in captured else {op}
+        elif reached & {tensor.op for tensor in op.inputs}:
+            reached.add(op)
+        elif any(tensor.dtype.is_floating for tensor in op.outputs):
+            found.append(op.type)
+    return set(found) - {"Const"}
+
+
+@pytest.mark.parametrize("memory", ["activations", "constant"])
+def test_a_served_glow_computes_nothing_from_weights_alone(memory):
+    flow = flows.glow(
+        (4, 4, 1), 2, 2, 4, num_values=4, context_shape=(3,), memory=memory
+    )
+    plain = exporter.endpoints_of(flow).functions()
+    assert independent_of_requests(plain["log_prob"]) >= {"Exp", "ReadVariableOp"}
+    for function in as_constants(plain).values():
+        assert not independent_of_requests(function)
 
 
 def _assert_refused(flow, base, error, match, **arguments):

@@ -7,7 +7,6 @@ from tfp_flows.bijectors.batch_norm import BatchNorm
 from tfp_flows.bijectors.chain import Chain
 from tfp_flows.bijectors.conditioner import Conditioner
 from tfp_flows.bijectors.coupling import AdditiveCoupling, AffineCoupling, Coupling
-from tfp_flows.bijectors.evaluation import no_gradients
 from tfp_flows.bijectors.from_tfp import FromTFP
 from tfp_flows.bijectors.inverse import Inverse
 from tfp_flows.bijectors.invertible_linear import InvertibleConv1x1, InvertibleLinear
@@ -21,9 +20,10 @@ from tfp_flows.bijectors.on_first import OnFirst
 from tfp_flows.bijectors.pixel_histogram import PixelHistogram
 from tfp_flows.bijectors.pixels import PixelLogit
 from tfp_flows.bijectors.rational_quadratic import RationalQuadratic, SplineCoupling
-from tfp_flows.bijectors.repeat import Repeat
-from tfp_flows.bijectors.reversible import ReversibleChain, chain_of
 from tfp_flows.bijectors.reversible_block import ReversibleBlock
+from tfp_flows.bijectors.running.evaluation import no_gradients
+from tfp_flows.bijectors.running.repeat import Repeat
+from tfp_flows.bijectors.running.reversible_chain import ReversibleChain, chain_of
 from tfp_flows.bijectors.scalar_map import Affine, ScalarMap, Shift
 from tfp_flows.bijectors.squeeze import Squeeze
 from tfp_flows.bijectors.unit_interval import UnitInterval

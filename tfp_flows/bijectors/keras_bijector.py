@@ -16,6 +16,8 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import graph_cache
+from tfp_flows.bijectors.layers import raw_variables
+from tfp_flows.bijectors.running import evaluation
 from tfp_flows.bijectors.shapes import (
     as_shape,
     broadcast_batch,
@@ -65,6 +67,9 @@ class KerasBijector(tfp.bijectors.Bijector):
       ValueError: if Keras does not run on TensorFlow, or a layer is not built.
     """
 
+    # Whether batches go in two halves under `no_gradients`, all through a flow of it.
+    prefers_halves = False
+
     def __init__(
         self,
         event_shape: Sequence[int],
@@ -105,11 +110,7 @@ class KerasBijector(tfp.bijectors.Bijector):
                     "without weights. Call it once, or its build method, first."
                 )
         self._layers = self._no_dependency(layers)
-        self._weights = unique(v.value for m in layers.values() for v in m.variables)
-        trained = {id(v) for m in layers.values() for v in m.trainable_variables}
-        for variable in (v for m in layers.values() for v in m.variables):
-            if variable.value.trainable and id(variable) not in trained:
-                _freeze(variable.value)
+        self._weights = raw_variables(list(layers.values()))
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -223,9 +224,7 @@ class KerasBijector(tfp.bijectors.Bijector):
 
     def _forward(self, x, **kwargs):
         check_event(x, self._latent_shape, self.name)
-        y, log_det = self._call(
-            self.forward_and_log_det, x, len(self._latent_shape), **kwargs
-        )
+        y, log_det = self._pass("forward", x, len(self._latent_shape), **kwargs)
         if not self.is_constant_jacobian:
             y, log_det = self._nan_outside(y, log_det)
         self._cache.forward_attributes(x, **kwargs)["ildj"] = -log_det
@@ -242,9 +241,7 @@ class KerasBijector(tfp.bijectors.Bijector):
 
     def _inverse(self, y, **kwargs):
         check_event(y, self._event_shape, self.name)
-        x, log_det = self._call(
-            self.inverse_and_log_det, y, len(self._event_shape), **kwargs
-        )
+        x, log_det = self._pass("inverse", y, len(self._event_shape), **kwargs)
         self._cache.inverse_attributes(y, **kwargs)["ildj"] = log_det
         return x
 
@@ -259,6 +256,15 @@ class KerasBijector(tfp.bijectors.Bijector):
         log_det = self._cache.inverse_attributes(y, **kwargs)["ildj"]
         del x
         return log_det
+
+    def _pass(self, direction, value, ndims, context=None):
+        function = getattr(self, f"{direction}_and_log_det")
+        parts = (self, *self.submodules)
+        wanted = any(getattr(part, "prefers_halves", False) for part in parts)
+        if wanted and evaluation.is_evaluated():
+            context_ndims = len(self._context_shape or ())
+            function = evaluation.in_halves(function, ndims, context_ndims)
+        return self._call(function, value, ndims, context)
 
     def _call(self, function, value, ndims, context=None):
         check_context(context, self._context_shape, self.name)
@@ -338,17 +344,6 @@ class KerasBijector(tfp.bijectors.Bijector):
             for new, old in pairs:
                 new.assign(old)
         return clone
-
-
-def unique(items) -> list:
-    """Returns the items in order, each object once."""
-    return list({id(item): item for item in items}.values())
-
-
-def _freeze(raw):
-    """Tells TensorFlow what Keras notes on the layer only: this is not trained."""
-    for mirror in getattr(raw, "values", (raw,)):  # one on each replica
-        mirror._trainable = False
 
 
 def _shapes(layer):

@@ -7,7 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.keras_bijector import KerasBijector
-from tfp_flows.bijectors.reversible import chain_of
+from tfp_flows.bijectors.running.reversible_chain import chain_of
 from tfp_flows.bijectors.squeeze import Squeeze
 
 tfb = tfp.bijectors

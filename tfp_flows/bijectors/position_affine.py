@@ -8,10 +8,9 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
-from tfp_flows.bijectors import folding
 from tfp_flows.bijectors.keras_bijector import KerasBijector
 from tfp_flows.bijectors.precision import matmul
-from tfp_flows.networks.derived import derived
+from tfp_flows.networks.prepared import prepared
 
 
 class AffineMap(NamedTuple):
@@ -65,7 +64,7 @@ class PositionAffine(KerasBijector):
     """
 
     @property
-    def derived_from(self) -> list[keras.Variable]:
+    def prepared_from(self) -> list[keras.Variable]:
         """The variables that nothing but the maps reads."""
         return [v for layer in self.keras_layers for v in layer.variables]
 
@@ -91,7 +90,7 @@ class PositionAffine(KerasBijector):
         return self._apply(self.inverse_map, y)
 
     def _apply(self, function, value):
-        affine = derived(self, lambda: folding.once(function))
+        affine = prepared(function)
         return affine(value), math.prod(self._event_shape[:-1]) * affine.log_det
 
 
@@ -130,9 +129,9 @@ class FusedAffine(PositionAffine):
         return all(b.vectorizes for b in self._bijectors)
 
     @property
-    def derived_from(self) -> list[keras.Variable]:
+    def prepared_from(self) -> list[keras.Variable]:
         """The variables that nothing but the product reads."""
-        return [v for b in self._bijectors for v in b.derived_from]
+        return [v for b in self._bijectors for v in b.prepared_from]
 
     def forward_map(self) -> AffineMap:
         """Returns the product of the maps, from the latent side on."""

@@ -7,10 +7,10 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.networks import gains
-from tfp_flows.networks.derived import derived
 from tfp_flows.networks.hidden import HiddenInitializer
 from tfp_flows.networks.image_context import is_image, joined, joined_shape
 from tfp_flows.networks.moments import moments
+from tfp_flows.networks.prepared import prepared
 
 
 @keras.saving.register_keras_serializable("tfp_flows")
@@ -118,13 +118,13 @@ class GlowNet(keras.layers.Layer):
         return tf.reshape(rows, tf.shape(first))
 
     @property
-    def derived_from(self) -> list[keras.Variable]:
-        """The variables that nothing but `derive` reads."""
+    def prepared_from(self) -> list[keras.Variable]:
+        """The variables that nothing but `prepare` reads."""
         kernels = (self._conv, self._mix, self._context_kernel)
         scales = [log_scale for log_scale, _ in self._norms]
         return [*(kernel for kernel in kernels if kernel is not None), *scales]
 
-    def derive(self) -> list[tf.Tensor]:
+    def prepare(self) -> list[tf.Tensor]:
         """Returns the kernels, each times its gain and the scales of its act norm."""
         scales = [
             tf.exp(tf.convert_to_tensor(log_scale)) for log_scale, _ in self._norms
@@ -137,7 +137,7 @@ class GlowNet(keras.layers.Layer):
 
     def _first(self, x, context):
         """What the first act norm gives, `[B, H, W, filters]`."""
-        kernel, _, *of_context = derived(self, self.derive)
+        kernel, _, *of_context = prepared(self.prepare)
         x = joined(x, context)
         first = tf.nn.conv2d(x, tf.cast(kernel, x.dtype), 1, "SAME")
         first = tf.nn.bias_add(first, self._norms[0][1])
@@ -149,7 +149,7 @@ class GlowNet(keras.layers.Layer):
 
     def _second(self, first):
         """What the second act norm gives, `[B * H * W, filters]`."""
-        kernel = tf.cast(derived(self, self.derive)[1], first.dtype)
+        kernel = tf.cast(prepared(self.prepare)[1], first.dtype)
         # A 1x1 convolution as a matrix product: up to twice as fast on small images.
         rows = tf.reshape(tf.nn.relu(first), [-1, self.filters])
         if self._drop is not None:

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.networks import gains
-from tfp_flows.networks.derived import derived
+from tfp_flows.networks.prepared import prepared
 
 
 @keras.saving.register_keras_serializable("tfp_flows")
@@ -115,18 +115,18 @@ class ZeroConv(Head):
         self._add_weights((self.kernel_size, self.kernel_size, h_shape[-1], self.units))
 
     @property
-    def derived_from(self) -> list[keras.Variable]:
-        """The variables that nothing but `derive` reads."""
+    def prepared_from(self) -> list[keras.Variable]:
+        """The variables that nothing but `prepare` reads."""
         return [self.kernel, self.bias]
 
-    def derive(self) -> list[tf.Tensor]:
+    def prepare(self) -> list[tf.Tensor]:
         """Returns kernel and bias with their factors."""
-        kernel, bias = (tf.convert_to_tensor(v) for v in self.derived_from)
+        kernel, bias = (tf.convert_to_tensor(v) for v in self.prepared_from)
         return [kernel * self._gain, bias * self._share]
 
     def call(self, h):
         """Returns `[B, H, W, units]`."""
-        kernel, bias = derived(self, self.derive)
+        kernel, bias = prepared(self.prepare)
         # Before the padding: outside of the image lie features like the mean ones.
         y = tf.nn.conv2d(h - self.center, tf.cast(kernel, h.dtype), 1, "SAME")
         return tf.nn.bias_add(y, tf.cast(bias, h.dtype))

@@ -15,7 +15,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors.folding import folded
+from tfp_flows.bijectors.running.tracing import running_for
 from tfp_flows.distributions import Model, bases
 from tfp_flows.serving import row_noise, row_seeds
 
@@ -109,7 +109,7 @@ class Endpoints(abc.ABC):
                 for (name, spec), tensor in zip(specs.items(), tensors, strict=True)
             }
             valid = _all_rows([_is_finite(tensor) for tensor in inputs.values()])
-            with folded():  # no inverse is solved for at each call
+            with running_for("export"):
                 outputs, in_range = body(**self._cast(inputs))
             outputs = {k: tf.cast(v, tf.float32) for k, v in outputs.items()}
             finite = [_is_finite(tensor) for tensor in outputs.values()]

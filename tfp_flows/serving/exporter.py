@@ -13,6 +13,7 @@ import tensorflow as tf
 
 import tfp_flows
 from tfp_flows.distributions import Augmented, Autoregressive, Model
+from tfp_flows.networks.constants import as_constants
 from tfp_flows.serving import cards, check, golden, publishing, row_noise, row_seeds
 from tfp_flows.serving.augmented_endpoints import AugmentedEndpoints
 from tfp_flows.serving.autoregressive_endpoints import AutoregressiveEndpoints
@@ -82,7 +83,7 @@ def export(
     cards.check(card or {}, facts)
     facts = {**facts, "name": base.resolve().name, **(card or {})}
     with publishing.workspace(base) as directory:
-        functions = endpoints.functions()
+        functions = as_constants(endpoints.functions())
         _save(flow, functions, directory)
         answers = _answers(functions, rows, rtol, endpoints.rounds_samples)
         golden.save(directory, answers)
@@ -111,11 +112,18 @@ def endpoints_of(model: Model, nonfinite: str = "nan") -> Endpoints:
 def _save(flow, functions, directory):
     root = tf.Module()
     # Raw variables only: Keras' own export hooks store weights twice, or leave the
-    # served functions without them.
-    root.raw_variables = list(flow.raw_variables)
+    # served functions without them. Those that are read: most are constants by now.
+    concrete = [f.get_concrete_function() for f in functions.values()]
+    read = {id(tensor) for f in concrete for tensor in f.captured_inputs}
+    root.raw_variables = [v for v in flow.raw_variables if _is_among(v, read)]
     root.functions = functions
     served = {**functions, DEFAULT: functions["log_prob"]}
     tf.saved_model.save(root, str(directory), signatures=served)
+
+
+def _is_among(variable, handles):
+    mirrors = getattr(variable, "values", (variable,))  # one on each replica
+    return any(id(mirror.handle) in handles for mirror in mirrors)
 
 
 def _answers(functions, rows, rtol, rounds_samples):

@@ -5,9 +5,16 @@ import pytest
 import tensorflow as tf
 
 from tests import laws
-from tests.bijectors.test_repeat import everything, image_step, modes, pair, vector_step
+from tests.bijectors.running.test_repeat import (
+    everything,
+    image_step,
+    modes,
+    pair,
+    vector_step,
+)
 from tfp_flows import bijectors as b
 from tfp_flows import flows
+from tfp_flows.networks.training_mode import TrainingMode
 
 ways = pytest.mark.parametrize("xla", [False, True])
 
@@ -69,7 +76,7 @@ def test_batch_statistics_in_training_are_those_of_the_whole_batch():
     @tf.function
     def in_training(y):
         with b.no_gradients():
-            return repeat._mode.run(lambda: repeat.inverse(y), training=True)
+            return TrainingMode().run(lambda: repeat.inverse(y), training=True)
 
     assert len(calls_of_steps(in_training, y)) == 3
 
@@ -120,6 +127,32 @@ def test_outside_of_the_block_all_is_as_before():
         raise RuntimeError
     call = tf.function(repeat.inverse)
     assert not calls_of_steps(call, y)  # they are in a loop
+
+
+def kinds_inside(function, *args):
+    definition = function.get_concrete_function(*args).graph.as_graph_def()
+    inside = [node for f in definition.library.function for node in f.node_def]
+    return {node.op for node in [*definition.node, *inside]}
+
+
+def test_a_repeat_inside_of_another_decides_again():
+    norms = lambda i: b.Repeat(lambda j: b.ActNorm((4, 4, 2)), 2, "constant")  # noqa: E731
+    nested = b.Repeat(norms, 2)
+    y = tf.zeros([16, 4, 4, 2])
+    assert "While" in "".join(kinds_inside(tf.function(nested.inverse), y))
+    inside = kinds_inside(evaluated(nested.inverse), y)
+    assert "While" not in "".join(inside)
+    assert is_compiled(evaluated(b.Repeat(norms, 2).inverse, xla=True), y)
+    assert "While" in "".join(kinds_inside(tf.function(nested.inverse), y))
+
+
+def test_a_batch_is_halved_once_for_all_levels():
+    glow = flows.glow((8, 8, 1), 2, 2, filters=4)
+    call = evaluated(lambda x: glow.bijector.inverse(x))
+    graph = call.get_concrete_function(tf.zeros([16, 8, 8, 1])).graph
+    joined = [op.outputs[0] for op in graph.get_operations() if op.type == "ConcatV2"]
+    # Where the two halves meet: their latents, their log-dets.
+    assert sum(tensor.shape[0] == 16 for tensor in joined) == 2
 
 
 @ways

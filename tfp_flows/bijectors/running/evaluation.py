@@ -1,27 +1,31 @@
 """The fastest way through a flow whose gradients nobody asks for."""
 
-import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import tensorflow as tf
 
-_STATE = threading.local()
+from tfp_flows.bijectors.running import tracing
+from tfp_flows.networks.training_mode import TrainingMode
 
-# Where XLA is the faster one on a CPU: positions of an image, and of all of a batch.
-_XLA_POSITIONS, _XLA_BATCH_POSITIONS = 64, 2048
+# Where XLA is the faster one on a CPU: positions of an image, and of all of what one
+# call is given, which is half of a batch where that is cut.
+_XLA_POSITIONS, _XLA_CALL_POSITIONS = 64, 1024
 _SMALLEST_BATCH = 8
+
+Pass = Callable[..., tuple[Any, tf.Tensor]]
 
 
 @contextmanager
 def no_gradients(xla: bool = False) -> Iterator[None]:
     """Traces densities and samples for evaluation, as fast as they can be.
 
-    It changes how the steps of `Repeat` run, which Glow is made of; the values are the
+    It changes how flows with a `Repeat` run, which Glow is made of; the values are the
     same up to rounding. Whatever its `memory`, nothing is recomputed, and in a graph on
-    a CPU the two halves of a batch go side by side: while one waits for a small
-    operation the other one computes. Only batches of a known size, at least 8, are
-    halved.
+    a CPU the two halves of a batch go side by side through the whole flow: while one
+    waits for a small operation the other one computes. Only batches of a known size,
+    at least 8, are halved.
 
     Args:
       xla: whether XLA compiles the steps on images of at most 64 positions, 2,048 in a
@@ -42,26 +46,22 @@ def no_gradients(xla: bool = False) -> Iterator[None]:
       >>> log_prob(tf.zeros([16, 8, 8, 1])).shape
       TensorShape([16])
     """
-    before = getattr(_STATE, "choice", None)
-    _STATE.choice = "xla" if xla else "graph"
-    try:
+    with tracing.running_for("xla" if xla else "evaluation"):
         yield
-    finally:
-        _STATE.choice = before
 
 
 def is_evaluated() -> bool:
     """Whether a `no_gradients` block is being traced."""
-    return getattr(_STATE, "choice", None) is not None
+    return tracing.purpose() in ("evaluation", "xla")
 
 
 def suits_xla(value: tf.Tensor, event_shape: Sequence[int]) -> bool:
-    """Whether XLA is wanted for steps on such events, and likely to be faster."""
-    if getattr(_STATE, "choice", None) != "xla" or len(event_shape) != 3:
+    """Whether XLA is likely to be faster for steps on such events."""
+    if len(event_shape) != 3:
         return False
     positions = event_shape[0] * event_shape[1]
-    in_batch = (value.shape[:-3].num_elements() or 0) * positions
-    few = positions <= _XLA_POSITIONS and in_batch <= _XLA_BATCH_POSITIONS
+    in_call = (value.shape[:-3].num_elements() or 0) * positions
+    few = positions <= _XLA_POSITIONS and in_call <= _XLA_CALL_POSITIONS
     return few and _on_cpu()
 
 
@@ -71,7 +71,7 @@ def compiled(function: Callable[..., tuple]) -> Callable[..., tuple]:
     Args:
       function: returns a value, a log-det and anything else.
     """
-    run = tf.function(function, autograph=False, jit_compile=True)
+    run = tracing.Traced(function, jit_compile=True)
 
     def call(*args):
         value, log_det, others = run(*args)
@@ -88,50 +88,64 @@ def _without_gradient(tensor):
     return tf.raw_ops.PreventGradient(input=tensor, message=message)
 
 
-def side_by_side(
-    function: Callable[..., tuple[tf.Tensor, tf.Tensor, list]],
-    value: tf.Tensor,
-    context: tf.Tensor | None,
-    event_ndims: int,
-    context_ndims: int,
-) -> tuple[tf.Tensor, tf.Tensor, list]:
-    """Applies a function to both halves of a batch, if that is faster.
+def in_halves(function: Pass, event_ndims: int, context_ndims: int) -> Pass:
+    """Has both halves of a batch go through a function side by side, if that is faster.
 
     Args:
-      function: of value and context, independent for each event; returns the new
-        value, the log-det and anything that is the same for all events.
-      value: `[*batch, *event_shape]`.
-      context: `[*batch', *context_shape]`, or None.
+      function: of value and context, independent for each event; returns the new value
+        and the log-det.
       event_ndims: rank of an event.
       context_ndims: rank of a context.
 
     Returns:
-      What the function returns for the whole batch.
+      The same function of the whole batch: it takes a value (or a list of them)
+      `[*batch, *event_shape]` and a context `[*batch', *context_shape]`.
     """
-    parts = _halves(value, context, event_ndims, context_ndims)
-    values, log_dets, others = zip(*[function(*part) for part in parts], strict=True)
-    if len(parts) == 1:
-        return values[0], log_dets[0], others[0]
-    log_det = tf.concat(log_dets, axis=0) if log_dets[0].shape.rank else log_dets[0]
-    return tf.concat(values, axis=0), log_det, others[0]
+
+    def call(value, context=None):
+        parts = _halves(value, context, event_ndims, context_ndims)
+        if len(parts) == 1:
+            return function(value, context)
+        values, log_dets = zip(*[function(*part) for part in parts], strict=True)
+        # The same for all events: as many axes as the batch has, if it differs.
+        differs = log_dets[0].shape.rank == _batch(value, event_ndims).rank
+        log_det = tf.concat(log_dets, axis=0) if differs else log_dets[0]
+        return tf.nest.map_structure(_joined, *values), log_det
+
+    return call
+
+
+def _joined(*parts):
+    return tf.concat(parts, axis=0)
 
 
 def _halves(value, context, event_ndims, context_ndims):
     """Returns pairs of value and context: two of half the batch, or the given one."""
-    batch = value.shape[: value.shape.rank - event_ndims]
+    batch, whole = _batch(value, event_ndims), [(value, context)]
     size = batch[0] if batch.rank else None
     in_graph = tf.inside_function()
     if size is None or size < _SMALLEST_BATCH or not in_graph or not _on_cpu():
-        return [(value, context)]
+        return whole
+    if TrainingMode().current():  # what layers learn, they learn of the whole batch
+        return whole
     sizes = [size // 2, size - size // 2]
     contexts = [context, context]
     if context is not None:
-        of_context = context.shape[: context.shape.rank - context_ndims]
+        of_context = _batch(context, context_ndims)
         if of_context.rank == batch.rank and of_context[0] != 1:
             if of_context[0] != size:  # not known
-                return [(value, context)]
+                return whole
             contexts = tf.split(context, sizes)
-    return list(zip(tf.split(value, sizes), contexts, strict=True))
+    pieces = [tf.split(part, sizes) for part in tf.nest.flatten(value)]
+    values = [
+        tf.nest.pack_sequence_as(value, half) for half in zip(*pieces, strict=True)
+    ]
+    return list(zip(values, contexts, strict=True))
+
+
+def _batch(value, event_ndims):
+    first = tf.nest.flatten(value)[0]
+    return first.shape[: first.shape.rank - event_ndims]
 
 
 def _on_cpu():

@@ -1,0 +1,79 @@
+"""Constants of an export: what follows from weights alone, and nothing else."""
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.networks.constants import as_constants
+
+
+def traced(function):
+    signature = [tf.TensorSpec([None, 2], name="x")]
+    return tf.function(function, input_signature=signature, autograph=False)
+
+
+def kinds(function):
+    graph = function.get_concrete_function().graph
+    return [op.type for op in graph.get_operations()]
+
+
+def test_values_are_those_of_the_weights_as_they_were():
+    weight = tf.Variable([[1.0, 2.0], [3.0, 5.0]])
+    plain = traced(lambda x: {"y": x @ tf.linalg.inv(weight), "weight": weight + 0.0})
+    x = tf.constant([[1.0, 4.0]])
+    wanted = plain(x)
+    fixed = as_constants({"f": plain})["f"]
+    weight.assign(tf.eye(2))
+    found = fixed(x)
+    assert found.keys() == wanted.keys()
+    for name, value in wanted.items():
+        np.testing.assert_array_equal(found[name], value)
+    assert not {"ReadVariableOp", "MatrixInverse"} & set(kinds(fixed))
+
+
+def test_equal_tensors_of_several_functions_are_one():
+    weight = tf.Variable(tf.random.stateless_normal([2, 100], [1, 2]))
+    functions = {
+        "wide": traced(lambda x: x @ (2.0 * weight)),
+        "sum": traced(lambda x: tf.reduce_sum(x @ (2.0 * weight), axis=-1)),
+    }
+    functions = as_constants(functions)
+    one, other = (f.get_concrete_function().captured_inputs for f in functions.values())
+    assert len(one) == len(other) == 1 and one[0] is other[0]
+
+
+def test_a_variable_that_the_function_changes_is_read_and_changed():
+    count = tf.Variable(1.0)
+
+    def counting(x):
+        count.assign_add(1.0)
+        return x * count
+
+    fixed = as_constants({"f": traced(counting)})["f"]
+    assert [float(fixed(tf.ones([1, 2]))[0, 0]) for _ in range(3)] == [2.0, 3.0, 4.0]
+
+
+def test_loops_keep_what_they_are_given():
+    weight = tf.Variable([1.0, 2.0])
+
+    def powers(x):
+        factor = tf.exp(weight)
+        return tf.while_loop(
+            lambda i, _: i < 3, lambda i, y: (i + 1, y * factor), (0, x)
+        )
+
+    plain = traced(powers)
+    fixed = as_constants({"f": plain})["f"]
+    for found, wanted in zip(
+        fixed(tf.ones([3, 2])), plain(tf.ones([3, 2])), strict=True
+    ):
+        np.testing.assert_array_equal(found, wanted)
+    assert "Exp" not in kinds(fixed)
+
+
+def test_operations_with_effects_and_random_ones_stay():
+    weight = tf.Variable(0.5)
+
+    def noisy(x):
+        return x + weight * tf.random.uniform([], 0.0, 2.0 * weight)
+
+    assert "RandomUniform" in kinds(as_constants({"f": traced(noisy)})["f"])

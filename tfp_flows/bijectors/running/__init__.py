@@ -1,0 +1,1 @@
+"""How the steps of a flow run, and what that costs; README.md has the table."""

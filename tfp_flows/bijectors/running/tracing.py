@@ -1,0 +1,94 @@
+"""What is traced, and for what: traced functions know their purpose as an argument.
+
+A purpose is one of
+
+- "training": gradients will be taken, or nothing is known;
+- "evaluation": nobody asks for gradients;
+- "xla": the same, and XLA may compile the steps;
+- "export": weights will be constants, see `networks.constants`.
+"""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import tensorflow as tf
+
+# TensorFlow has no public way to ask whether XLA will compile what is being traced.
+from tensorflow.python.ops import control_flow_util
+
+from tfp_flows.networks import prepared
+
+_STATE = threading.local()
+
+
+def purpose() -> str:
+    """Returns what the code that runs, or is being traced, is for."""
+    return getattr(_STATE, "purpose", "training")
+
+
+@contextmanager
+def running_for(purpose: str) -> Iterator[None]:
+    """Runs or traces code for a purpose."""
+    before = getattr(_STATE, "purpose", "training")
+    _STATE.purpose = purpose
+    try:
+        yield
+    finally:
+        _STATE.purpose = before
+
+
+class Traced:
+    """A `tf.function` that is traced anew for each purpose, and knows no other state.
+
+    What a function does inside depends on its arguments and on the purpose, which is
+    one of them. Nothing else reaches it: prepared values come as arguments too.
+
+    Args:
+      function: of nested tensors, and of Python values that are few.
+      **kwargs: of `tf.function`.
+
+    Example:
+      >>> from tfp_flows.bijectors import no_gradients
+      >>> told = Traced(purpose)
+      >>> with no_gradients():
+      ...     print(told().numpy())
+      b'evaluation'
+      >>> print(told().numpy())
+      b'training'
+    """
+
+    def __init__(self, function: Callable[..., Any], **kwargs: Any):
+        def traced(purpose, *args):
+            with running_for(purpose), prepared.preparing(None):
+                return function(*args)
+
+        traced.__name__ = function.__name__  # shown in graphs and profiles
+        self.function = function
+        self._traced = tf.function(traced, autograph=False, **kwargs)
+
+    def __call__(self, *args: Any) -> Any:
+        """Calls the function for the present purpose."""
+        return self._traced(purpose(), *args)
+
+    def structure(self, *args: Any) -> Any:
+        """Returns the specs of what it would return."""
+        traced = self._traced.get_concrete_function(purpose(), *args)
+        return traced.structured_outputs
+
+    def inlined(self, *args: Any) -> Any:
+        """The same where gradients are taken through many calls.
+
+        Inside of what XLA compiles it is the Python function itself. There, a gradient
+        through a traced function would take shapes from among its results, XLA wants
+        shapes as constants, and so takes all arguments of the function for constants:
+        it would compile anew whenever a weight changes.
+        """
+        return self.function(*args) if is_in_xla() else self(*args)
+
+
+def is_in_xla() -> bool:
+    """Whether XLA will compile what is being traced."""
+    graph = tf.compat.v1.get_default_graph()
+    return control_flow_util.GraphOrParentsInXlaContext(graph)

@@ -1,0 +1,159 @@
+"""What traced functions compute from weights alone, as constants: for export.
+
+Nothing in a model needs to say what that is: it can be seen in the graph. Operations
+without side effects that depend on nothing but variables, captured tensors and
+constants are run once, and the rest of the graph is given their results.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import tensorflow as tf
+
+_NO_NUMBERS = (tf.resource, tf.variant)
+
+
+def as_constants(functions: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the same functions for weights as they are now.
+
+    A tensor that several of them need is one object, which a SavedModel writes once.
+    Bodies of loops and of called functions are left as they are.
+
+    Args:
+      functions: name -> `tf.function` with an input signature of named tensors, which
+        returns tensors.
+
+    Example:
+      >>> weight = tf.Variable([1.0, 2.0])
+      >>> signature = [tf.TensorSpec([2], name="x")]
+      >>> scale = tf.function(lambda x: x * tf.exp(weight), signature)
+      >>> fixed = as_constants({"scale": scale})["scale"]
+      >>> graph = fixed.get_concrete_function().graph
+      >>> any(op.type == "Exp" for op in graph.get_operations())
+      False
+    """
+    known: dict = {}
+    return {name: _fixed(function, known) for name, function in functions.items()}
+
+
+def weights_only(graph: tf.Graph) -> set[str]:
+    """Returns the names of a traced graph's operations on weights alone.
+
+    Their reading is among them. Weights are variables that the graph does not change
+    and tensors from outside of it.
+
+    Args:
+      graph: of a concrete function.
+    """
+    captured = {inside.ref() for _, inside in graph.captures}
+    captured -= {
+        t.ref() for op in graph.get_operations() if _acts(op) for t in op.inputs
+    }
+    found: set[str] = set()
+    constant = _constant(graph)
+    for op in graph.get_operations():
+        inputs = [t.op.name for t in op.inputs]
+        if op.type == "Placeholder" and op.outputs[0].ref() in captured:
+            found.add(op.name)
+        elif _is_pure(op) and found.intersection(inputs):
+            if all(name in found or name in constant for name in inputs):
+                found.add(op.name)
+    return found
+
+
+def _constant(graph):
+    """Names of operations that depend on nothing at all."""
+    found: set[str] = set()
+    for op in graph.get_operations():
+        if op.type != "Placeholder" and _is_pure(op):
+            if all(t.op.name in found for t in op.inputs):
+                found.add(op.name)
+    return found
+
+
+def _is_pure(op):
+    if op.type == "ReadVariableOp":
+        return True
+    return not op.op_def.is_stateful and all(
+        t.dtype not in _NO_NUMBERS for t in op.outputs
+    )
+
+
+def _acts(op):
+    """Whether an operation may do more than give its outputs."""
+    return op.op_def.is_stateful and op.type not in ("ReadVariableOp", "Placeholder")
+
+
+def _fixed(function, known):
+    concrete = function.get_concrete_function()
+    graph, results = concrete.graph, tf.nest.flatten(concrete.structured_outputs)
+    captured = {inside.name: outside for outside, inside in graph.captures}
+    own = [t.name for t in graph.inputs if t.name not in captured]
+    of_weights = weights_only(graph)
+    kept = _needed(graph, of_weights, results)
+    edge = [t for op in kept for t in op.inputs] + results
+    edge = {t.name for t in edge if t.op.name in of_weights} - captured.keys()
+    values = {**captured, **_computed(graph, of_weights, captured, sorted(edge), known)}
+
+    def call(*inputs):
+        given = {**values, **dict(zip(own, inputs, strict=True))}
+        found = _imported(graph, kept, given, [t.name for t in results])
+        for tensor, old in zip(found, results, strict=True):
+            tensor.set_shape(old.shape)
+        return tf.nest.pack_sequence_as(concrete.structured_outputs, found)
+
+    return tf.function(call, input_signature=function.input_signature, autograph=False)
+
+
+def _needed(graph, of_weights, results):
+    """The operations that remain: what leads to results and is not of weights."""
+    last = [t.op for t in results] + [op for op in graph.get_operations() if _acts(op)]
+    names, waiting = set(of_weights), last
+    while waiting:
+        op = waiting.pop()
+        if op.name not in names:
+            names.add(op.name)
+            waiting += [t.op for t in op.inputs] + list(op.control_inputs)
+    names -= of_weights
+    return [
+        op
+        for op in graph.get_operations()
+        if op.name in names and op.type != "Placeholder"
+    ]
+
+
+def _computed(graph, of_weights, captured, names, known):
+    """Runs what is of weights; equal results are one tensor, also of other graphs."""
+    ops = of_weights | _constant(graph)
+    ops = [op for op in graph.get_operations() if op.name in ops]
+    ops = [op for op in ops if op.type != "Placeholder"]
+    run = tf.function(lambda: _imported(graph, ops, captured, names), autograph=False)
+    values = {}
+    for name, value in zip(names, run(), strict=True):
+        key = value.dtype, tuple(value.shape), value.numpy().tobytes()
+        values[name] = known.setdefault(key, value)
+    return values
+
+
+def _imported(graph, ops: Sequence[tf.Operation], given, names) -> list[tf.Tensor]:
+    """Builds operations of a graph again and returns tensors by name."""
+    kept, used = {op.name for op in ops}, {t.name for op in ops for t in op.inputs}
+    definition = graph.as_graph_def()
+    nodes = [node for node in definition.node if node.name in kept]
+    for node in nodes:
+        inputs = [n for n in node.input if n[0] != "^" or n[1:] in kept]
+        node.input[:] = inputs
+    del definition.node[:]
+    definition.node.extend(nodes)
+    wanted, here = (
+        [n for n in names if n not in given],
+        tf.compat.v1.get_default_graph(),
+    )
+    found = tf.graph_util.import_graph_def(
+        definition,
+        {name: here.capture(given[name]) for name in sorted(used & given.keys())},
+        return_elements=wanted,
+        name="served",
+    )
+    found = {**given, **dict(zip(wanted, found, strict=True))}
+    return [tf.convert_to_tensor(found[name]) for name in names]
