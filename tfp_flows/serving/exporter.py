@@ -118,7 +118,9 @@ def _save(flow, functions, directory):
     root.raw_variables = [v for v in flow.raw_variables if _is_among(v, read)]
     root.functions = functions
     served = {**functions, DEFAULT: functions["log_prob"]}
-    tf.saved_model.save(root, str(directory), signatures=served)
+    # Nobody differentiates a served function, and its constants have no gradients.
+    options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
+    tf.saved_model.save(root, str(directory), signatures=served, options=options)
 
 
 def _is_among(variable, handles):
