@@ -205,6 +205,10 @@ BIJECTORS = {
     "spline context": Case(
         _spline(_VECTOR, _ODD, _mlp, context_shape=(2,)), _VECTOR, (2,)
     ),
+    "spline one unit": Case(_spline((1,), masks.nothing((1,)), _mlp), (1,)),
+    "spline one unit, context": Case(
+        _spline((1,), masks.nothing((1,)), _mlp, context_shape=(2,)), (1,), (2,)
+    ),
     "mixture half": Case(_mixture(_VECTOR, masks.half(_VECTOR), _mlp), _VECTOR),
     "mixture channels": Case(_mixture(_IMAGE, masks.half(_IMAGE), _conv), _IMAGE),
     "mixture checkerboard": Case(
