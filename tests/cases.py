@@ -83,12 +83,12 @@ def _mixture(shape, mask, network, **kwargs):
     )
 
 
-def _linear(shape, kind):
-    return lambda dtype: b.InvertibleLinear(shape, kind, dtype=dtype)
+def _linear(shape, kind, **kwargs):
+    return lambda dtype: b.InvertibleLinear(shape, kind, dtype=dtype, **kwargs)
 
 
-def _conv_1x1(shape, kind):
-    return lambda dtype: b.InvertibleConv1x1(shape, kind, dtype=dtype)
+def _conv_1x1(shape, kind, **kwargs):
+    return lambda dtype: b.InvertibleConv1x1(shape, kind, dtype=dtype, **kwargs)
 
 
 def _glow_net(dtype):
@@ -100,7 +100,7 @@ def _affine_maps(shape, dtype):
     return [
         b.ActNorm(shape, dtype=dtype),
         b.InvertibleLinear(shape, dtype=dtype),
-        b.InvertibleLinear(shape, "plain", seed=1, dtype=dtype),
+        b.InvertibleLinear(shape, "plain", seed=1, use_bias=True, dtype=dtype),
         b.ActNorm(shape, dtype=dtype, name="other_act_norm"),
     ]
 
@@ -220,6 +220,11 @@ BIJECTORS = {
     "linear lu": Case(_linear(_VECTOR, "lu"), _VECTOR),
     "linear plain": Case(_linear((3, 4), "plain"), (3, 4)),
     "linear householder": Case(_linear(_VECTOR, "householder"), _VECTOR),
+    "linear lu bias": Case(_linear((3, 4), "lu", use_bias=True), (3, 4)),
+    "linear plain bias": Case(_linear(_VECTOR, "plain", use_bias=True), _VECTOR),
+    "1x1 householder bias": Case(
+        _conv_1x1(_IMAGE, "householder", use_bias=True), _IMAGE
+    ),
     "1x1 lu": Case(_conv_1x1((2, 3, 4), "lu"), (2, 3, 4)),
     "1x1 plain": Case(_conv_1x1(_IMAGE, "plain"), _IMAGE),
     "1x1 householder": Case(_conv_1x1((3, 2, 3), "householder"), (3, 2, 3)),

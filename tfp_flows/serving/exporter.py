@@ -19,6 +19,13 @@ from tfp_flows.serving.autoregressive_endpoints import AutoregressiveEndpoints
 from tfp_flows.serving.endpoints import DEFAULT, Endpoints
 from tfp_flows.serving.signatures import FlowEndpoints
 
+# Kind of model -> what is served of it. The nearest kind counts.
+ENDPOINTS: dict[type, type[Endpoints]] = {
+    Augmented: AugmentedEndpoints,
+    Autoregressive: AutoregressiveEndpoints,
+    Model: FlowEndpoints,
+}
+
 _NUM_GOLDEN = 8
 
 
@@ -101,11 +108,8 @@ def endpoints_of(model: Model, nonfinite: str = "nan") -> Endpoints:
     Raises:
       ValueError: if it cannot be served, see `Endpoints`.
     """
-    if isinstance(model, Autoregressive):
-        return AutoregressiveEndpoints(model, nonfinite)
-    if isinstance(model, Augmented):
-        return AugmentedEndpoints(model, nonfinite)
-    return FlowEndpoints(model, nonfinite)
+    kinds: list[Any] = [ENDPOINTS[k] for k in type(model).__mro__ if k in ENDPOINTS]
+    return (kinds or [FlowEndpoints])[0](model, nonfinite)
 
 
 def _save(flow, functions, directory):

@@ -37,11 +37,19 @@ def of_other_events(options: Mapping[str, Any]) -> dict[str, str]:
     """Options of images where events are vectors, and the other way round."""
     images = ("filters", "num_blocks", "num_levels")
     if options.get("autoregressive"):
-        return dict.fromkeys(images, "it is for couplings, autoregressive=False")
+        couplings = (*images, "pad_to", "dropout", "memory")
+        return dict.fromkeys(couplings, "it is for couplings, autoregressive=False")
     shape = options["event_shape"]
     if hasattr(shape, "__len__") and len(shape) == 3:
         return dict.fromkeys(("hidden_units", "residual"), _VECTORS)
     return dict.fromkeys(images, _IMAGES)
+
+
+def of_other_couplings(options: Mapping[str, Any]) -> dict[str, str]:
+    """The bound of affine couplings, where another map is asked for."""
+    if options["coupling"] == "affine":
+        return {}
+    return {"scale_bound": 'it is for coupling="affine"'}
 
 
 def of_other_maps(options: Mapping[str, Any]) -> dict[str, str]:

@@ -49,3 +49,16 @@ def scalar_map_of(
             f"{', '.join(SCALAR_MAPS)}, or pass a ScalarMap."
         )
     return SCALAR_MAPS[choice](**(options or {}))
+
+
+def chosen(table: Mapping[str, Any], choice: str, option: str, owner: str) -> Any:
+    """Returns what a table has under a name.
+
+    Raises:
+      ValueError: with the names that there are.
+    """
+    if choice not in table:
+        raise ValueError(
+            f"{owner} has no {option} {choice!r}. Choose from {', '.join(table)}."
+        )
+    return table[choice]
