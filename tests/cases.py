@@ -1,6 +1,7 @@
 """Every bijector and recipe by name; a new one joins the laws by one line here."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -29,9 +30,13 @@ class Case:
     support: tuple[float, float] = (-np.inf, np.inf)  # of each unit
 
     def build(self, dtype="float64", batch=3):
-        """Returns (object with random weights, events, keyword arguments)."""
-        made = self.make(dtype)
-        laws.randomize(made)
+        """Returns (object with random weights, events, keyword arguments).
+
+        The object is made once for all tests; its weights are the same for each.
+        """
+        made, weights = _made(self.make, dtype)
+        for variable, value in zip(made.variables, weights, strict=True):
+            variable.assign(value)
         return made, *self.draw(dtype, (batch,))
 
     def draw(self, dtype, batch):
@@ -49,6 +54,13 @@ class Case:
             return y, {}
         context = rng.standard_normal((*batch, *self.context_shape))
         return y, {"context": tf.constant(context, dtype)}
+
+
+@functools.cache
+def _made(make, dtype):
+    made = make(dtype)
+    laws.randomize(made)
+    return made, [variable.numpy() for variable in made.variables]
 
 
 def _mlp(dtype, **kwargs):

@@ -23,9 +23,10 @@ def coupling_flow(
 ) -> Model:
     """Builds a flow of couplings on the two halves in turn.
 
-    Vectors `(D,)`: `num_steps` couplings. Images `(H, W, C)`: at each level half of
-    `num_steps` couplings with checkerboard masks, a squeeze, the other half with
-    channel masks, then half of the variables are factored out; see `Multiscale`.
+    Vectors `(D,)`: `num_steps` couplings; of one unit, learned maps of it. Images
+    `(H, W, C)`: at each level half of `num_steps` couplings with checkerboard masks, a
+    squeeze, the other half with channel masks, then half of the variables are factored
+    out; see `Multiscale`.
 
     Args:
       frame: of the recipe.
@@ -59,7 +60,8 @@ def coupling_flow(
     network = network or frame.builder(MLP if len(shape) == 1 else ConvResNet)
     steps = functools.partial(_steps, couple=couple, network=network, norm=norm)
     if len(shape) == 1:
-        return frame.flow(steps(shape, num_steps, masks.half), memory=memory)
+        mask = masks.half if shape[0] > 1 else masks.nothing
+        return frame.flow(steps(shape, num_steps, mask), memory=memory)
     if num_levels == 0:  # checkerboards alone
         return frame.flow(steps(shape, num_steps, masks.checkerboard), memory=memory)
     # A multi-scale body looks after its memory itself.

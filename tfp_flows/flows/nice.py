@@ -44,7 +44,7 @@ def nice(
     of the data.
 
     Args:
-      event_shape: shape of one event, at least two units.
+      event_shape: shape of one event.
       num_steps: number of couplings.
       hidden_units: widths of each coupling's network.
       base: "logistic", the paper's choice, or "normal".
@@ -84,4 +84,5 @@ def nice(
 
 
 def _alternating_masks(size, count):
-    return [masks.alternating((size,), flip=bool(i % 2)) for i in range(count)]
+    mask = masks.alternating if size > 1 else masks.nothing
+    return [mask((size,), flip=bool(i % 2)) for i in range(count)]
