@@ -1,6 +1,7 @@
 """Every bijector and recipe by name; a new one joins the laws by one line here."""
 
 import dataclasses
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -29,9 +30,13 @@ class Case:
     support: tuple[float, float] = (-np.inf, np.inf)  # of each unit
 
     def build(self, dtype="float64", batch=3):
-        """Returns (object with random weights, events, keyword arguments)."""
-        made = self.make(dtype)
-        laws.randomize(made)
+        """Returns (object with random weights, events, keyword arguments).
+
+        The object is made once for all tests; its weights are the same for each.
+        """
+        made, weights = _made(self.make, dtype)
+        for variable, value in zip(made.variables, weights, strict=True):
+            variable.assign(value)
         return made, *self.draw(dtype, (batch,))
 
     def draw(self, dtype, batch):
@@ -49,6 +54,13 @@ class Case:
             return y, {}
         context = rng.standard_normal((*batch, *self.context_shape))
         return y, {"context": tf.constant(context, dtype)}
+
+
+@functools.cache
+def _made(make, dtype):
+    made = make(dtype)
+    laws.randomize(made)
+    return made, [variable.numpy() for variable in made.variables]
 
 
 def _mlp(dtype, **kwargs):
@@ -83,12 +95,12 @@ def _mixture(shape, mask, network, **kwargs):
     )
 
 
-def _linear(shape, kind):
-    return lambda dtype: b.InvertibleLinear(shape, kind, dtype=dtype)
+def _linear(shape, kind, **kwargs):
+    return lambda dtype: b.InvertibleLinear(shape, kind, dtype=dtype, **kwargs)
 
 
-def _conv_1x1(shape, kind):
-    return lambda dtype: b.InvertibleConv1x1(shape, kind, dtype=dtype)
+def _conv_1x1(shape, kind, **kwargs):
+    return lambda dtype: b.InvertibleConv1x1(shape, kind, dtype=dtype, **kwargs)
 
 
 def _glow_net(dtype):
@@ -100,7 +112,7 @@ def _affine_maps(shape, dtype):
     return [
         b.ActNorm(shape, dtype=dtype),
         b.InvertibleLinear(shape, dtype=dtype),
-        b.InvertibleLinear(shape, "plain", seed=1, dtype=dtype),
+        b.InvertibleLinear(shape, "plain", seed=1, use_bias=True, dtype=dtype),
         b.ActNorm(shape, dtype=dtype, name="other_act_norm"),
     ]
 
@@ -205,6 +217,10 @@ BIJECTORS = {
     "spline context": Case(
         _spline(_VECTOR, _ODD, _mlp, context_shape=(2,)), _VECTOR, (2,)
     ),
+    "spline one unit": Case(_spline((1,), masks.nothing((1,)), _mlp), (1,)),
+    "spline one unit, context": Case(
+        _spline((1,), masks.nothing((1,)), _mlp, context_shape=(2,)), (1,), (2,)
+    ),
     "mixture half": Case(_mixture(_VECTOR, masks.half(_VECTOR), _mlp), _VECTOR),
     "mixture channels": Case(_mixture(_IMAGE, masks.half(_IMAGE), _conv), _IMAGE),
     "mixture checkerboard": Case(
@@ -216,6 +232,11 @@ BIJECTORS = {
     "linear lu": Case(_linear(_VECTOR, "lu"), _VECTOR),
     "linear plain": Case(_linear((3, 4), "plain"), (3, 4)),
     "linear householder": Case(_linear(_VECTOR, "householder"), _VECTOR),
+    "linear lu bias": Case(_linear((3, 4), "lu", use_bias=True), (3, 4)),
+    "linear plain bias": Case(_linear(_VECTOR, "plain", use_bias=True), _VECTOR),
+    "1x1 householder bias": Case(
+        _conv_1x1(_IMAGE, "householder", use_bias=True), _IMAGE
+    ),
     "1x1 lu": Case(_conv_1x1((2, 3, 4), "lu"), (2, 3, 4)),
     "1x1 plain": Case(_conv_1x1(_IMAGE, "plain"), _IMAGE),
     "1x1 householder": Case(_conv_1x1((3, 2, 3), "householder"), (3, 2, 3)),

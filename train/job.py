@@ -200,7 +200,7 @@ def publish(
         flow,
         workdir / "export",
         examples=splits.test.x[:8],
-        conditions=None if splits.context_shape is None else splits.test.context[:8],
+        contexts=None if splits.context_shape is None else splits.test.context[:8],
         card={"report": saved, "data": _data_facts(config.data)},
     )
 

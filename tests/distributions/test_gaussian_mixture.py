@@ -26,15 +26,32 @@ def test_the_mixture_is_tfps_mixture():
     w = {v.path.split("/")[-1]: v.numpy() for v in base.keras_layers[0].variables}
     mixing = np.stack([np.eye(3)] * 2)
     mixing[:, [1, 2, 2], [0, 0, 1]] = w["below"] / np.sqrt([1, 2, 2])
-    scale = np.exp(w["log_diagonal"])[..., None] * w["unit"][:, None]
-    factor = scale * mixing
-    mean = w["center"] + np.einsum("kde,ke->kd", factor, w["shift"])
+    fitted = w["unit"][:, None] * w["factor"]
+    factor = fitted @ (np.exp(w["log_diagonal"])[..., None] * mixing)
+    mean = w["center"] + np.einsum("kde,ke->kd", fitted, w["shift"])
     judge = tfd.MixtureSameFamily(
         tfd.Categorical(logits=w["logits"]), tfd.MultivariateNormalTriL(mean, factor)
     )
     z = base.sample(20, seed=(1, 2))
     np.testing.assert_allclose(base.log_prob(z), judge.log_prob(z), atol=1e-9)
     np.testing.assert_allclose(base.mean(), judge.mean(), rtol=1e-12)
+
+
+@pytest.mark.parametrize("recipe", ["gaussian", "gaussian_mixture"])
+def test_a_step_keeps_what_was_fitted_near_a_subspace(recipe):
+    """Units that nearly determine each other: their factor's inverse is large."""
+    rng = np.random.default_rng(0)
+    rows = rng.standard_normal((400, 3)) @ rng.standard_normal((3, 8))
+    rows += 1e-3 * rng.standard_normal(rows.shape)
+    model = flows.build(recipe, event_shape=(8,), dtype="float64")
+    model.adapt(rows)
+    fitted = float(tf.reduce_mean(model.log_prob(rows)))
+    with tf.GradientTape() as tape:
+        loss = -tf.reduce_mean(model.log_prob(rows[:32]))
+    variables = model.trainable_variables
+    gradients = tape.gradient(loss, variables)
+    keras.optimizers.Adam(5e-3).apply_gradients(zip(gradients, variables, strict=True))
+    assert abs(float(tf.reduce_mean(model.log_prob(rows))) - fitted) < 0.1
 
 
 def test_em_finds_two_clusters():

@@ -199,6 +199,22 @@ def test_couplings_integrate_to_one(name, context_shape):
     assert abs(laws.integral_2d(flow, *reach(flow, **kwargs), **kwargs) - 1) < 1e-3
 
 
+@pytest.mark.parametrize("context_shape", [None, (1,)])
+@pytest.mark.parametrize("name", ["nice", "real_nvp", "neural_spline", "flow_pp"])
+def test_couplings_of_one_unit_integrate_to_one(name, context_shape):
+    flow = flows.build(
+        name,
+        event_shape=(1,),
+        num_steps=3,
+        hidden_units=(8,),
+        context_shape=context_shape,
+        dtype="float64",
+    )
+    laws.randomize(flow)
+    kwargs = {} if context_shape is None else {"context": np.array([0.7])}
+    assert abs(laws.integral_1d(flow, *reach(flow, **kwargs), **kwargs) - 1) < 1e-3
+
+
 @pytest.mark.parametrize("kind", ["lu", "plain", "householder"])
 def test_steps_of_glow_integrate_to_one(kind):
     def step(i):

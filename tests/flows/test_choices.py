@@ -36,6 +36,18 @@ BOTH = {
         lambda: flows.recurrent((4, 1), (4,), scalar_map="additive"),
         b.Shift(),
     ),
+    "real_nvp": (
+        lambda f: flows.real_nvp((3,), 2, (8,), coupling=f),
+        lambda: flows.real_nvp((3,), 2, (8,), scale_bound=1.0),
+        b.Affine(1.0),
+    ),
+    "splines of real_nvp": (
+        lambda f: flows.real_nvp((3,), 2, (8,), coupling=f),
+        lambda: flows.neural_spline(
+            *((3,), 2, 4, (8,)), bound=6.0, min_bin=0.1, min_derivative=0.01
+        ),
+        b.RationalQuadratic(4, 6.0, 0.1, 0.01),
+    ),
     "glow": (
         lambda f: flows.glow((4, 4, 1), **_GLOW, coupling=f),
         lambda: flows.glow((4, 4, 1), **_GLOW, coupling="mixture"),
@@ -55,6 +67,10 @@ def test_a_map_given_whole_is_the_one_that_is_named(whole, named, scalar_map):
     assert one.recipe is None and other.recipe is not None
 
 
+def splines(*args, **kwargs):
+    return flows.neural_spline(*args, autoregressive=True, **kwargs)
+
+
 @pytest.mark.parametrize("recipe", [flows.maf, flows.iaf])
 def test_a_network_of_ones_own_takes_the_place_of_made(recipe):
     mine = recipe((3,), 2, network=functools.partial(MADE, hidden_units=(8,)))
@@ -66,9 +82,10 @@ def test_a_network_of_ones_own_takes_the_place_of_made(recipe):
     np.testing.assert_allclose(mine.log_prob(x), theirs.log_prob(x), rtol=1e-5)
 
 
-def test_any_autoregressive_network_will_do():
+@pytest.mark.parametrize("recipe", [flows.maf, splines])
+def test_any_autoregressive_network_will_do(recipe):
     network = functools.partial(RecurrentNetwork, units=(4,))
-    flow = flows.maf((4, 1), 1, network=network, context_shape=(2,))
+    flow = recipe((4, 1), 1, network=network, context_shape=(2,))
     laws.randomize(flow)
     context = tf.ones([5, 2])
     x = tf.identity(flow.sample(seed=1, context=context))
@@ -81,6 +98,10 @@ def test_options_and_names_that_do_not_fit_are_refused():
         flows.maf((3,), scalar_map=b.Affine(), scalar_map_options={"scale_bound": 1.0})
     with pytest.raises(ValueError, match="no scalar map 'cubic'. Choose from addit"):
         flows.glow((4, 4, 1), 1, coupling="cubic")
+    with pytest.raises(
+        ValueError, match="'affine' has no option num_bins. Its options"
+    ):
+        flows.glow((4, 4, 1), 1, coupling_options={"num_bins": 4})
     with pytest.raises(ValueError, match="order='random': it is for the networks"):
         flows.maf((3,), order="random", network=functools.partial(MADE))
     with pytest.raises(ValueError, match="scale_bound=1.0: it is for affine maps"):

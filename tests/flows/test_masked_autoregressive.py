@@ -124,7 +124,7 @@ def test_the_base_may_be_a_mixture_that_learns():
         (lambda: flows.maf((4,), block_size=3), "block_size that divides the event"),
         (
             lambda: flows.neural_spline((4,), autoregressive=True, dropout=0.1),
-            "autoregressive neural_spline has no dropout",
+            "dropout=0.1: it is for couplings, autoregressive=False",
         ),
     ],
 )

@@ -148,6 +148,9 @@ def read_steps(layer):
     if f"{linear}lu" in values:
         packed = [values.pop(linear + k) for k in ("lu", "sign", "order")]
         values[f"{linear}matrix"] = matrices(*packed)
+    else:
+        plain = values[f"{linear}matrix"]
+        values[f"{linear}matrix"] = plain * gain(4.0, plain.shape[-1])
     net = {n.removeprefix("glow_net_"): n for n in values if n.startswith("glow_net")}
     names = {**ours, **net}
     assert set(names.values()) == set(values)

@@ -52,7 +52,6 @@ def test_a_flow_with_a_network_of_the_users_has_no_recipe():
         (lambda: flows.neural_spline((4,), num_bins=1), "num_bins >= 2"),
         (lambda: flows.flow_pp((4,), num_components=0), "num_components >= 1"),
         (lambda: flows.real_nvp((6, 6, 1), num_levels=2), "multiples of 4"),
-        (lambda: flows.real_nvp((1,), 2), "at least 2 units"),
         (lambda: flows.nice((4,), base="cauchy"), "no base 'cauchy'"),
         (lambda: flows.gaussian((3,), num_values=1), "num_values >= 2"),
         (lambda: flows.real_nvp((4,), dequantization="variational"), "num_values"),

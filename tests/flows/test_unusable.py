@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tfp_flows import flows
-from tfp_flows.networks import MLP
+from tfp_flows.networks import MADE, MLP
 
 
 @pytest.mark.parametrize(
@@ -24,6 +24,22 @@ from tfp_flows.networks import MLP
         (
             lambda: flows.glow((4, 4, 1), filters=7, network=lambda: MLP((8,))),
             "filters=7: it is for the networks that the recipe builds",
+        ),
+        (
+            lambda: flows.maf((4,), network=MADE, network_dtype="float64"),
+            "network_dtype='float64': it is for the networks that the recipe builds",
+        ),
+        (
+            lambda: flows.glow((4, 4, 1), histogram="pixel"),
+            "histogram='pixel': it is for integers",
+        ),
+        (
+            lambda: flows.real_nvp((4,), coupling="spline", scale_bound=1.0),
+            'scale_bound=1.0: it is for coupling="affine"',
+        ),
+        (
+            lambda: flows.neural_spline((4,), autoregressive=True, memory="constant"),
+            "memory='constant': it is for couplings",
         ),
         (
             lambda: flows.nice((4,), hidden_units=[8], network=lambda: MLP((8,))),

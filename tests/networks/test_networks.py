@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tfp_flows.networks import MLP, ConvResNet, GlowNet, Parameters, masks
+from tfp_flows.networks import MADE, MLP, ConvResNet, GlowNet, Parameters, masks
 
 NETWORKS = {
     "MLP": (lambda: MLP((8, 6), "tanh", dropout=0.1), (3,), (6,)),
@@ -34,6 +34,23 @@ def test_context_changes_the_features(make, shape, features):
     second = network(x, context=np.ones((5, 2), np.float32))
     assert first.shape == (5, *features)
     assert not np.allclose(first, second)
+
+
+@pytest.mark.parametrize(
+    "make", [lambda: MLP((8,)), lambda: MADE((3,), 2, hidden_units=(8,))]
+)
+def test_a_context_of_several_axes_is_seen_as_a_vector(make):
+    rng = np.random.default_rng(0)
+    x, context = (rng.normal(size=(5, *s)).astype(np.float32) for s in [(3,), (2, 3)])
+    wide, flat = make(), make()
+    wide(x, context=context)
+    rows = context.reshape(5, 6)
+    flat(x, context=rows)
+    weights = [rng.normal(size=w.shape) for w in wide.get_weights()]
+    wide.set_weights(weights)
+    flat.set_weights(weights)
+    np.testing.assert_allclose(wide(x, context=context), flat(x, context=rows))
+    assert np.std(wide(x, context=context) - wide(x, context=0 * context)) > 0.01
 
 
 @pytest.mark.parametrize("make", [lambda: ConvResNet(8, 1), lambda: GlowNet(8)])

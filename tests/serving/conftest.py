@@ -162,8 +162,8 @@ class Served:
             inputs["bits_per_dim"] = {"x": integers, **noise}
         if self.flow.context_shape is not None:
             shape = [num_rows, *self.flow.context_shape]
-            condition = rng.standard_normal(shape).astype(np.float32)
-            inputs = {k: {**v, "condition": condition} for k, v in inputs.items()}
+            context = rng.standard_normal(shape).astype(np.float32)
+            inputs = {k: {**v, "context": context} for k, v in inputs.items()}
         return inputs
 
 

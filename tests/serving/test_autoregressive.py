@@ -29,11 +29,11 @@ def all_states(model):
 
 
 def conditioned(served, inputs, count):
-    """Adds one and the same condition to all rows, if the model takes one."""
+    """Adds one and the same context to all rows, if the model takes one."""
     if served.flow.context_shape is None:
         return inputs
-    condition = np.linspace(-1.0, 1.0, served.flow.context_shape[0])
-    return {**inputs, "condition": np.tile(condition, [count, 1]).astype(np.float32)}
+    context = np.linspace(-1.0, 1.0, served.flow.context_shape[0])
+    return {**inputs, "context": np.tile(context, [count, 1]).astype(np.float32)}
 
 
 def test_probabilities_of_all_states_sum_to_one(integers):
@@ -122,8 +122,8 @@ def test_an_unsteady_seed_is_passed_over(monkeypatch):
     endpoints = AutoregressiveEndpoints(make("wavenet of integers"))
     draw = endpoints._draw
 
-    def unsteady(u, temperature, condition):
-        low, x, high = np.split(draw(u, temperature, condition), 3)
+    def unsteady(u, temperature, context):
+        low, x, high = np.split(draw(u, temperature, context), 3)
         high[2] = x[2] + 1  # seed 2 of 32
         return np.concatenate([low, x, high])
 

@@ -52,7 +52,7 @@ def versions(tmp_path_factory):
         os.fspath(base),
         version=7,
         examples=examples,
-        conditions=np.eye(3),
+        contexts=np.eye(3),
         nonfinite="sentinel",
         card={"test_bits_per_dim": np.float32(2.0), "data": {"name": "digits"}},
     )
@@ -85,7 +85,7 @@ def test_golden_rows_are_the_examples(versions):
     np.testing.assert_array_equal(rows["bits_per_dim"].inputs["x"], examples)
     np.testing.assert_array_equal(rows["log_prob"].inputs["x"], examples + 0.5)
     np.testing.assert_array_equal(
-        rows["sample"].inputs["condition"], np.eye(3)[np.arange(8) % 3]
+        rows["sample"].inputs["context"], np.eye(3)[np.arange(8) % 3]
     )
 
 
@@ -116,8 +116,8 @@ def test_invalid_rows_can_hold_a_finite_sentinel(versions):
     *_, second = versions
     runtime = Runtime(second)
     z = np.array([[0.0] * 4, [np.nan] * 4], np.float32)
-    condition = np.zeros([2, 3], np.float32)
-    got = runtime.ask("decode", {"z": z, "condition": condition})
+    context = np.zeros([2, 3], np.float32)
+    got = runtime.ask("decode", {"z": z, "context": context})
     runtime.close()
     assert got["valid"].tolist() == [True, False]
     lowest = np.finfo(np.float32).min
@@ -209,7 +209,7 @@ def test_bad_arguments_are_refused_before_any_work(tmp_path):
         ({"nonfinite": "zero"}, "one of \\['nan', 'sentinel'\\], got 'zero'"),
         ({"examples": np.zeros([0, 2])}, r"examples must be \[N, 2\]"),
         ({"examples": np.zeros([3, 5])}, r"got shape \(3, 5\)"),
-        ({"conditions": np.zeros([3, 5])}, "takes no context"),
+        ({"contexts": np.zeros([3, 5])}, "takes no context"),
         ({"version": 0}, "positive integer"),
         ({"version": "2"}, "positive integer"),
         ({"version": True}, "positive integer"),

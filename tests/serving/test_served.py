@@ -26,8 +26,8 @@ def python_answers(served, name, inputs):
     flow, inner = served.flow, served.inner
     inputs = dict(inputs)
     context = {}
-    if "condition" in inputs:
-        context["context"] = tf.cast(inputs.pop("condition"), inner.dtype)
+    if "context" in inputs:
+        context["context"] = tf.cast(inputs.pop("context"), inner.dtype)
     if name in ("log_prob", "serving_default"):
         x = tf.cast(inputs["x"], inner.dtype)
         return {"log_prob": inner.log_prob(x, **context)}
@@ -70,8 +70,8 @@ def python_answers(served, name, inputs):
 
 def autoregressive_answers(model, name, inputs):
     context = {}
-    if "condition" in inputs:
-        context["context"] = tf.cast(inputs["condition"], model.real_dtype)
+    if "context" in inputs:
+        context["context"] = tf.cast(inputs["context"], model.real_dtype)
     if name == "sample":
         u = serving.row_uniform(inputs["seed"], model.num_uniforms)
         # Row by row: each has a temperature of its own.
@@ -184,7 +184,7 @@ def test_encode_and_decode_agree_with_each_other_and_log_prob(served):
         pytest.skip("no latent space")
     requests = served.requests()
     there = served.ask("encode", requests["encode"])
-    extra = {k: v for k, v in requests["decode"].items() if k == "condition"}
+    extra = {k: v for k, v in requests["decode"].items() if k == "context"}
     back = served.ask("decode", {"z": there["z"], **extra})
     np.testing.assert_allclose(back["x"], requests["encode"]["x"], rtol=1e-3, atol=1e-3)
     np.testing.assert_allclose(back["log_det"], -there["log_det"], rtol=1e-3, atol=1e-3)

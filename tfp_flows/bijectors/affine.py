@@ -73,17 +73,18 @@ class DiagonalScale(KerasBijector):
 class TriangularAffine(KerasBijector):
     """A learned mean and Cholesky factor: the full-covariance Gaussian as a flow.
 
-    forward:  y = center + D (L x + shift),  D = diag(exp(log_diagonal)),
+    forward:  y = center + diag(unit) F (D L x + shift),  D = diag(exp(log_diagonal)),
               L = 1 + strictly_lower(s below), s = `gains.matrix` of the units
-    inverse:  x = L^-1 (D^-1 (y - center) - shift)
-    log_det:  sum(log_diagonal), the same everywhere
+    inverse:  x = L^-1 D^-1 (F^-1 ((y - center) / unit) - shift)
+    log_det:  sum(log_diagonal) + log|det diag(unit) F|, the same everywhere
 
-    `adapt` sets mean and D L to the maximum-likelihood estimate, in closed form. The
-    centre is the mean, rounded, and is not trained: so a step of an optimizer moves the
-    latent variable by about its rate, whatever the unit of the data.
+    `adapt` sets centre, unit and the triangular F to the maximum-likelihood estimate,
+    in closed form. They are not trained: so a step of an optimizer moves the latent
+    variable by about its rate, whatever the units of the data and however close they
+    lie to a subspace.
 
-    Shapes: x, y `[*batch, *event_shape]` -> log_det `[]`; D and L are `[D, D]` over the
-    flattened event.
+    Shapes: x, y `[*batch, *event_shape]` -> log_det `[]`; D, F and L are `[D, D]` over
+    the flattened event.
 
     Args:
       event_shape: shape of one event.
@@ -110,7 +111,12 @@ class TriangularAffine(KerasBijector):
         below = np.zeros(size * (size - 1) // 2, dtype.as_numpy_dtype)
         weights = Parameters(
             {"shift": vector, "log_diagonal": vector, "below": below},
-            {"center": vector, "adapted": np.array(False)},
+            {
+                "center": vector,
+                "unit": vector + 1,
+                "factor": np.eye(size, dtype=dtype.as_numpy_dtype),
+                "adapted": np.array(False),
+            },
             dtype=dtype.name,
             name=f"{name}_weights",
         )
@@ -151,39 +157,52 @@ class TriangularAffine(KerasBijector):
                 f"events of {self._size} units with a singular covariance. Give more "
                 "events, drop constant units, or dequantize integers."
             ) from None
-        diagonal = np.diag(factor)
-        below = (factor / diagonal[:, None])[tuple(self._below.T)]
+        below = self._layers["weights"]["below"]
         self._layers["weights"].assign(
             center=found.center,
-            shift=found.rest / diagonal,
-            log_diagonal=np.log(diagonal) + np.log(found.scale),
-            below=below / self._scale,
+            unit=found.scale,
+            factor=factor,
+            shift=np.linalg.solve(factor, found.rest),
+            log_diagonal=np.zeros(self._size),
+            below=np.zeros(below.shape),
             adapted=True,
         )
 
-    def _unit_lower(self):
-        below = self._scale * tf.convert_to_tensor(self._layers["weights"]["below"])
-        shape = [self._size, self._size]
-        return tf.scatter_nd(self._below, below, shape) + tf.eye(
-            self._size, dtype=self.dtype
-        )
+    def _trained(self):
+        """Returns D and log|det D|, and L."""
+        weights = self._layers["weights"]
+        log_diagonal = tf.convert_to_tensor(weights["log_diagonal"])
+        below = self._scale * tf.convert_to_tensor(weights["below"])
+        lower = tf.scatter_nd(self._below, below, [self._size, self._size])
+        lower = tf.linalg.set_diag(lower, tf.ones_like(log_diagonal))
+        return tf.exp(log_diagonal), tf.reduce_sum(log_diagonal), lower
+
+    def _fitted(self):
+        """Returns center, unit, F, and log|det diag(unit) F|."""
+        weights = self._layers["weights"]
+        unit, factor = (tf.convert_to_tensor(weights[k]) for k in ("unit", "factor"))
+        # Two logarithms: their product may leave what the dtype holds.
+        log_det = tf.math.log(unit) + tf.math.log(tf.linalg.diag_part(factor))
+        return weights["center"], unit, factor, tf.reduce_sum(log_det)
 
     def forward_and_log_det(self, x, context=None):
         """Returns y and log|det dy/dx|."""
-        weights = self._layers["weights"]
-        log_diagonal = tf.convert_to_tensor(weights["log_diagonal"])
+        center, unit, factor, log_det = self._fitted()
+        diagonal, log_det_trained, lower = self._trained()
         rows = tf.reshape(x, [-1, self._size])
-        rows = matmul(rows, self._unit_lower(), transpose_b=True) + weights["shift"]
-        rows = rows * tf.exp(log_diagonal) + weights["center"]
-        return tf.reshape(rows, tf.shape(x)), tf.reduce_sum(log_diagonal)
+        rows = matmul(rows, lower, transpose_b=True) * diagonal
+        rows = rows + self._layers["weights"]["shift"]
+        rows = matmul(rows, factor, transpose_b=True) * unit + center
+        return tf.reshape(rows, tf.shape(x)), log_det + log_det_trained
 
     def inverse_and_log_det(self, y, context=None):
         """Returns x and log|det dx/dy|."""
-        weights = self._layers["weights"]
-        log_diagonal = tf.convert_to_tensor(weights["log_diagonal"])
-        rows = tf.reshape(y, [-1, self._size]) - weights["center"]
-        rows = rows * tf.exp(-log_diagonal) - weights["shift"]
+        center, unit, factor, log_det = self._fitted()
+        diagonal, log_det_trained, lower = self._trained()
+        rows = (tf.reshape(y, [-1, self._size]) - center) / unit
         # One solve with all rows as columns: a solve a row is 40 times slower.
-        columns = tf.linalg.triangular_solve(self._unit_lower(), tf.transpose(rows))
+        columns = tf.linalg.triangular_solve(factor, tf.transpose(rows))
+        columns -= self._layers["weights"]["shift"][:, None]
+        columns = tf.linalg.triangular_solve(lower, columns / diagonal[:, None])
         x = tf.reshape(tf.transpose(columns), tf.shape(y))
-        return x, -tf.reduce_sum(log_diagonal)
+        return x, -log_det - log_det_trained

@@ -22,7 +22,9 @@ class Coupling(KerasBijector):
 
     A mask whose passive units are the first or the last ones of the last axis is
     carried out by slices, and the network sees the passive ones only. For any other
-    mask the network sees the whole event with the active units set to zero.
+    mask the network sees the whole event with the active units set to zero. Without
+    passive units, as in one dimension, it sees ones, and the context if there is one: f
+    is then a learned map of each unit.
 
     Shapes: x, y `[*batch, *event_shape]` -> log_det `[*batch]`. Cost: one network
     call a direction. The identity at initialisation, since the head is zero.
@@ -39,8 +41,8 @@ class Coupling(KerasBijector):
       parameters: a subclass's constructor's arguments, for `copy`.
 
     Raises:
-      ValueError: if the mask does not fit or has no active or no passive unit, or the
-        network does not fit.
+      ValueError: if the mask does not fit or has no active unit, or the network does
+        not fit.
     """
 
     def __init__(
@@ -139,6 +141,8 @@ class Coupling(KerasBijector):
         return pieces, join, self._join(passive, again), log_det
 
     def _split(self, value):
+        if not self._mask.any():  # ones, so that no kernel is without a gradient
+            return tf.ones_like(value), value
         if self._split_at is None:
             return value * tf.constant(self._mask, value.dtype), value
         first, passive_first = self._split_at
@@ -277,10 +281,9 @@ def _checked_mask(mask, event_shape, name):
             f"{name} needs a mask that broadcasts to event_shape {event_shape}, got "
             f"shape {mask.shape}."
         ) from None
-    if mask.all() or not mask.any():
+    if mask.all():
         raise ValueError(
-            f"{name} needs at least one passive and one active unit, got a mask that "
-            f"is {bool(mask.any())} everywhere."
+            f"{name} needs at least one active unit, got a mask that is True for all."
         )
     return mask
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.bijectors.position_affine import AffineMap, PositionAffine
+from tfp_flows.bijectors.position_affine import AffineMap, PositionAffine, row_times
 from tfp_flows.bijectors.precision import matmul
 from tfp_flows.bijectors.shapes import as_shape
 from tfp_flows.networks import gains
@@ -18,8 +18,9 @@ _INITIALS = ("rotation", "permutation", "identity")
 class InvertibleLinear(PositionAffine):
     """Multiplies the last axis by a learned invertible matrix W [1].
 
-    inverse:  x = y W   (data -> latent, so that training inverts nothing)
-    forward:  y = x W^-1;  log_det of the inverse: positions * log|det W|
+    inverse:  x = y W + b   (data -> latent, so that training inverts nothing)
+    forward:  y = (x - b) W^-1;  log_det of the inverse: positions * log|det W|
+    b = 0, without `use_bias`
 
     Parametrisations of W, `[C, C]`:
 
@@ -39,6 +40,7 @@ class InvertibleLinear(PositionAffine):
       initial: "rotation" or "permutation", random ones drawn with `seed`, or
         "identity".
       seed: Python integer.
+      use_bias: whether b is learned; beside an act norm, which shifts, it has no use.
       depth: steps of the flow that an event passes through, see `networks.gains`.
       dtype: of the events.
       name: of the bijector.
@@ -66,6 +68,7 @@ class InvertibleLinear(PositionAffine):
         initial: str = "rotation",
         seed: int = 0,
         *,
+        use_bias: bool = False,
         depth: int = 1,
         dtype: Any = tf.float32,
         name: str = "invertible_linear",
@@ -78,10 +81,14 @@ class InvertibleLinear(PositionAffine):
                 f"initial value among {sorted(_INITIALS)}, got {parametrization!r} and "
                 f"{initial!r}."
             )
-        self._matrix = _MATRICES[parametrization](gains.share(depth))
+        self._share = gains.share(depth)
+        self._matrix = _MATRICES[parametrization](self._share)
         trainable, fixed = self._matrix.initial_weights(
             shape[-1], initial, np.random.default_rng(seed)
         )
+        if use_bias:
+            trainable["bias"] = np.zeros(shape[-1])
+        self._use_bias = use_bias
         weights = Parameters(trainable, fixed, dtype=dtype.name, name=f"{name}_weights")
         super().__init__(
             shape,
@@ -101,12 +108,16 @@ class InvertibleLinear(PositionAffine):
     def forward_map(self):
         """Returns the map from the latent to the data side."""
         kernel, log_det = self._matrix.inverse(self._layers["weights"])
-        return AffineMap(kernel, None, log_det)
+        bias = -row_times(self._bias(), kernel) if self._use_bias else None
+        return AffineMap(kernel, bias, log_det)
 
     def inverse_map(self):
         """Returns the map from the data to the latent side."""
         kernel, log_det = self._matrix.value(self._layers["weights"])
-        return AffineMap(kernel, None, log_det)
+        return AffineMap(kernel, self._bias() if self._use_bias else None, log_det)
+
+    def _bias(self):
+        return tf.convert_to_tensor(self._layers["weights"]["bias"]) * self._share
 
 
 class InvertibleConv1x1(InvertibleLinear):
@@ -126,6 +137,7 @@ class InvertibleConv1x1(InvertibleLinear):
         initial: str = "rotation",
         seed: int = 0,
         *,
+        use_bias: bool = False,
         depth: int = 1,
         dtype: Any = tf.float32,
         name: str = "invertible_conv_1x1",
@@ -140,6 +152,7 @@ class InvertibleConv1x1(InvertibleLinear):
             parametrization,
             initial,
             seed,
+            use_bias=use_bias,
             depth=depth,
             dtype=dtype,
             name=name,

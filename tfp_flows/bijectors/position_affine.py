@@ -37,7 +37,7 @@ class AffineMap(NamedTuple):
                 if self.kernel.shape.rank == 1
                 else matmul(self.kernel, other.kernel)
             )
-            bias = None if self.bias is None else _row_times(self.bias, other.kernel)
+            bias = None if self.bias is None else row_times(self.bias, other.kernel)
         if other.bias is not None:
             bias = other.bias if bias is None else bias + other.bias
         return AffineMap(kernel, bias, self.log_det + other.log_det)
@@ -144,6 +144,7 @@ class FusedAffine(PositionAffine):
         return functools.reduce(AffineMap.then, maps)
 
 
-def _row_times(row, matrix):
+def row_times(row: tf.Tensor, matrix: tf.Tensor) -> tf.Tensor:
+    """Returns row @ matrix, `[C]`."""
     # A batched product of so few numbers takes ten times as long to start.
     return tf.reduce_sum(row[:, tf.newaxis] * matrix, axis=0)

@@ -17,16 +17,18 @@ from tfp_flows.networks.parameters import Parameters
 class GaussianMixture(Base, Model):
     """sum_k softmax(logits)_k N(z; mean_k, L_k L_k^T), L_k lower triangular.
 
-    L_k = diag(unit exp(log_diagonal_k)) (I + B_k),  mean_k = center_k + L_k shift_k
+    L_k = diag(unit) F_k diag(exp(log_diagonal_k)) (I + B_k)
+    mean_k = center_k + diag(unit) F_k shift_k
 
     `adapt` fits it by expectation-maximisation, sets the fixed `unit` to the standard
-    deviations of the data and the fixed centers to the means found. Trained weights so
-    have no unit: a step of length r changes any component by about r of its own width,
-    whatever the scale of the data or the component; the entries of B_k's row i, which
-    act together, are weights divided by sqrt(i).
+    deviations of the data, and the fixed centers and triangular F_k to what was found.
+    Trained weights so have no unit: a step of length r changes any component by about r
+    of its own width, in every direction, whatever the scale of the data or the
+    component; the entries of B_k's row i, which act together, are weights divided by
+    sqrt(i).
 
     Shapes: z `[*batch, *event_shape]` -> log_prob `[*batch]`; with D units an event and
-    K components: logits `[K]`, unit `[D]`, center and shift `[K, D]`, L `[K, D, D]`.
+    K components: logits `[K]`, unit `[D]`, center, shift `[K, D]`, F and L `[K, D, D]`.
 
     Args:
       event_shape: shape of one event.
@@ -74,7 +76,12 @@ class GaussianMixture(Base, Model):
                 "log_diagonal": zeros,
                 "below": np.zeros([num_components, len(self._below)]),
             },
-            {"center": zeros, "unit": np.ones([size]), "adapted": np.array(False)},
+            {
+                "center": zeros,
+                "unit": np.ones([size]),
+                "factor": np.tile(np.eye(size), [num_components, 1, 1]),
+                "adapted": np.array(False),
+            },
             dtype=self.dtype.name,
             name=f"{name}_weights",
         )
@@ -119,16 +126,14 @@ class GaussianMixture(Base, Model):
         return [("base", tf.cast(x, self.dtype), self.log_prob(x))]
 
     def _assign(self, weight, center, unit, shift, factor):
-        diagonal = np.diagonal(factor, axis1=1, axis2=2)
-        row, column = self._below.T
-        below = factor[:, row, column] / diagonal[:, row] * np.sqrt(row)
         self._layer.assign(
             logits=np.log(weight),
             center=center,
             unit=unit,
             shift=shift,
-            log_diagonal=np.log(diagonal),
-            below=below,
+            factor=factor,
+            log_diagonal=np.zeros(shift.shape),
+            below=np.zeros(self._layer["below"].shape),
             adapted=True,
         )
 
@@ -142,24 +147,28 @@ class GaussianMixture(Base, Model):
             lower / tf.sqrt(tf.maximum(row, 1.0)), tf.ones_like(lower[..., 0])
         )
 
-    def _scales(self):
-        """Unit times exp(log_diagonal), `[K, D]`, and its logarithm."""
-        log_diagonal = tf.convert_to_tensor(self._layer["log_diagonal"])
-        unit = tf.convert_to_tensor(self._layer["unit"])
-        return unit * tf.exp(log_diagonal), tf.math.log(unit) + log_diagonal
+    def _log_det(self):
+        """log|det L_k|, `[K]`."""
+        unit, factor, log_diagonal = (
+            tf.convert_to_tensor(self._layer[k])
+            for k in ("unit", "factor", "log_diagonal")
+        )
+        # Two logarithms: the product may leave what the dtype holds.
+        logs = tf.math.log(unit) + tf.math.log(tf.linalg.diag_part(factor))
+        return tf.reduce_sum(logs + log_diagonal, axis=-1)
 
     def _log_prob(self, z):
         batch = tf.shape(z)[: z.shape.rank - self._shape.rank]
         rows = tf.reshape(z, [-1, self._size])
-        scale, log_scale = self._scales()
-        centred = (rows[None] - self._layer["center"][:, None]) / scale[:, None]
+        centred = (rows[None] - self._layer["center"][:, None]) / self._layer["unit"]
         white = tf.linalg.triangular_solve(
-            self._mixing(), tf.transpose(centred, [0, 2, 1])
+            self._layer["factor"], tf.transpose(centred, [0, 2, 1])
         )
         white -= self._layer["shift"][..., None]  # [K, D, N]
-        log_normalizer = 0.5 * self._size * math.log(2 * math.pi) + tf.reduce_sum(
-            log_scale, axis=-1, keepdims=True
-        )
+        white *= tf.exp(-self._layer["log_diagonal"])[..., None]
+        white = tf.linalg.triangular_solve(self._mixing(), white)
+        log_normalizer = 0.5 * self._size * math.log(2 * math.pi)
+        log_normalizer += self._log_det()[:, None]
         log_component = -0.5 * tf.reduce_sum(white**2, axis=1) - log_normalizer
         log_weight = tf.nn.log_softmax(self._layer["logits"])[:, None]
         return tf.reshape(tf.reduce_logsumexp(log_weight + log_component, 0), batch)
@@ -190,18 +199,21 @@ class GaussianMixture(Base, Model):
         noise = tf.math.ndtri(rows[:, 1:])
         # Every component's event for every row, then the chosen one: a gather of
         # factors would hold N matrices instead of K.
-        events = self._events(noise[:, None] + self._layer["shift"])
+        events = self._events(noise[:, None])
         chosen = tf.gather(events, component, axis=1, batch_dims=1)
         return tf.reshape(chosen, tf.concat([tf.shape(u)[:-1], self._shape], axis=0))
 
     def _events(self, white):
-        """Returns center + L white for every component, `[N, K, D]`."""
+        """Returns mean + L white for every component, `[N, K, D]`."""
+        white += tf.zeros_like(self._layer["shift"])
         mixed = tf.einsum("kde,nke->nkd", self._mixing(), white)
-        return self._layer["center"] + self._scales()[0] * mixed
+        mixed = mixed * tf.exp(self._layer["log_diagonal"]) + self._layer["shift"]
+        mixed = tf.einsum("kde,nke->nkd", self._layer["factor"], mixed)
+        return self._layer["center"] + self._layer["unit"] * mixed
 
     def _mean(self):
         weight = tf.nn.softmax(self._layer["logits"])
-        means = self._events(self._layer["shift"][None])[0]
+        means = self._events(tf.zeros([1, 1, self._size], self.dtype))[0]
         return tf.reshape(tf.reduce_sum(weight[:, None] * means, axis=0), self._shape)
 
 

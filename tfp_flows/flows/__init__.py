@@ -1,5 +1,11 @@
-"""Recipes: one function a family, each returns a `tfd.Distribution`."""
+"""Recipes: one function a family, each returns a `tfd.Distribution`.
 
+`Frame`, `recipe` and `SCALAR_MAPS` are for recipes and maps of your own.
+"""
+
+from tfp_flows.flows._choices import SCALAR_MAPS
+from tfp_flows.flows._frame import Frame
+from tfp_flows.flows._recipe import Recipe, build, recipe
 from tfp_flows.flows.flow_pp import flow_pp
 from tfp_flows.flows.gaussian import gaussian
 from tfp_flows.flows.gaussian_mixture import gaussian_mixture
@@ -11,12 +17,13 @@ from tfp_flows.flows.nice import nice
 from tfp_flows.flows.pixel_cnn import pixel_cnn
 from tfp_flows.flows.pixel_rnn import pixel_rnn
 from tfp_flows.flows.real_nvp import real_nvp
-from tfp_flows.flows.recipe import Recipe, build
 from tfp_flows.flows.recurrent import recurrent
 from tfp_flows.flows.reversible import reversible
 from tfp_flows.flows.wavenet import wavenet
 
 __all__ = [
+    "SCALAR_MAPS",
+    "Frame",
     "Recipe",
     "build",
     "flow_pp",
@@ -30,6 +37,7 @@ __all__ = [
     "pixel_cnn",
     "pixel_rnn",
     "real_nvp",
+    "recipe",
     "recurrent",
     "reversible",
     "wavenet",

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from tfp_flows.bijectors import Chain, TriangularAffine
 from tfp_flows.distributions import Flow, Model
-from tfp_flows.flows.parts import checked_shape, finished
-from tfp_flows.flows.recipe import recipe
+from tfp_flows.flows._frame import Frame
+from tfp_flows.flows._recipe import recipe
 
 
 @recipe()
@@ -22,9 +22,6 @@ def gaussian(
 
     Args:
       event_shape: shape of one event.
-      num_values: number of integer values for discrete data; None for continuous.
-      dtype: of the events and weights.
-      name: of the model; the recipe's if None.
 
     Returns:
       `Flow`, or `Dequantized` if `num_values` is given.
@@ -36,6 +33,6 @@ def gaussian(
       >>> gaussian((3,)).sample(5, seed=1).shape
       TensorShape([5, 3])
     """
-    shape = checked_shape(event_shape, "gaussian")
-    chain = Chain([TriangularAffine(shape, dtype=dtype)], name="gaussian")
-    return finished(Flow(chain), num_values)
+    frame = Frame.of("gaussian", locals())
+    affine = TriangularAffine(frame.shape, dtype=dtype)
+    return frame.wrapped(Flow(Chain([affine], name=frame.name)))

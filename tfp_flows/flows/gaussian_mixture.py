@@ -7,8 +7,8 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import Chain
 from tfp_flows.distributions import Flow, GaussianMixture, Model
-from tfp_flows.flows.parts import checked_shape, finished
-from tfp_flows.flows.recipe import recipe
+from tfp_flows.flows._frame import Frame
+from tfp_flows.flows._recipe import recipe
 
 tfb = tfp.bijectors
 
@@ -29,14 +29,10 @@ def gaussian_mixture(
     `adapt` fits it by expectation-maximisation; training by gradient works as well.
 
     Args:
-      event_shape: shape of one event.
       num_components: of the mixture.
-      num_values: number of integer values for discrete data; None for continuous.
       covariance_floor: added to the variances, as a share of the variance of each
         unit of the data.
       seed: of the beginnings of expectation-maximisation.
-      dtype: of the events and weights.
-      name: of the model; the recipe's if None.
 
     Returns:
       `Flow` whose latent variable is the event itself, or `Dequantized` if
@@ -49,9 +45,10 @@ def gaussian_mixture(
       >>> gaussian_mixture((3,), 2).log_prob([[0.0, 0.0, 0.0]]).shape
       TensorShape([1])
     """
-    shape = checked_shape(event_shape, "gaussian_mixture")
+    frame = Frame.of("gaussian_mixture", locals())
+    shape = frame.shape
     base = GaussianMixture(shape, num_components, covariance_floor, seed, dtype)
     # The mixture has a unit of its own. tfb.Identity has no dtype.
     identity = tfb.Shift(tf.zeros([], dtype))
-    chain = Chain([identity], event_shape=shape, name="gaussian_mixture")
-    return finished(Flow(chain, base), num_values)
+    chain = Chain([identity], event_shape=shape, name=frame.name)
+    return frame.wrapped(Flow(chain, base))

@@ -16,18 +16,11 @@ from tfp_flows.bijectors import (
     Repeat,
     ScalarMap,
 )
-from tfp_flows.distributions import Flow, Model
-from tfp_flows.flows import unusable
-from tfp_flows.flows.choices import scalar_map_of
-from tfp_flows.flows.parts import (
-    checked_shape,
-    context_map,
-    data_map,
-    finished,
-    network_policy,
-    padded_shape,
-)
-from tfp_flows.flows.recipe import recipe
+from tfp_flows.distributions import Model
+from tfp_flows.flows import _unusable as unusable
+from tfp_flows.flows._choices import scalar_map_of
+from tfp_flows.flows._frame import Frame
+from tfp_flows.flows._recipe import recipe
 from tfp_flows.networks import GlowNet, masks, zero_conv
 
 
@@ -69,13 +62,9 @@ def glow(
       num_levels: number of scales.
       num_steps: steps of each level.
       filters: channels of each coupling's network.
-      dropout: rate in the networks, in training mode only.
-      num_values: number of integer values for discrete data; None for continuous.
       pad_to: `(height, width)` that images are padded to with zeros, for sizes that the
         levels do not fit; the likelihood stays a bound, see `Padded`. For discrete
         data.
-      dequantization: "uniform", or "variational" for noise that a small flow learns,
-        see `noise_flow`; for discrete data.
       context_shape: `(K,)` for a conditional flow, such as class labels.
       coupling: "affine", "additive", "mixture" (of logistics, as in Flow++) or "spline"
         (rational-quadratic), or a `ScalarMap`, such as `bijectors.Affine(1.0)`.
@@ -89,15 +78,11 @@ def glow(
       histogram: "pixel" or "channel" to equalise the histogram of each pixel, or of
         each channel, first, which suits images with many equal pixels; see
         `PixelHistogram`.
-      alpha: margin of the pixels' logit, see `PixelLogit`.
       memory: of the backward pass: "constant" recomputes what it needs, so that memory
         does not grow with `num_steps`; "activations" stores it, which saves about
         a quarter of the time. See `Repeat`.
       seed: of the 1x1 convolutions' initial rotations.
       network: builder of a Keras layer for each step, instead of `GlowNet`.
-      dtype: of the events and weights.
-      network_dtype: Keras dtype policy of the networks, see `parts.network_policy`.
-      name: of the model; the recipe's if None.
 
     Returns:
       `Flow`, or `Dequantized` if `num_values` is given, or `Padded` with `pad_to`.
@@ -114,19 +99,14 @@ def glow(
       [1] Kingma, Dhariwal. Glow: Generative flow with invertible 1x1 convolutions.
           NeurIPS 2018. arXiv:1807.03039
     """
-    given = checked_shape(event_shape, "glow")
-    shape = padded_shape(given, pad_to, num_values, "glow")
+    frame = Frame.of("glow", locals())
     if num_steps < 1:
         raise ValueError(f"glow needs num_steps >= 1, got {num_steps}.")
-    unit_map = scalar_map_of(coupling, coupling_options, "glow")
-    shapes = Multiscale.level_shapes(shape, num_levels)
-    policy = network_policy(dtype, network_dtype)
-    # One name for all: TensorFlow keeps some 30 KiB for each name of a variable.
-    network = network or functools.partial(
-        GlowNet, filters, dropout, dtype=policy, name="glow_net"
-    )
     depth = num_levels * num_steps
-    options = {"head": zero_conv(dtype, depth=depth), "dtype": dtype}
+    unit_map = scalar_map_of(coupling, coupling_options, frame.name)
+    # One name for all: TensorFlow keeps some 30 KiB for each name of a variable.
+    network = network or frame.builder(GlowNet, name="glow_net")
+    given: dict[str, Any] = {"head": zero_conv(dtype, depth=depth), "dtype": dtype}
     norm = functools.partial(ActNorm, depth=depth, dtype=dtype)
     mix = functools.partial(
         InvertibleConv1x1,
@@ -136,48 +116,29 @@ def glow(
         dtype=dtype,
     )
     couple = functools.partial(
-        Coupling, scalar_map=unit_map, context_shape=context_shape
+        Coupling, scalar_map=unit_map, context_shape=context_shape, **given
     )
-    levels = [
-        _steps(s, num_steps, seed + i, norm, mix, network, couple, options, memory)
-        for i, s in enumerate(shapes)
-    ]
+
+    def steps(shape, first_seed):
+        def step(i):
+            linear = mix(shape, seed=first_seed + 1000 * i)
+            coupling = couple(shape, network(), masks.half(shape))
+            return Chain([norm(shape), linear, coupling], name="glow_step")
+
+        return [Repeat(step, num_steps, memory, name="glow_steps")]
+
+    shapes = Multiscale.level_shapes(frame.shape, num_levels)
+    levels = [steps(shape, seed + i) for i, shape in enumerate(shapes)]
     priors = None
     if learned_prior:
         levels[-1].append(norm(shapes[-1], name="top_prior"))
-        priors = [_prior(s, options) for s in shapes[:-1]]
-    body = Multiscale(levels, shape, priors=priors)
-    data = data_map(shape, num_values, alpha, dtype, histogram)
-    contexts = context_map(context_shape, dtype)
-    chain = Chain([*data, body], context_bijector=contexts, name="glow")
-    flow = Flow(chain)
-    return finished(flow, num_values, dequantization, network_dtype, given)
+        priors = [_prior(shape, given) for shape in shapes[:-1]]
+    return frame.flow([Multiscale(levels, frame.shape, priors=priors)])
 
 
-def _steps(shape, count, seed, norm, mix, network, couple, options, memory):
-    """Act norm, 1x1 convolution and coupling, `count` times."""
-    mask = masks.half(shape)
-
-    def step(i):
-        return Chain(
-            [
-                norm(shape),
-                mix(shape, seed=seed + 1000 * i),
-                couple(shape, network(), mask, **options),
-            ],
-            name="glow_step",
-        )
-
-    return [Repeat(step, count, memory, name="glow_steps")]
-
-
-def _prior(shape, options):
+def _prior(shape, given):
     """Shifts and scales the finished half given the other one."""
     # No hidden layer: the head sees the other half itself.
-    return AffineCoupling(
-        shape,
-        keras.layers.Identity(dtype=options["dtype"]),
-        masks.half(shape, flip=True),
-        **options,
-        name="prior",
-    )
+    network = keras.layers.Identity(dtype=given["dtype"])
+    mask = masks.half(shape, flip=True)
+    return AffineCoupling(shape, network, mask, **given, name="prior")

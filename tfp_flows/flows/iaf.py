@@ -5,9 +5,11 @@ from typing import Any
 
 from tfp_flows.bijectors import ScalarMap
 from tfp_flows.distributions import Model
-from tfp_flows.flows import unusable
-from tfp_flows.flows.masked_autoregressive import masked_autoregressive_flow
-from tfp_flows.flows.recipe import recipe
+from tfp_flows.flows import _unusable as unusable
+from tfp_flows.flows._choices import scalar_map_of
+from tfp_flows.flows._frame import Frame
+from tfp_flows.flows._masked_autoregressive import masked_autoregressive_flow
+from tfp_flows.flows._recipe import recipe
 from tfp_flows.networks.autoregressive import AutoregressiveNetwork
 
 
@@ -46,10 +48,6 @@ def iaf(
       event_shape: shape of one event; images are taken pixel by pixel.
       num_steps: number of networks.
       hidden_units: widths of each network.
-      num_values: number of integer values for discrete data; None for continuous.
-      dequantization: "uniform", or "variational" for noise that a small flow learns,
-        see `noise_flow`; for discrete data.
-      context_shape: `(C,)` for a conditional flow.
       scalar_map: what happens to each unit: "affine", "spline", "mixture" or
         "additive", or a `ScalarMap`, such as `bijectors.Affine(1.0)`.
       scalar_map_options: arguments of the map that is named: of `Affine`,
@@ -58,16 +56,10 @@ def iaf(
         "act_norm", "batch_norm" or None.
       order: "alternating" between natural and reversed, "random" or "natural".
       block_size: units that are transformed at once, without seeing each other.
-      activation: of the networks.
       residual: skip connections in the networks.
-      alpha: margin of the pixels' logit, see `PixelLogit`.
-      seed: of random orders.
       network: builder of each step's network, called with event_shape and num_params,
         such as `functools.partial(networks.RecurrentNetwork, units=(64,))` for
         sequences; its order is its own. `MADE` if None.
-      dtype: of the events and weights.
-      network_dtype: Keras dtype policy of the networks, see `parts.network_policy`.
-      name: of the model; the recipe's if None.
 
     Returns:
       `Flow`, or `Dequantized` if `num_values` is given.
@@ -84,25 +76,15 @@ def iaf(
       [1] Kingma, Salimans, Jozefowicz, Chen, Sutskever, Welling. Improving variational
           inference with inverse autoregressive flow. NeurIPS 2016. arXiv:1606.04934
     """
+    frame = Frame.of("iaf", locals())
     return masked_autoregressive_flow(
-        "iaf",
-        event_shape,
+        frame,
+        scalar_map_of(scalar_map, scalar_map_options, frame.name),
         num_steps,
         inverse=True,
-        scalar_map=scalar_map,
-        scalar_map_options=scalar_map_options,
         normalization=normalization,
         order=order,
-        context_shape=context_shape,
-        num_values=num_values,
-        dequantization=dequantization,
-        alpha=alpha,
-        seed=seed,
-        dtype=dtype,
-        network_dtype=network_dtype,
-        network=network,
-        hidden_units=hidden_units,
         block_size=block_size,
-        activation=activation,
-        residual=residual,
+        seed=seed,
+        network=network,
     )

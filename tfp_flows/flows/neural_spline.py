@@ -1,17 +1,16 @@
 """Neural spline flows: rational-quadratic couplings or autoregressive steps."""
 
-import functools
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import keras
 
-from tfp_flows.bijectors import SplineCoupling
+from tfp_flows.bijectors import RationalQuadratic
 from tfp_flows.distributions import Model
-from tfp_flows.flows import unusable
-from tfp_flows.flows.couplings import coupling_flow
-from tfp_flows.flows.masked_autoregressive import masked_autoregressive_flow
-from tfp_flows.flows.recipe import recipe
+from tfp_flows.flows import _unusable as unusable
+from tfp_flows.flows._couplings import coupling_flow
+from tfp_flows.flows._frame import Frame
+from tfp_flows.flows._masked_autoregressive import masked_autoregressive_flow
+from tfp_flows.flows._recipe import recipe
 
 
 @recipe(unusable.of_other_events, unusable.with_own_network, unusable.without_integers)
@@ -34,6 +33,8 @@ def neural_spline(
     dropout: float = 0.0,
     act_norm: bool = True,
     bound: float = 4.0,
+    min_bin: float = 0.25,
+    min_derivative: float = 0.1,
     alpha: float = 0.05,
     memory: str = "activations",
     network: Callable[[], keras.Layer] | None = None,
@@ -53,32 +54,15 @@ def neural_spline(
 
     Args:
       event_shape: `(D,)` or `(H, W, C)`.
-      num_steps: couplings of a vector flow, or of each level of an image flow.
       num_bins: bins of each spline.
-      hidden_units: widths of each coupling's network, vectors only.
       autoregressive: masked autoregressive steps in place of couplings. The options
-        `pad_to`, `dropout`, `memory` and `network` are then refused, and those for
-        images (`num_levels`, `filters`, `num_blocks`) not used.
-      num_values: number of integer values for discrete data; None for continuous.
-      pad_to: `(height, width)` that images are padded to with zeros, so that more
-        levels fit; the likelihood stays a bound, see `Padded`. For discrete data.
-      dequantization: "uniform", or "variational" for noise that a small flow learns,
-        see `noise_flow`; for discrete data.
-      context_shape: `(C,)` for a conditional flow.
-      num_levels: of an image flow; up to two, as many as the sides allow, if None.
-      filters: channels of each coupling's network, images only.
-      num_blocks: residual blocks of each coupling's network, images only.
-      activation: of the networks.
-      residual: skip connections in the MLPs.
-      dropout: rate in the networks, in training mode only.
-      act_norm: adds an act norm after every coupling.
+        `pad_to`, `dropout` and `memory` are then refused, and so are those for
+        images (`num_levels`, `filters`, `num_blocks`).
       bound: the splines act on [-bound, bound], see `RationalQuadratic`.
-      alpha: margin of the pixels' logit, see `PixelLogit`.
-      memory: of the backward pass, "activations" or "constant", see `chain_of`.
-      network: builder of a Keras layer for each step, instead of the default.
-      dtype: of the events and weights.
-      network_dtype: Keras dtype policy of the networks, see `parts.network_policy`.
-      name: of the model; the recipe's if None.
+      min_bin: smallest bin, as a share of an even one.
+      min_derivative: smallest slope at a bin's edge.
+      network: builder of a Keras layer for each coupling; with `autoregressive`, of an
+        `AutoregressiveNetwork` from event_shape and num_params, as in `maf`.
 
     Returns:
       `Flow`, or `Dequantized` if `num_values` is given, or `Padded` with `pad_to`.
@@ -95,55 +79,22 @@ def neural_spline(
       [1] Durkan, Bekasov, Murray, Papamakarios. Neural spline flows. NeurIPS 2019.
           arXiv:1906.04032
     """
-    shared: dict[str, Any] = {
-        "num_values": num_values,
-        "dequantization": dequantization,
-        "alpha": alpha,
-        "dtype": dtype,
-        "network_dtype": network_dtype,
-        "hidden_units": hidden_units,
-        "activation": activation,
-        "residual": residual,
-    }
-    spline: dict[str, Any] = {"num_bins": num_bins, "bound": bound}
+    frame = Frame.of("neural_spline", locals())
+    spline = RationalQuadratic(num_bins, bound, min_bin, min_derivative)
     if autoregressive:
-        _refuse(pad_to=pad_to, dropout=dropout, memory=memory, network=network)
         return masked_autoregressive_flow(
-            "neural_spline",
-            event_shape,
+            frame,
+            spline,
             num_steps,
-            scalar_map="spline",
-            scalar_map_options=spline,
             normalization="act_norm" if act_norm else None,
-            order="alternating",
-            context_shape=context_shape,
-            seed=0,
-            **shared,
+            network=network,
         )
     return coupling_flow(
-        "neural_spline",
-        event_shape,
+        frame,
+        spline,
         num_steps,
-        functools.partial(SplineCoupling, **spline),
-        context_shape=context_shape,
-        pad_to=pad_to,
         num_levels=num_levels,
         act_norm=act_norm,
         memory=memory,
         network=network,
-        filters=filters,
-        num_blocks=num_blocks,
-        dropout=dropout,
-        **shared,
     )
-
-
-def _refuse(**options):
-    """Options of couplings that an autoregressive flow would ignore."""
-    usual = {"pad_to": None, "dropout": 0.0, "memory": "activations", "network": None}
-    given = sorted(key for key, value in options.items() if value != usual[key])
-    if given:
-        raise ValueError(
-            f"An autoregressive neural_spline has no {', '.join(given)}. Drop it, or "
-            "take couplings: autoregressive=False."
-        )

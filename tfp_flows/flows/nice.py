@@ -3,22 +3,16 @@
 import functools
 import math
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import keras
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors import AdditiveCoupling, DiagonalScale, chain_of
-from tfp_flows.distributions import Flow, Model, StandardLogistic, StandardNormal
-from tfp_flows.flows import unusable
-from tfp_flows.flows.parts import (
-    checked_shape,
-    context_map,
-    data_map,
-    finished,
-    network_policy,
-)
-from tfp_flows.flows.recipe import recipe
+from tfp_flows.bijectors import AdditiveCoupling, DiagonalScale
+from tfp_flows.distributions import Model, StandardLogistic, StandardNormal
+from tfp_flows.flows import _unusable as unusable
+from tfp_flows.flows._choices import chosen
+from tfp_flows.flows._frame import Frame
+from tfp_flows.flows._recipe import recipe
 from tfp_flows.networks import MLP, ZeroDense, masks
 
 tfb = tfp.bijectors
@@ -50,20 +44,10 @@ def nice(
     of the data.
 
     Args:
-      event_shape: shape of one event, at least two units.
+      event_shape: shape of one event.
       num_steps: number of couplings.
       hidden_units: widths of each coupling's network.
       base: "logistic", the paper's choice, or "normal".
-      num_values: number of integer values for discrete data; None for continuous.
-      context_shape: `(C,)` for a conditional flow.
-      activation: of the networks.
-      dropout: rate in the networks, in training mode only.
-      alpha: margin of the pixels' logit, see `PixelLogit`.
-      memory: of the backward pass, "activations" or "constant", see `chain_of`.
-      network: builder of a Keras layer for each step, instead of the default.
-      dtype: of the events and weights.
-      network_dtype: Keras dtype policy of the networks, see `parts.network_policy`.
-      name: of the model; the recipe's if None.
 
     Returns:
       `Flow`, or `Dequantized` if `num_values` is given.
@@ -79,41 +63,26 @@ def nice(
       [1] Dinh, Krueger, Bengio. NICE: Non-linear independent components estimation.
           ICLR workshop 2015. arXiv:1410.8516
     """
-    shape = checked_shape(event_shape, "nice")
-    if base not in _BASES:
-        raise ValueError(f"nice has no base {base!r}. Choose from {sorted(_BASES)}.")
-    if network is None:
-        policy = network_policy(dtype, network_dtype)
-        network = functools.partial(
-            MLP, hidden_units, activation, dropout=dropout, dtype=policy
-        )
-    size = math.prod(shape)
+    frame = Frame.of("nice", locals())
+    shape, size = frame.shape, math.prod(frame.shape)
+    kind = chosen(_BASES, base, "base", frame.name)
+    network = network or frame.builder(MLP)
     flatten = tfb.Reshape(event_shape_out=shape, event_shape_in=(size,))
-    head = functools.partial(ZeroDense, depth=num_steps, dtype=dtype)
-    options: dict[str, Any] = {
-        "context_shape": context_shape,
-        "head": head,
-        "dtype": dtype,
-    }
+    couple = functools.partial(
+        AdditiveCoupling,
+        context_shape=context_shape,
+        head=functools.partial(ZeroDense, depth=num_steps, dtype=dtype),
+        dtype=dtype,
+    )
     steps = [
-        AdditiveCoupling((size,), network(), mask, **options, name=f"coupling_{i}")
+        couple((size,), network(), mask, name=f"coupling_{i}")
         for i, mask in enumerate(_alternating_masks(size, num_steps))
     ]
-    chain = chain_of(
-        [
-            *data_map(shape, num_values, alpha, dtype),
-            flatten,
-            *steps,
-            DiagonalScale((size,), dtype=dtype),
-            tfb.Invert(flatten),
-        ],
-        memory,
-        event_shape=shape,
-        context_bijector=context_map(context_shape, dtype),
-        name="nice",
-    )
-    return finished(Flow(chain, _BASES[base](shape, dtype)), num_values)
+    scale = DiagonalScale((size,), dtype=dtype)
+    body = [flatten, *steps, scale, tfb.Invert(flatten)]
+    return frame.flow(body, kind(shape, dtype), memory)
 
 
 def _alternating_masks(size, count):
-    return [masks.alternating((size,), flip=bool(i % 2)) for i in range(count)]
+    mask = masks.alternating if size > 1 else masks.nothing
+    return [mask((size,), flip=bool(i % 2)) for i in range(count)]

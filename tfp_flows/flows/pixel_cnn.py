@@ -1,13 +1,12 @@
 """PixelCNN: integer images by masked convolutions, exact."""
 
-import functools
 from collections.abc import Callable, Sequence
 
 from tfp_flows.distributions import Model
-from tfp_flows.flows import unusable
-from tfp_flows.flows.parts import network_policy
-from tfp_flows.flows.pixels import pixel_model
-from tfp_flows.flows.recipe import recipe
+from tfp_flows.flows import _unusable as unusable
+from tfp_flows.flows._frame import Frame
+from tfp_flows.flows._pixels import pixel_model
+from tfp_flows.flows._recipe import recipe
 from tfp_flows.networks import AutoregressiveNetwork, MaskedConv
 
 
@@ -52,9 +51,6 @@ def pixel_cnn(
       context_shape: `(K,)` for a conditional model.
       network: builder of an `AutoregressiveNetwork` from event_shape, num_params,
         num_features and `channels=`, instead of `MaskedConv`.
-      dtype: of the arithmetic and weights.
-      network_dtype: Keras dtype policy of the network, see `parts.network_policy`.
-      name: of the model; the recipe's if None.
 
     Returns:
       `Autoregressive`.
@@ -76,24 +72,12 @@ def pixel_cnn(
           arXiv:1606.05328
       [3] Salimans, Karpathy, Chen, Kingma. PixelCNN++. ICLR 2017. arXiv:1701.05517
     """
-    builder = network or functools.partial(
+    frame = Frame.of("pixel_cnn", locals())
+    builder = network or frame.builder(
         MaskedConv,
-        filters=filters,
-        num_blocks=num_blocks,
         kernel_size=kernel_size,
         first_kernel_size=first_kernel_size,
         gated=gated,
-        dropout=dropout,
-        dtype=network_policy(dtype, network_dtype),
-        name="pixel_cnn",
+        name=frame.name,
     )
-    return pixel_model(
-        "pixel_cnn",
-        event_shape,
-        builder,
-        num_values=num_values,
-        element=element,
-        num_components=num_components,
-        context_shape=context_shape,
-        dtype=dtype,
-    )
+    return pixel_model(frame, builder, element, num_components)

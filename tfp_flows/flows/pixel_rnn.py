@@ -1,13 +1,12 @@
 """PixelRNN: integer images by recurrent layers that see the whole image so far."""
 
-import functools
 from collections.abc import Callable, Sequence
 
 from tfp_flows.distributions import Model
-from tfp_flows.flows import unusable
-from tfp_flows.flows.parts import network_policy
-from tfp_flows.flows.pixels import pixel_model
-from tfp_flows.flows.recipe import recipe
+from tfp_flows.flows import _unusable as unusable
+from tfp_flows.flows._frame import Frame
+from tfp_flows.flows._pixels import pixel_model
+from tfp_flows.flows._recipe import recipe
 from tfp_flows.networks import AutoregressiveNetwork, DiagonalBiLSTM, RowLSTM
 
 _LAYERS = {"row": RowLSTM, "diagonal": DiagonalBiLSTM}
@@ -50,9 +49,6 @@ def pixel_rnn(
       context_shape: `(K,)` for a conditional model.
       network: builder of an `AutoregressiveNetwork` from event_shape, num_params,
         num_features and `channels=`, instead of the layers.
-      dtype: of the arithmetic and weights.
-      network_dtype: Keras dtype policy of the network, see `parts.network_policy`.
-      name: of the model; the recipe's if None.
 
     Returns:
       `Autoregressive`.
@@ -71,22 +67,12 @@ def pixel_rnn(
     """
     if layer not in _LAYERS:
         raise ValueError(f"pixel_rnn has no layer {layer!r}. Choose row or diagonal.")
-    builder = network or functools.partial(
+    frame = Frame.of("pixel_rnn", locals())
+    builder = network or frame.builder(
         _LAYERS[layer],
         units=units,
         num_layers=num_layers,
         first_kernel_size=first_kernel_size,
-        dropout=dropout,
-        dtype=network_policy(dtype, network_dtype),
-        name="pixel_rnn",
+        name=frame.name,
     )
-    return pixel_model(
-        "pixel_rnn",
-        event_shape,
-        builder,
-        num_values=num_values,
-        element=element,
-        num_components=num_components,
-        context_shape=context_shape,
-        dtype=dtype,
-    )
+    return pixel_model(frame, builder, element, num_components)

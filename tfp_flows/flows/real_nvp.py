@@ -1,18 +1,25 @@
 """RealNVP: affine couplings, for vectors and for images."""
 
-import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import keras
 
-from tfp_flows.bijectors import AffineCoupling
+from tfp_flows.bijectors import ScalarMap
 from tfp_flows.distributions import Model
-from tfp_flows.flows import unusable
-from tfp_flows.flows.couplings import coupling_flow
-from tfp_flows.flows.recipe import recipe
+from tfp_flows.flows import _unusable as unusable
+from tfp_flows.flows._choices import scalar_map_of
+from tfp_flows.flows._couplings import coupling_flow
+from tfp_flows.flows._frame import Frame
+from tfp_flows.flows._recipe import recipe
 
 
-@recipe(unusable.of_other_events, unusable.with_own_network, unusable.without_integers)
+@recipe(
+    unusable.of_other_events,
+    unusable.of_other_couplings,
+    unusable.with_own_network,
+    unusable.without_integers,
+)
 def real_nvp(
     event_shape: Sequence[int],
     num_steps: int = 8,
@@ -29,6 +36,8 @@ def real_nvp(
     residual: bool = False,
     dropout: float = 0.0,
     act_norm: bool = True,
+    coupling: str | ScalarMap = "affine",
+    coupling_options: Mapping[str, Any] | None = None,
     scale_bound: float = 2.0,
     alpha: float = 0.05,
     memory: str = "activations",
@@ -47,28 +56,10 @@ def real_nvp(
 
     Args:
       event_shape: `(D,)` or `(H, W, C)`.
-      num_steps: couplings of a vector flow, or of each level of an image flow.
-      hidden_units: widths of each coupling's network, vectors only.
-      num_values: number of integer values for discrete data; None for continuous.
-      pad_to: `(height, width)` that images are padded to with zeros, so that more
-        levels fit; the likelihood stays a bound, see `Padded`. For discrete data.
-      dequantization: "uniform", or "variational" for noise that a small flow learns,
-        see `noise_flow`; for discrete data.
-      context_shape: `(C,)` for a conditional flow.
-      num_levels: of an image flow; up to two, as many as the sides allow, if None.
-      filters: channels of each coupling's network, images only.
-      num_blocks: residual blocks of each coupling's network, images only.
-      activation: of the networks.
-      residual: skip connections in the MLPs.
-      dropout: rate in the networks, in training mode only.
-      act_norm: adds an act norm after every coupling.
-      scale_bound: of the couplings, see `AffineCoupling`.
-      alpha: margin of the pixels' logit, see `PixelLogit`.
-      memory: of the backward pass, "activations" or "constant", see `chain_of`.
-      network: builder of a Keras layer for each step, instead of the default.
-      dtype: of the events and weights.
-      network_dtype: Keras dtype policy of the networks, see `parts.network_policy`.
-      name: of the model; the recipe's if None.
+      coupling: "affine" as in [1], "additive", "mixture" or "spline", or a
+        `ScalarMap`, such as `bijectors.Affine(scale="sigmoid")`.
+      coupling_options: arguments of the coupling that is named.
+      scale_bound: of affine couplings, see `AffineCoupling`.
 
     Returns:
       `Flow`, or `Dequantized` if `num_values` is given, or `Padded` with `pad_to`.
@@ -85,26 +76,16 @@ def real_nvp(
       [1] Dinh, Sohl-Dickstein, Bengio. Density estimation using Real NVP. ICLR 2017.
           arXiv:1605.08803
     """
+    frame = Frame.of("real_nvp", locals())
+    if coupling == "affine":
+        coupling_options = {"scale_bound": scale_bound, **(coupling_options or {})}
+    scalar_map = scalar_map_of(coupling, coupling_options, frame.name)
     return coupling_flow(
-        "real_nvp",
-        event_shape,
+        frame,
+        scalar_map,
         num_steps,
-        functools.partial(AffineCoupling, scale_bound=scale_bound),
-        context_shape=context_shape,
-        num_values=num_values,
-        pad_to=pad_to,
-        dequantization=dequantization,
         num_levels=num_levels,
         act_norm=act_norm,
-        alpha=alpha,
         memory=memory,
         network=network,
-        dtype=dtype,
-        hidden_units=hidden_units,
-        filters=filters,
-        num_blocks=num_blocks,
-        activation=activation,
-        residual=residual,
-        dropout=dropout,
-        network_dtype=network_dtype,
     )

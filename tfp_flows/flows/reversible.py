@@ -7,9 +7,9 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import OnFirst, ReversibleBlock, chain_of
 from tfp_flows.distributions import Augmented, Flow, Model, StandardNormal
-from tfp_flows.flows import unusable
-from tfp_flows.flows.parts import checked_shape, data_map, network_policy
-from tfp_flows.flows.recipe import recipe
+from tfp_flows.flows import _unusable as unusable
+from tfp_flows.flows._frame import Frame
+from tfp_flows.flows._recipe import recipe
 from tfp_flows.networks import MLP
 
 tfd = tfp.distributions
@@ -35,16 +35,9 @@ def reversible(
     bound with u drawn from a standard normal, `importance_log_prob` a tighter one.
 
     Args:
-      event_shape: shape of one event.
       num_steps: number of blocks.
       hidden_units: widths of each block's two networks.
-      activation: of the networks.
-      dropout: rate in the networks, in training mode only.
-      memory: of the backward pass, "activations" or "constant", see `chain_of`.
       network: builder of a Keras layer for each half of a block.
-      dtype: of the events and weights.
-      network_dtype: Keras dtype policy of the networks, see `parts.network_policy`.
-      name: of the model; the recipe's if None.
 
     Returns:
       `Augmented`.
@@ -56,11 +49,8 @@ def reversible(
       >>> reversible((3,), 2, (8,)).sample(5, seed=1).shape
       TensorShape([5, 3])
     """
-    shape = checked_shape(event_shape, "reversible")
-    policy = network_policy(dtype, network_dtype)
-    network = network or (
-        lambda: MLP(hidden_units, activation, dropout=dropout, dtype=policy)
-    )
+    frame = Frame.of("reversible", locals())
+    shape, network = frame.shape, network or frame.builder(MLP)
     blocks = [
         ReversibleBlock(shape, network(), network(), dtype=dtype, name=f"block_{i}")
         for i in range(num_steps)
@@ -68,7 +58,7 @@ def reversible(
     pair = tfd.JointDistributionSequential(
         [StandardNormal(shape, dtype), StandardNormal(shape, dtype)]
     )
-    [standardize] = data_map(shape, None, 0.0, dtype)
+    [standardize] = frame.data_map()
     data = OnFirst(standardize, name="standardize")
-    joint = Flow(chain_of([data, *blocks], memory, name="reversible"), pair)
+    joint = Flow(chain_of([data, *blocks], memory, name=frame.name), pair)
     return Augmented(joint, StandardNormal(shape, dtype))

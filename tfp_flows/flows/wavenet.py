@@ -1,14 +1,13 @@
 """WaveNet: sequences by dilated causal convolutions."""
 
-import functools
 from collections.abc import Sequence
 
 from tfp_flows.bijectors import ScalarMap
 from tfp_flows.distributions import Model
-from tfp_flows.flows import unusable
-from tfp_flows.flows.parts import network_policy
-from tfp_flows.flows.recipe import recipe
-from tfp_flows.flows.sequences import sequence_model
+from tfp_flows.flows import _unusable as unusable
+from tfp_flows.flows._frame import Frame
+from tfp_flows.flows._recipe import recipe
+from tfp_flows.flows._sequences import scalar_map_for, sequence_model
 from tfp_flows.networks import CausalConv
 
 
@@ -58,9 +57,6 @@ def wavenet(
       num_components: of the mixture, or bins of the spline.
       scale_bound: of the affine map, see `Affine`.
       context_shape: `(K,)`, or `(T, K)` for a context at each time step.
-      dtype: of the events and weights.
-      network_dtype: Keras dtype policy of the networks, see `parts.network_policy`.
-      name: of the model; the recipe's if None.
 
     Returns:
       `Flow`, or `Autoregressive` if `num_values` is given.
@@ -78,26 +74,14 @@ def wavenet(
       [1] van den Oord et al. WaveNet: A generative model for raw audio. 2016.
           arXiv:1609.03499
     """
-    network = functools.partial(
+    frame = Frame.of("wavenet", locals())
+    network = frame.builder(
         CausalConv,
-        filters=filters,
         num_layers=num_layers,
         dilation_cycle=dilation_cycle,
         kernel_size=kernel_size,
         skip_filters=skip_filters,
-        dtype=network_policy(dtype, network_dtype),
-        name="wavenet",
+        name=frame.name,
     )
-    return sequence_model(
-        "wavenet",
-        event_shape,
-        network,
-        num_values=num_values,
-        one_hot=one_hot,
-        num_steps=num_steps,
-        scalar_map=scalar_map,
-        num_components=num_components,
-        scale_bound=scale_bound,
-        context_shape=context_shape,
-        dtype=dtype,
-    )
+    unit = scalar_map_for(scalar_map, num_components, scale_bound, frame.name)
+    return sequence_model(frame, network, unit, num_steps, one_hot)

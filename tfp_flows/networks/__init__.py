@@ -1,12 +1,13 @@
 """Keras layers that condition bijectors; they know nothing of probability."""
 
-from tfp_flows.networks import masks
+from tfp_flows.networks import gains, masks
 from tfp_flows.networks.autoregressive import AutoregressiveNetwork, generate
 from tfp_flows.networks.causal_conv import CausalConv
 from tfp_flows.networks.conv_net import ConvResNet
 from tfp_flows.networks.diagonal_bi_lstm import DiagonalBiLSTM
 from tfp_flows.networks.glow_net import GlowNet
 from tfp_flows.networks.heads import ZeroConv, ZeroDense, zero_conv
+from tfp_flows.networks.hidden import HiddenConv2D, HiddenDense
 from tfp_flows.networks.made import MADE
 from tfp_flows.networks.masked_conv import MaskedConv
 from tfp_flows.networks.mlp import MLP
@@ -22,12 +23,15 @@ __all__ = [
     "ConvResNet",
     "DiagonalBiLSTM",
     "GlowNet",
+    "HiddenConv2D",
+    "HiddenDense",
     "MaskedConv",
     "Parameters",
     "RecurrentNetwork",
     "RowLSTM",
     "ZeroConv",
     "ZeroDense",
+    "gains",
     "generate",
     "masks",
     "zero_conv",

@@ -32,19 +32,9 @@ class HiddenInitializer(keras.initializers.Initializer):
         return {"base": keras.initializers.serialize(self.base)}
 
 
-class _Scaled:
-    """Multiplies the kernel that is trained by its gain."""
-
-    @property
-    def kernel(self):
-        """The kernel of the layer, `[..., inputs, units]`."""
-        kernel = super().kernel
-        return kernel * gains.hidden(math.prod(kernel.shape[:-1]))
-
-
 @keras.saving.register_keras_serializable("tfp_flows")
-class HiddenDense(_Scaled, keras.layers.Dense):
-    """`keras.layers.Dense` for the inside of conditioners; see `gains`.
+class HiddenDense(keras.layers.Dense):
+    """`keras.layers.Dense` with gain times `kernel` as kernel; see `gains`.
 
     Args:
       units: of the result.
@@ -60,10 +50,17 @@ class HiddenDense(_Scaled, keras.layers.Dense):
         initial = kernel_initializer or HiddenInitializer()
         super().__init__(units, kernel_initializer=initial, **kwargs)
 
+    def call(self, h, training=None):
+        """Returns `[..., units]`."""
+        y = keras.ops.matmul(h, self.kernel * gains.hidden(h.shape[-1]))
+        if self.use_bias:
+            y = keras.ops.add(y, self.bias)
+        return y if self.activation is None else self.activation(y)
+
 
 @keras.saving.register_keras_serializable("tfp_flows")
-class HiddenConv2D(_Scaled, keras.layers.Conv2D):
-    """`keras.layers.Conv2D` for the inside of conditioners; see `gains`.
+class HiddenConv2D(keras.layers.Conv2D):
+    """`keras.layers.Conv2D` with gain times `kernel` as kernel; see `gains`.
 
     Args:
       filters: channels of the result.
@@ -79,3 +76,8 @@ class HiddenConv2D(_Scaled, keras.layers.Conv2D):
     def __init__(self, filters: int, kernel_size, kernel_initializer=None, **kwargs):
         initial = kernel_initializer or HiddenInitializer()
         super().__init__(filters, kernel_size, kernel_initializer=initial, **kwargs)
+
+    def convolution_op(self, inputs, kernel):
+        """Returns the convolution with the kernel times its gain."""
+        gain = gains.hidden(math.prod(kernel.shape[:-1]))
+        return super().convolution_op(inputs, kernel * gain)

@@ -39,7 +39,8 @@ class MADE(AutoregressiveNetwork):
     does not see all of those before it. The last layer has the dtype of the weights.
     Below float32, `step` may round otherwise than `call`.
 
-    Shapes: x `[B, *features_shape]`, context `[B, C]` -> `[B, *event_shape, P]`.
+    Shapes: x `[B, *features_shape]`, context `[B, *context_shape]` ->
+    `[B, *event_shape, P]`.
 
     Args:
       event_shape: shape of one event.
@@ -124,7 +125,7 @@ class MADE(AutoregressiveNetwork):
         ]
         self._context_kernel = None
         if context_shape is not None:
-            shape = (context_shape[-1], degrees[1].size)
+            shape = (math.prod(context_shape[1:]), degrees[1].size)
             self._context_kernel = self.add_weight(shape=shape, name="context_kernel")
 
     def _widths(self):
@@ -160,7 +161,7 @@ class MADE(AutoregressiveNetwork):
 
         Args:
           x: `[N, *features_shape]`.
-          context: `[N, C]` for a conditional network.
+          context: `[N, *context_shape]` for a conditional network.
         """
         # Outside of a call Keras casts no inputs.
         self._parts(tf.cast(x, self.compute_dtype), context, self._dense[-1].adapt)
@@ -245,6 +246,7 @@ class MADE(AutoregressiveNetwork):
             )
         dtype = self._dense[0].compute_dtype
         kernel = tf.cast(self._context_kernel.value, dtype)
+        context = tf.reshape(context, [-1, kernel.shape[0]])
         return tf.matmul(tf.cast(context, dtype), kernel)
 
     def get_config(self):

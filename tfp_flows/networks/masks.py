@@ -97,6 +97,23 @@ def checkerboard(event_shape: Sequence[int], flip: bool = False) -> np.ndarray:
     return np.array(np.broadcast_to((even ^ flip)[..., None], shape))
 
 
+def nothing(event_shape: Sequence[int], flip: bool = False) -> np.ndarray:
+    """Marks no unit as passive: a coupling is then a learned map of each unit.
+
+    Args:
+      event_shape: shape of one event.
+      flip: changes nothing; other masks have it.
+
+    Returns:
+      bool `[*event_shape]`.
+
+    Example:
+      >>> nothing((1,)).tolist()
+      [False]
+    """
+    return np.zeros(_checked(event_shape), bool)
+
+
 def _checked(event_shape: Sequence[int]) -> tuple[int, ...]:
     shape = tuple(int(n) for n in event_shape)
     if not shape or min(shape) < 1:

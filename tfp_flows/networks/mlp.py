@@ -1,5 +1,6 @@
 """Dense networks for vectors."""
 
+import math
 from collections.abc import Sequence
 
 import keras
@@ -15,10 +16,12 @@ class MLP(keras.layers.Layer):
     residual:  h <- W0 [x, context]; then h <- h + W2 dropout(activation(W1
                activation(h) + b1)) + b2 for each of `hidden_units[1:]`
 
-    A context is concatenated to the input. There is no output layer: a bijector adds
-    the head it needs. What is trained of W is divided by its gain, see `gains`.
+    A context is flattened and concatenated to the input. There is no output layer: a
+    bijector adds the head it needs. What is trained of W is divided by its gain, see
+    `gains`.
 
-    Shapes: x `[B, D]`, context `[B, C]` -> features `[B, hidden_units[-1]]`.
+    Shapes: x `[B, D]`, context `[B, *context_shape]` -> features
+    `[B, hidden_units[-1]]`.
 
     Args:
       hidden_units: width of each layer; all equal when `residual`.
@@ -97,7 +100,10 @@ class MLP(keras.layers.Layer):
 
     def build(self, x_shape, context_shape=None):
         """Makes the weights; a context widens the first layer."""
-        width = x_shape[-1] + (0 if context_shape is None else context_shape[-1])
+        width = x_shape[-1]
+        if context_shape is not None:
+            self._context_size = math.prod(context_shape[1:])
+            width += self._context_size
         shape = (*x_shape[:-1], width)
         for layer in self._layers_in_order:
             layer.build(shape)
@@ -106,6 +112,7 @@ class MLP(keras.layers.Layer):
     def call(self, x, context=None):
         """Returns features `[B, hidden_units[-1]]`."""
         if context is not None:
+            context = keras.ops.reshape(context, (-1, self._context_size))
             x = keras.ops.concatenate([x, keras.ops.cast(context, x.dtype)], axis=-1)
         if not self.residual:
             for layer in self._layers_in_order:

@@ -5,7 +5,7 @@
 | log_prob  | x f32 [B, *E], seed i64 [B, 2]       | log_prob f32 [B] |
 | sample    | seed i64 [B, 2], temperature f32 [B] | x f32 [B, *E]    |
 
-`serving_default`, `valid` and `condition` are as for flows, see `signatures`.
+`serving_default`, `valid` and `context` are as for flows, see `signatures`.
 
 `log_prob` is a lower bound in nats, from one draw of the auxiliary variable, which
 follows from the row's seed: average over seeds for a tighter one.
@@ -44,7 +44,7 @@ class AugmentedEndpoints(Endpoints):
         self._model = model
 
     def signatures(self) -> dict[str, dict[str, tf.TensorSpec]]:
-        """Returns the inputs of each signature, in order, without `condition`."""
+        """Returns the inputs of each signature, in order, without `context`."""
         seed = {"seed": spec((2,), tf.int64)}
         event = {"x": spec(tuple(self._model.event_shape.as_list()))}
         return {"log_prob": event | seed, "sample": seed | {"temperature": spec(())}}
@@ -52,8 +52,8 @@ class AugmentedEndpoints(Endpoints):
     def typical(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
         """Returns samples `[N, *E]` of the golden seeds."""
         inputs = {k: tf.constant(values[k]) for k in ("seed", "temperature")}
-        if "condition" in values:
-            inputs["condition"] = tf.constant(values["condition"])
+        if "context" in values:
+            inputs["context"] = tf.constant(values["context"])
         return self._sample(**self._cast(inputs))[0]["x"].numpy()
 
     def _log_prob(self, x, seed, **context):

@@ -7,7 +7,7 @@
 | bits_per_dim | x i32 [B, *E]                        | bits_per_dim [B], log_prob |
 
 x is int32 for integer data, for which `bits_per_dim` is there, and float32 otherwise.
-`serving_default`, `valid` and `condition` are as for flows, see `signatures`.
+`serving_default`, `valid` and `context` are as for flows, see `signatures`.
 
 `log_prob` is exact, in nats: of integers the log of a probability, with no noise and no
 seed. There is no latent space, so no `encode` and no `decode`. `sample` makes its rows
@@ -56,7 +56,7 @@ class AutoregressiveEndpoints(Endpoints):
         self._model = model
 
     def signatures(self):
-        """Returns the inputs of each signature, in order, without `condition`."""
+        """Returns the inputs of each signature, in order, without `context`."""
         integer = self._model.num_values is not None
         shape = tuple(self._model.event_shape.as_list())
         event = {"x": spec(shape, tf.int32 if integer else tf.float32)}
@@ -70,9 +70,9 @@ class AutoregressiveEndpoints(Endpoints):
     def typical(self, values):
         """Returns samples `[N, *E]`, one for each seed."""
         u = self._uniforms(values["seed"])
-        return self._draw(u, values["temperature"], values.get("condition"))
+        return self._draw(u, values["temperature"], values.get("context"))
 
-    def golden_seeds(self, temperature, condition):
+    def golden_seeds(self, temperature, context):
         """Returns those seeds whose samples change least when their uniforms move.
 
         Rounding moves them a little, and may decide a draw and so all that follow it.
@@ -86,7 +86,7 @@ class AutoregressiveEndpoints(Endpoints):
             self._draw(
                 np.concatenate(nudged),
                 np.tile(temperature, again),
-                None if condition is None else _repeated(condition, again),
+                None if context is None else _repeated(context, again),
             ).astype(np.float64),
             3,
         )
@@ -98,8 +98,8 @@ class AutoregressiveEndpoints(Endpoints):
     def _uniforms(self, seed):
         return row_noise.row_uniform(tf.constant(seed), self._model.num_uniforms)
 
-    def _draw(self, u, temperature, condition) -> np.ndarray:
-        context = None if condition is None else tf.cast(condition, self._real)
+    def _draw(self, u, temperature, context) -> np.ndarray:
+        context = None if context is None else tf.cast(context, self._real)
         return self._model.from_uniform(u, context, temperature).numpy()
 
     def _log_prob(self, x, **context):

@@ -30,8 +30,8 @@ class Endpoints(abc.ABC):
 
     Implementing one: write `signatures`, `typical`, and for each signature a method
     of its name with an underscore before it. That takes the inputs by name, floats in
-    `real_dtype` and `condition` as `context`, and returns the outputs by name, and a
-    list of bool `[B]`: where the inputs are in range.
+    `real_dtype`, and returns the outputs by name, and a list of bool `[B]`: where the
+    inputs are in range.
 
     Args:
       model: the distribution.
@@ -56,7 +56,7 @@ class Endpoints(abc.ABC):
 
     @abc.abstractmethod
     def signatures(self) -> dict[str, dict[str, tf.TensorSpec]]:
-        """Returns the inputs of each signature, in order, without `condition`."""
+        """Returns the inputs of each signature, in order, without `context`."""
 
     @abc.abstractmethod
     def typical(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
@@ -64,7 +64,7 @@ class Endpoints(abc.ABC):
 
         Args:
           values: other golden inputs by name: `seed`, `temperature`, `z` where the
-            model has it, and `condition` where it takes one.
+            model has it, and `context` where it takes one.
         """
 
     def points(self, x: np.ndarray) -> np.ndarray:
@@ -72,13 +72,13 @@ class Endpoints(abc.ABC):
         return x
 
     def golden_seeds(
-        self, temperature: np.ndarray, condition: np.ndarray | None
+        self, temperature: np.ndarray, context: np.ndarray | None
     ) -> np.ndarray:
         """Returns seeds int64 `[N, 2]` of golden samples, one for each temperature.
 
         Args:
           temperature: `[N]`.
-          condition: `[N, *C]` or None.
+          context: `[N, *C]` or None.
         """
         return row_seeds.seeds(0, len(temperature))
 
@@ -87,8 +87,8 @@ class Endpoints(abc.ABC):
         specs = self.signatures()
         if self._context is None:
             return specs
-        condition = {"condition": spec(self._context)}
-        return {name: {**inputs, **condition} for name, inputs in specs.items()}
+        context = {"context": spec(self._context)}
+        return {name: {**inputs, **context} for name, inputs in specs.items()}
 
     def functions(self) -> dict[str, Callable[..., dict[str, tf.Tensor]]]:
         """Returns a `tf.function` for each signature, never compiled by XLA.
@@ -125,13 +125,10 @@ class Endpoints(abc.ABC):
         )
 
     def _cast(self, inputs):
-        cast = {
+        return {
             name: tf.cast(v, self._real) if v.dtype.is_floating else v
             for name, v in inputs.items()
         }
-        if "condition" in cast:
-            cast["context"] = cast.pop("condition")
-        return cast
 
     def _mark(self, value, valid):
         where = tf.reshape(valid, [-1] + [1] * (value.shape.rank - 1))

@@ -20,6 +20,13 @@ from tfp_flows.serving.autoregressive_endpoints import AutoregressiveEndpoints
 from tfp_flows.serving.endpoints import DEFAULT, Endpoints
 from tfp_flows.serving.signatures import FlowEndpoints
 
+# Kind of model -> what is served of it. The nearest kind counts.
+ENDPOINTS: dict[type, type[Endpoints]] = {
+    Augmented: AugmentedEndpoints,
+    Autoregressive: AutoregressiveEndpoints,
+    Model: FlowEndpoints,
+}
+
 _NUM_GOLDEN = 8
 
 
@@ -29,7 +36,7 @@ def export(
     version: int | None = None,
     *,
     examples: Any = None,
-    conditions: Any = None,
+    contexts: Any = None,
     nonfinite: str = "nan",
     rtol: float = golden.RTOL,
     card: Mapping[str, Any] | None = None,
@@ -46,12 +53,12 @@ def export(
 
     Args:
       flow: what a recipe returns; conditional models get the additional input
-        `condition` f32 `[B, *C]` in every signature.
+        `context` f32 `[B, *C]` in every signature.
       base_dir: local directory of all versions of this model; made if missing.
       version: a positive integer that is not taken, or None for the next.
       examples: `[N, *E]`, N >= 1, typical data for the golden rows, whole numbers for a
         flow over integers. Samples of the flow if None.
-      conditions: `[N, *C]`, contexts for the golden rows of a conditional flow.
+      contexts: `[N, *C]`, contexts for the golden rows of a conditional flow.
         Standard normals if None.
       nonfinite: "nan", or "sentinel" for clients whose JSON has no NaN: the floats of
         an invalid row are then float32's lowest.
@@ -74,7 +81,7 @@ def export(
       PosixPath('served/digits/1')
     """
     endpoints = endpoints_of(flow, nonfinite)
-    rows = _golden_inputs(flow, endpoints, examples, conditions)
+    rows = _golden_inputs(flow, endpoints, examples, contexts)
     base = publishing.check_base(base_dir)
     publishing.check_version(base, version)
     if not 0.0 < rtol < 1.0:
@@ -102,11 +109,8 @@ def endpoints_of(model: Model, nonfinite: str = "nan") -> Endpoints:
     Raises:
       ValueError: if it cannot be served, see `Endpoints`.
     """
-    if isinstance(model, Autoregressive):
-        return AutoregressiveEndpoints(model, nonfinite)
-    if isinstance(model, Augmented):
-        return AugmentedEndpoints(model, nonfinite)
-    return FlowEndpoints(model, nonfinite)
+    kinds: list[Any] = [ENDPOINTS[k] for k in type(model).__mro__ if k in ENDPOINTS]
+    return (kinds or [FlowEndpoints])[0](model, nonfinite)
 
 
 def _save(flow, functions, directory):
@@ -151,14 +155,14 @@ def _answers(functions, rows, rtol, rounds_samples):
     return answers
 
 
-def _golden_inputs(flow, endpoints, examples, conditions):
+def _golden_inputs(flow, endpoints, examples, contexts):
     """Returns rows for every input of every signature: name -> name -> array."""
     specs = endpoints.specs()
     seeds = row_seeds.seeds(0, _NUM_GOLDEN)
     temperature = np.linspace(0.6, 1.3, _NUM_GOLDEN).astype(np.float32)
     values = {"temperature": temperature}
-    values.update(_golden_condition(flow, seeds, conditions))
-    values["seed"] = endpoints.golden_seeds(temperature, values.get("condition"))
+    values.update(_golden_contexts(flow, seeds, contexts))
+    values["seed"] = endpoints.golden_seeds(temperature, values.get("context"))
     if "decode" in specs:
         values["z"] = _normals(seeds, specs["decode"]["z"].shape[1:])
     if examples is None:
@@ -176,14 +180,14 @@ def _golden_inputs(flow, endpoints, examples, conditions):
     return result
 
 
-def _golden_condition(flow, seeds, conditions):
+def _golden_contexts(flow, seeds, contexts):
     if flow.context_shape is None:
-        if conditions is not None:
-            raise ValueError("This flow takes no context: leave conditions= out.")
+        if contexts is not None:
+            raise ValueError("This flow takes no context: leave contexts= out.")
         return {}
-    if conditions is not None:
-        return {"condition": _first_rows("conditions", conditions, flow.context_shape)}
-    return {"condition": _normals(seeds, flow.context_shape)}
+    if contexts is not None:
+        return {"context": _first_rows("contexts", contexts, flow.context_shape)}
+    return {"context": _normals(seeds, flow.context_shape)}
 
 
 def _normals(seeds, shape):

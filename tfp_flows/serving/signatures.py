@@ -11,7 +11,7 @@
 `bits_per_dim` is there for integer data only; `serving_default` is `log_prob`.
 
 Every signature also returns `valid` bool [B], and those of a conditional flow also take
-`condition` f32 [B, *C]. Log-probabilities and log-dets are in nats. Floats are float32
+`context` f32 [B, *C]. Log-probabilities and log-dets are in nats. Floats are float32
 at the edge, whatever the flow computes in.
 
 What a valid row is, and what one that is not holds: see `endpoints`.
@@ -70,7 +70,7 @@ class FlowEndpoints(Endpoints):
         self._latent = tuple(self._flow.distribution.event_shape.as_list())
 
     def signatures(self):
-        """Returns the inputs of each signature, in order, without `condition`."""
+        """Returns the inputs of each signature, in order, without `context`."""
         event = {"x": spec(self._event)}
         seed = {"seed": spec((2,), tf.int64)}
         signatures = {
@@ -85,7 +85,7 @@ class FlowEndpoints(Endpoints):
 
     def typical(self, values):
         """Returns decoded normals `[N, *E]`."""
-        context = {"context": values["condition"]} if "condition" in values else {}
+        context = {"context": values["context"]} if "context" in values else {}
         z = values["z"].astype(self._real.as_numpy_dtype)
         return np.asarray(self._model.decode(z, **context))
 

@@ -17,7 +17,8 @@ def load(config: Any, workdir: Any) -> tuple:
       workdir: where the digits are prepared when `data_dir` is empty.
 
     Returns:
-      ((x, context) of train, valid and test), number of pixel values.
+      ((x, context) of train, valid and test), number of pixel values under its name in
+      `Splits`.
 
     Raises:
       ValueError: if TFDS does not know the data set, it is not prepared in `data_dir`,
@@ -42,7 +43,7 @@ def load(config: Any, workdir: Any) -> tuple:
         train, valid = _cut(train, None, cut), _cut(train, cut, None)
     if config.num_test:
         test = _cut(test, None, config.num_test)
-    return (train, valid, test), num_values
+    return (train, valid, test), {"num_values": num_values}
 
 
 def _num_values(config):

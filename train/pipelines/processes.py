@@ -126,7 +126,7 @@ def ar_process(config: Any) -> tuple:
         `num_train`, `num_valid`, `num_test`, `seed`, `context`.
 
     Returns:
-      ((x, None) of train, valid and test), the process.
+      ((x, None) of train, valid and test), the process under its name in `Splits`.
 
     Raises:
       ValueError: if it is not stationary, for sequences shorter than its memory, or if
@@ -148,4 +148,4 @@ def ar_process(config: Any) -> tuple:
         (process.draw(size, config.num_steps, seed=[config.seed, i]), None)
         for i, size in enumerate(sizes)
     ]
-    return tuple(parts), process
+    return tuple(parts), {"process": process}

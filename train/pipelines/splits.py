@@ -1,6 +1,7 @@
 """The three parts of a data set, in arrays, and how they become batches."""
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -87,7 +88,7 @@ class Splits:
     train: Part
     valid: Part
     test: Part
-    num_values: int | None
+    num_values: int | None = None
     process: Any = None
     audio: tones.Audio | None = None
 
@@ -103,14 +104,25 @@ class Splits:
         return None if context is None else context.shape[1:]
 
 
+# Name of a data set -> function of `config.data`. It returns (x, context or None) of
+# the three parts, and what else is known by its name in `Splits`. All other names are
+# those of images.
+SOURCES: dict[str, Callable[[Any], tuple]] = {
+    "ar_process": processes.ar_process,
+    "csv": tables.csv,
+    "npy": tables.npy,
+    "tones": tones.load,
+    "two_moons": tables.two_moons,
+}
+
+
 def load(config: Any, workdir: Any) -> Splits:
     """Loads the data that `config.data` names.
 
     Args:
-      config: `name` ("digits", any TFDS image data set, "two_moons", "csv", "npy",
-        "ar_process" or "tones"), `data_dir` or `path`, `num_values` of 8-bit images
-        and of sound, `binarize` and `flip` of images, `num_valid`, `num_test`,
-        `context`, `seed`.
+      config: `name` ("digits", any TFDS image data set, or one of `SOURCES`),
+        `data_dir` or `path`, `num_values` of 8-bit images and of sound, `binarize` and
+        `flip` of images, `num_valid`, `num_test`, `context`, `seed`.
       workdir: where the digits are prepared when `data_dir` is empty.
 
     Returns:
@@ -119,18 +131,12 @@ def load(config: Any, workdir: Any) -> Splits:
     Raises:
       ValueError: if the data cannot be found or do not fit.
     """
-    process = audio = None
-    if config.name in tables.SOURCES or config.name == "ar_process":
-        _refuse_image_options(config)
-    if config.name == "ar_process":
-        parts, process = processes.ar_process(config)
-        num_values = None
-    elif config.name == "tones":
-        parts, num_values, audio = tones.load(config)
-    elif config.name in tables.SOURCES:
-        parts, num_values = tables.SOURCES[config.name](config)
+    if config.name in SOURCES:
+        parts, facts = SOURCES[config.name](config)
     else:
-        parts, num_values = images.load(config, workdir)
+        parts, facts = images.load(config, workdir)
+    if facts.get("num_values") is None:
+        _refuse_integer_options(config)
     train, valid, test = parts
     for name, (x, _) in (("train", train), ("valid", valid), ("test", test)):
         if len(x) == 0:
@@ -143,11 +149,10 @@ def load(config: Any, workdir: Any) -> Splits:
             f"config.data.flip mirrors images, but {config.name!r} holds events of "
             f"shape {train[0].shape[1:]}. Set it to False."
         )
-    three = Part(*train), Part(*valid), Part(*test)
-    return Splits(*three, num_values, process, audio)
+    return Splits(Part(*train), Part(*valid), Part(*test), **facts)
 
 
-def _refuse_image_options(config):
+def _refuse_integer_options(config):
     if config.num_values:
         raise ValueError(
             f"config.data.num_values is {config.num_values}, but {config.name!r} "

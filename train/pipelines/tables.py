@@ -14,7 +14,7 @@ def two_moons(config: Any) -> tuple:
       config: `num_train`, `num_valid`, `num_test`, `seed`, `context`.
 
     Returns:
-      ((x, context) of train, valid and test), None.
+      ((x, context) of train, valid and test), nothing else.
     """
     rng = np.random.default_rng(config.seed)
     sizes = (config.num_train, config.num_valid, config.num_test)
@@ -25,7 +25,7 @@ def two_moons(config: Any) -> tuple:
     x = np.where(label[:, None] == 1, [1.0, 0.5] - upper, upper)
     x = (x + rng.normal(0.0, 0.1, x.shape)).astype(np.float32)
     context = label[:, None].astype(np.float32) if config.context else None
-    return _three_parts(x, context, config.num_valid, config.num_test), None
+    return _three_parts(x, context, config.num_valid, config.num_test), {}
 
 
 def npy(config: Any) -> tuple:
@@ -86,7 +86,7 @@ def _shuffled(x, path, config):
         )
     x = x[np.random.default_rng(config.seed).permutation(len(x))].astype(np.float32)
     _check_rank(x.reshape(len(x), -1), path)
-    return _three_parts(x, None, config.num_valid, config.num_test), None
+    return _three_parts(x, None, config.num_valid, config.num_test), {}
 
 
 def _check_rank(rows, path):
@@ -123,6 +123,3 @@ def _three_parts(x, context, num_valid, num_test):
         (x[a:b], None if context is None else context[a:b])
         for a, b in ((0, cut), (cut, end), (end, len(x)))
     )
-
-
-SOURCES = {"two_moons": two_moons, "npy": npy, "csv": csv}

@@ -142,7 +142,8 @@ def load(config: Any) -> tuple:
         `num_train`, `num_valid`, `num_test`, `seed`, `context`.
 
     Returns:
-      ((codes, None) of train, valid and test), number of codes, `Audio`.
+      ((codes, None) of train, valid and test), number of codes and `Audio` under their
+      names in `Splits`.
 
     Raises:
       ValueError: for a bad number, or if contexts are asked for.
@@ -160,7 +161,8 @@ def load(config: Any) -> tuple:
     excerpts, _ = codes(_EXCERPTS, _EXCERPT_SECONDS * RATE, len(parts))
     floor = code_entropy(parts[-1][1], config.scale, num_values)
     known = Audio(RATE, num_values, excerpts, floor)
-    return tuple((x, None) for x, _ in parts), num_values, known
+    facts = {"num_values": num_values, "audio": known}
+    return tuple((x, None) for x, _ in parts), facts
 
 
 def _check(config):

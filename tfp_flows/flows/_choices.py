@@ -1,5 +1,6 @@
 """Scalar maps by name or as they are, for all recipes alike."""
 
+import inspect
 from collections.abc import Mapping
 from typing import Any
 
@@ -30,7 +31,7 @@ def scalar_map_of(
       owner: of the recipe, for messages.
 
     Raises:
-      ValueError: for an unknown name, or options of a map that was given whole.
+      ValueError: for an unknown name or option, or options of a map given whole.
 
     Example:
       >>> scalar_map_of("spline", {"num_bins": 4}, "maf").num_params
@@ -48,4 +49,25 @@ def scalar_map_of(
             f"{owner} has no scalar map {choice!r}. Choose from "
             f"{', '.join(SCALAR_MAPS)}, or pass a ScalarMap."
         )
-    return SCALAR_MAPS[choice](**(options or {}))
+    given, kind = dict(options or {}), SCALAR_MAPS[choice]
+    known = inspect.signature(kind).parameters
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        raise ValueError(
+            f"{owner}'s scalar map {choice!r} has no option {', '.join(unknown)}. Its "
+            f"options are: {', '.join(known) or 'none'}."
+        )
+    return kind(**given)
+
+
+def chosen(table: Mapping[str, Any], choice: str, option: str, owner: str) -> Any:
+    """Returns what a table has under a name.
+
+    Raises:
+      ValueError: with the names that there are.
+    """
+    if choice not in table:
+        raise ValueError(
+            f"{owner} has no {option} {choice!r}. Choose from {', '.join(table)}."
+        )
+    return table[choice]

@@ -8,7 +8,8 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 from tfp_flows.distributions import Model
-from tfp_flows.flows.unusable import Unusable, refuse
+from tfp_flows.flows._documentation import documented
+from tfp_flows.flows._unusable import Unusable, refuse
 
 P = ParamSpec("P")
 M = TypeVar("M", bound=Model)
@@ -33,15 +34,17 @@ def recipe(*unusable: Unusable) -> Callable[[Callable[P, M]], Callable[P, M]]:
     """Registers a function that builds a model and notes its arguments on the result.
 
     A model that was built with an argument JSON cannot hold, such as a network builder,
-    has the recipe None. All recipes take `name`; it is given to what they return.
+    has the recipe None. All recipes take `name`; it is given to what they return. What
+    the docstring does not say of options that recipes share is added to it.
 
     Args:
-      *unusable: what finds options that the recipe has no use for, see `unusable`.
+      *unusable: what finds options that the recipe has no use for, see `_unusable`.
     """
 
     def register(function: Callable[P, M]) -> Callable[P, M]:
         signature = inspect.signature(function)
         defaults = {k: v.default for k, v in signature.parameters.items()}
+        function.__doc__ = documented(function)
 
         @functools.wraps(function)
         def build_and_note(*args: P.args, **kwargs: P.kwargs) -> M:

@@ -23,25 +23,37 @@ def without_integers(options: Mapping[str, Any]) -> dict[str, str]:
     """Options of pixels, without `num_values`."""
     if options["num_values"] is not None:
         return {}
-    return {"alpha": "it is for integers, and num_values is not given"}
+    reason = "it is for integers, and num_values is not given"
+    return dict.fromkeys(("alpha", "histogram"), reason)
 
 
 def with_own_network(options: Mapping[str, Any]) -> dict[str, str]:
     """Options of the networks that a recipe builds, where the user builds them."""
     if options["network"] is None:
         return {}
-    return dict.fromkeys(_NETWORK_OPTIONS, _IN_NETWORK)
+    # The noise of variational dequantization has networks that the recipe builds.
+    has_noise = options.get("dequantization") == "variational"
+    names = _NETWORK_OPTIONS if has_noise else (*_NETWORK_OPTIONS, "network_dtype")
+    return dict.fromkeys(names, _IN_NETWORK)
 
 
 def of_other_events(options: Mapping[str, Any]) -> dict[str, str]:
     """Options of images where events are vectors, and the other way round."""
     images = ("filters", "num_blocks", "num_levels")
     if options.get("autoregressive"):
-        return dict.fromkeys(images, "it is for couplings, autoregressive=False")
+        couplings = (*images, "pad_to", "dropout", "memory")
+        return dict.fromkeys(couplings, "it is for couplings, autoregressive=False")
     shape = options["event_shape"]
     if hasattr(shape, "__len__") and len(shape) == 3:
         return dict.fromkeys(("hidden_units", "residual"), _VECTORS)
     return dict.fromkeys(images, _IMAGES)
+
+
+def of_other_couplings(options: Mapping[str, Any]) -> dict[str, str]:
+    """The bound of affine couplings, where another map is asked for."""
+    if options["coupling"] == "affine":
+        return {}
+    return {"scale_bound": 'it is for coupling="affine"'}
 
 
 def of_other_maps(options: Mapping[str, Any]) -> dict[str, str]:

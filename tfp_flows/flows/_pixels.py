@@ -1,42 +1,32 @@
 """Exact models of integer images, pixel after pixel, whatever the network."""
 
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable
 
 from tfp_flows.distributions import (
-    Autoregressive,
     Bernoulli,
     Categorical,
     DiscretizedLogisticMixture,
     Element,
+    Model,
 )
-from tfp_flows.flows.parts import checked_shape, context_map
+from tfp_flows.flows._frame import Frame
 from tfp_flows.networks import AutoregressiveNetwork
 
 
 def pixel_model(
-    name: str,
-    event_shape: Sequence[int],
+    frame: Frame,
     network: Callable[..., AutoregressiveNetwork],
-    *,
-    num_values: int | None,
     element: str,
     num_components: int,
-    context_shape: Sequence[int] | None,
-    dtype: Any,
-) -> Autoregressive:
+) -> Model:
     """Builds an autoregressive model of images, each channel after those before it.
 
     Args:
-      name: of the recipe.
-      event_shape: `(H, W, C)`.
+      frame: of the recipe, on events `(H, W, C)`.
       network: builds one from event_shape, num_params, num_features and `channels`:
         "ordered", or "joint" where the element models the channels of a pixel itself.
-      num_values: number of integer values.
       element: "categorical", "mixture" or "bernoulli", see `element_of`.
       num_components: of the mixture.
-      context_shape: `(K,)`, or None.
-      dtype: of the arithmetic and weights.
 
     Returns:
       `Autoregressive`, with the exact log_prob of the integers.
@@ -44,22 +34,16 @@ def pixel_model(
     Raises:
       ValueError: for a bad shape, number or element.
     """
-    shape = checked_shape(event_shape, name)
+    shape, num_values = frame.shape, frame.data.num_values
     if len(shape) != 3:
         raise ValueError(
-            f"{name} needs images (H, W, C), got events of shape {shape}. Write grey "
-            "images as (H, W, 1), vectors as (1, D, 1)."
+            f"{frame.name} needs images (H, W, C), got events of shape {shape}. Write "
+            "grey images as (H, W, 1), vectors as (1, D, 1)."
         )
-    unit = element_of(element, num_values, num_components, shape[-1], name)
+    unit = element_of(element, num_values, num_components, shape[-1], frame.name)
     channels = "joint" if unit.block_size else "ordered"
     one = network(shape, unit.num_params, unit.num_features, channels=channels)
-    return Autoregressive(
-        one,
-        unit,
-        context_shape=context_shape,
-        context_bijector=context_map(context_shape, dtype),
-        dtype=dtype,
-    )
+    return frame.exact(one, unit)
 
 
 def element_of(

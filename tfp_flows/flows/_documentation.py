@@ -1,0 +1,68 @@
+"""Options that many recipes share are explained once, and shown by `help` of each."""
+
+import inspect
+import re
+from collections.abc import Callable
+from typing import Any
+
+SHARED = {
+    "event_shape": "shape of one event.",
+    "num_steps": "couplings of a vector flow, or of each level of an image flow.",
+    "num_values": "number of integer values for discrete data; None for continuous.",
+    "pad_to": """`(height, width)` that images are padded to with zeros, so that more
+        levels fit; the likelihood stays a bound, see `Padded`. For discrete data.""",
+    "dequantization": """"uniform", or "variational" for noise that a small flow learns,
+        see `noise_flow`; for discrete data.""",
+    "context_shape": "`(C,)` for a conditional flow.",
+    "num_levels": """of an image flow; up to two, as many as the sides allow, if
+        None.""",
+    "hidden_units": "widths of each coupling's network, vectors only.",
+    "filters": "channels of each coupling's network, images only.",
+    "num_blocks": "residual blocks of each coupling's network, images only.",
+    "activation": "of the networks.",
+    "residual": "skip connections in the networks of vectors.",
+    "dropout": "rate in the networks, in training mode only.",
+    "act_norm": "adds an act norm after every coupling.",
+    "alpha": "margin of the pixels' logit, see `PixelLogit`.",
+    "memory": """of the backward pass, "activations" or "constant", see `chain_of`.""",
+    "network": "builder of a Keras layer for each step, instead of the default.",
+    "seed": "of what the recipe draws before training, such as random orders.",
+    "dtype": "of the events and weights.",
+    "network_dtype": """Keras dtype policy of the networks, such as "mixed_bfloat16"; if
+        None, Keras' global policy for float32 and `dtype` for others.""",
+    "name": "of the model; the recipe's if None.",
+}
+
+
+def documented(function: Callable[..., Any]) -> str | None:
+    """Returns the docstring of a recipe with all of its options, in their order.
+
+    The recipe's own docstring explains what is special to it, and takes precedence.
+
+    Args:
+      function: with a Google-style section `Args:`.
+
+    Raises:
+      ValueError: if an option is explained nowhere.
+
+    Example:
+      >>> from tfp_flows import flows
+      >>> print(flows.gaussian.__doc__.splitlines()[6])
+        num_values: number of integer values for discrete data; None for continuous.
+    """
+    if function.__doc__ is None:  # python -OO
+        return None
+    text = inspect.cleandoc(function.__doc__)
+    head, args, rest = re.split(r"^(Args:\n(?:  .*\n?)*)", text, maxsplit=1, flags=re.M)
+    own = dict(re.findall(r"^  (\w+):\s((?:.|\n(?=    ))*)", args, flags=re.M))
+    lines = []
+    for option in inspect.signature(function).parameters:
+        if option not in own and option not in SHARED:
+            raise ValueError(
+                f"The recipe {function.__name__} does not say what {option} is. Add "
+                "it to the section Args of its docstring."
+            )
+        shared = re.sub(r"\n\s*", "\n    ", SHARED.get(option, ""))
+        lines.append(f"  {option}: {own.get(option, shared)}")
+    end = "\n" + rest if rest else ""
+    return head + "\n".join(["Args:", *lines]) + end
