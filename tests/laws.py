@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors.running.tracing import running_for
-from tfp_flows.networks.constants import as_constants
+from tfp_flows.networks.prepared_once import prepared_once
 
 
 def randomize(module: tf.Module, seed: int = 0, scale: float = 0.4) -> None:
@@ -184,4 +184,4 @@ def exported(function, *args):
         tf.TensorSpec(a.shape, a.dtype, f"arg_{i}") for i, a in enumerate(args)
     ]
     traced = tf.function(run, input_signature=signature, autograph=False)
-    return as_constants({"run": traced})["run"]
+    return prepared_once({"run": traced})["run"]

@@ -5,7 +5,7 @@ A layer or bijector writes it as a method without arguments and reads it by
 
 - at each call, where nobody says anything else;
 - for all steps of a stack at once, by batched operations: `AllMembers`;
-- once, for an export whose weights do not change any more: `constants`. That
+- once, for an export whose weights do not change any more: `prepared_once`. That
   needs no method: it finds in a traced graph what follows from weights alone.
 """
 

@@ -13,7 +13,7 @@ import tensorflow as tf
 
 import tfp_flows
 from tfp_flows.distributions import Augmented, Autoregressive, Model
-from tfp_flows.networks.constants import as_constants
+from tfp_flows.networks.prepared_once import prepared_once
 from tfp_flows.serving import cards, check, golden, publishing, row_noise, row_seeds
 from tfp_flows.serving.augmented_endpoints import AugmentedEndpoints
 from tfp_flows.serving.autoregressive_endpoints import AutoregressiveEndpoints
@@ -90,7 +90,7 @@ def export(
     cards.check(card or {}, facts)
     facts = {**facts, "name": base.resolve().name, **(card or {})}
     with publishing.workspace(base) as directory:
-        functions = as_constants(endpoints.functions())
+        functions = prepared_once(endpoints.functions())
         _save(flow, functions, directory)
         answers = _answers(functions, rows, rtol, endpoints.rounds_samples)
         golden.save(directory, answers)
@@ -115,21 +115,15 @@ def endpoints_of(model: Model, nonfinite: str = "nan") -> Endpoints:
 
 def _save(flow, functions, directory):
     root = tf.Module()
-    # Raw variables only: Keras' own export hooks store weights twice, or leave the
-    # served functions without them. Those that are read: most are constants by now.
-    concrete = [f.get_concrete_function() for f in functions.values()]
-    read = {id(tensor) for f in concrete for tensor in f.captured_inputs}
-    root.raw_variables = [v for v in flow.raw_variables if _is_among(v, read)]
+    # Those that are read alone: Keras' own export hooks store weights twice, or leave
+    # the served functions without them.
+    graphs = [f.get_concrete_function().graph for f in functions.values()]
+    root.read_variables = list({id(v): v for g in graphs for v in g.variables}.values())
     root.functions = functions
     served = {**functions, DEFAULT: functions["log_prob"]}
-    # Nobody differentiates a served function, and its constants have no gradients.
+    # Nobody differentiates a served function.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     tf.saved_model.save(root, str(directory), signatures=served, options=options)
-
-
-def _is_among(variable, handles):
-    mirrors = getattr(variable, "values", (variable,))  # one on each replica
-    return any(id(mirror.handle) in handles for mirror in mirrors)
 
 
 def _answers(functions, rows, rtol, rounds_samples):

@@ -100,7 +100,7 @@ class Steps:
         return value, total, [_stacked(column) for column in columns]
 
     def _unrolled(self, direction, value, context, training):
-        """The steps one by one in the same graph, whose weights become constants."""
+        """The steps one by one in the same graph, for `prepared_once`."""
         total, step = None, getattr(self.template, f"{direction}_and_log_det")
         for weights in self.stack.members()[:: _order(direction)]:
             with self.stack.as_member(weights):

@@ -5,7 +5,7 @@ A purpose is one of
 - "training": gradients will be taken, or nothing is known;
 - "evaluation": nobody asks for gradients;
 - "xla": the same, and XLA may compile the steps;
-- "export": weights will be constants, see `networks.constants`.
+- "export": what follows from weights will be computed once, see `prepared_once`.
 """
 
 import threading

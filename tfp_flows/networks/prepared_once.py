@@ -1,8 +1,9 @@
-"""What traced functions compute from weights alone, as constants: for export.
+"""What traced functions compute from weights alone, computed once: for export.
 
 Nothing in a model needs to say what that is: it can be seen in the graph. Operations
 without side effects that depend on nothing but variables, captured tensors and
-constants are run once, and the rest of the graph is given their results.
+constants are run once, and the rest of the graph reads their results from variables.
+Not from constants: a graph with its weights inside may not be larger than 2 GB.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,11 +14,11 @@ import tensorflow as tf
 _NO_NUMBERS = (tf.resource, tf.variant)
 
 
-def as_constants(functions: Mapping[str, Any]) -> dict[str, Any]:
+def prepared_once(functions: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the same functions for weights as they are now.
 
-    A tensor that several of them need is one object, which a SavedModel writes once.
-    Bodies of loops and of called functions are left as they are.
+    What several of them need is one variable, which a SavedModel writes once. Bodies of
+    loops and of called functions are left as they are.
 
     Args:
       functions: name -> `tf.function` with an input signature of named tensors, which
@@ -27,7 +28,7 @@ def as_constants(functions: Mapping[str, Any]) -> dict[str, Any]:
       >>> weight = tf.Variable([1.0, 2.0])
       >>> signature = [tf.TensorSpec([2], name="x")]
       >>> scale = tf.function(lambda x: x * tf.exp(weight), signature)
-      >>> fixed = as_constants({"scale": scale})["scale"]
+      >>> fixed = prepared_once({"scale": scale})["scale"]
       >>> graph = fixed.get_concrete_function().graph
       >>> any(op.type == "Exp" for op in graph.get_operations())
       False
@@ -96,13 +97,18 @@ def _fixed(function, known):
     values = {**captured, **_computed(graph, of_weights, captured, sorted(edge), known)}
 
     def call(*inputs):
-        given = {**values, **dict(zip(own, inputs, strict=True))}
+        given = {name: _read(value) for name, value in values.items()}
+        given.update(zip(own, inputs, strict=True))
         found = _imported(graph, kept, given, [t.name for t in results])
         for tensor, old in zip(found, results, strict=True):
             tensor.set_shape(old.shape)
         return tf.nest.pack_sequence_as(concrete.structured_outputs, found)
 
     return tf.function(call, input_signature=function.input_signature, autograph=False)
+
+
+def _read(value):
+    return value.value() if isinstance(value, tf.Variable) else value
 
 
 def _needed(graph, of_weights, results):
@@ -123,7 +129,7 @@ def _needed(graph, of_weights, results):
 
 
 def _computed(graph, of_weights, captured, names, known):
-    """Runs what is of weights; equal results are one tensor, also of other graphs."""
+    """Runs what is of weights; equal results are one variable, also of other graphs."""
     ops = of_weights | _constant(graph)
     ops = [op for op in graph.get_operations() if op.name in ops]
     ops = [op for op in ops if op.type != "Placeholder"]
@@ -131,7 +137,9 @@ def _computed(graph, of_weights, captured, names, known):
     values = {}
     for name, value in zip(names, run(), strict=True):
         key = value.dtype, tuple(value.shape), value.numpy().tobytes()
-        values[name] = known.setdefault(key, value)
+        if key not in known:
+            known[key] = tf.Variable(value, trainable=False, name="prepared")
+        values[name] = known[key]
     return values
 
 
