@@ -117,13 +117,24 @@ def _save(flow, functions, directory):
     root = tf.Module()
     # Those that are read alone: Keras' own export hooks store weights twice, or leave
     # the served functions without them.
-    graphs = [f.get_concrete_function().graph for f in functions.values()]
-    root.read_variables = list({id(v): v for g in graphs for v in g.variables}.values())
+    root.read_variables = _read_variables(flow, functions)
     root.functions = functions
     served = {**functions, DEFAULT: functions["log_prob"]}
     # Nobody differentiates a served function.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     tf.saved_model.save(root, str(directory), signatures=served, options=options)
+
+
+def _read_variables(flow, functions):
+    """Returns what was prepared, and the weights that loops read themselves."""
+    concrete = [f.get_concrete_function() for f in functions.values()]
+    read = {id(tensor) for f in concrete for tensor in f.captured_inputs}
+    found = {id(v): v for f in concrete for v in f.graph.variables}
+    for variable in flow.raw_variables:
+        mirrors = getattr(variable, "values", (variable,))  # one on each replica
+        if any(id(mirror.handle) in read for mirror in mirrors):
+            found[id(variable)] = variable
+    return list(found.values())
 
 
 def _answers(functions, rows, rtol, rounds_samples):
