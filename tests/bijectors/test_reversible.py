@@ -342,8 +342,9 @@ def peak(*args):
 @pytest.mark.parametrize("kind", ["repeat", "chain"])
 def test_memory_does_not_grow_with_depth(kind):
     shallow, deep = peak(kind, "constant", 4), peak(kind, "constant", 16)
-    # The weights' own gradients grow: 1.3 MiB a step.
-    assert deep - 12 * 1.3 < 1.3 * shallow
+    # What is of weights alone grows, 1.3 MiB a step each: their gradients, and in a
+    # chain the kernels times their gains.
+    assert deep - 12 * 2.6 < 1.3 * shallow
     assert peak(kind, "activations", 16) > 2 * deep
 
 
