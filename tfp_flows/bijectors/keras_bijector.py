@@ -16,6 +16,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import graph_cache
+from tfp_flows.bijectors.layers import raw_variables
 from tfp_flows.bijectors.shapes import (
     as_shape,
     broadcast_batch,
@@ -105,11 +106,7 @@ class KerasBijector(tfp.bijectors.Bijector):
                     "without weights. Call it once, or its build method, first."
                 )
         self._layers = self._no_dependency(layers)
-        self._weights = unique(v.value for m in layers.values() for v in m.variables)
-        trained = {id(v) for m in layers.values() for v in m.trainable_variables}
-        for variable in (v for m in layers.values() for v in m.variables):
-            if variable.value.trainable and id(variable) not in trained:
-                _freeze(variable.value)
+        self._weights = raw_variables(list(layers.values()))
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -338,17 +335,6 @@ class KerasBijector(tfp.bijectors.Bijector):
             for new, old in pairs:
                 new.assign(old)
         return clone
-
-
-def unique(items) -> list:
-    """Returns the items in order, each object once."""
-    return list({id(item): item for item in items}.values())
-
-
-def _freeze(raw):
-    """Tells TensorFlow what Keras notes on the layer only: this is not trained."""
-    for mirror in getattr(raw, "values", (raw,)):  # one on each replica
-        mirror._trainable = False
 
 
 def _shapes(layer):

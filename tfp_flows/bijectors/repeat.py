@@ -11,7 +11,8 @@ from tfp_flows.bijectors.chain import Chain
 from tfp_flows.bijectors.derivation import Derivation
 from tfp_flows.bijectors.fold import fold
 from tfp_flows.bijectors.folding import is_folded, once
-from tfp_flows.bijectors.keras_bijector import KerasBijector, unique
+from tfp_flows.bijectors.keras_bijector import KerasBijector
+from tfp_flows.bijectors.layers import layers_of, variables_of
 from tfp_flows.bijectors.position_affine import FusedAffine, PositionAffine
 from tfp_flows.bijectors.reversible import Gradients, check_memory, step_gradient
 from tfp_flows.bijectors.same_kind import check_same_kind
@@ -88,7 +89,7 @@ class Repeat(KerasBijector):
         is_map = isinstance(template, PositionAffine)
         self._template = self._no_dependency(Chain([template]) if is_map else template)
         self._mode, self._memory = TrainingMode(), memory
-        layers = _layers(template)
+        layers = layers_of(template)
         self._derivations = self._no_dependency(
             {d: Derivation(stack, self._parts(d), layers, d) for d in _DIRECTIONS}
         )
@@ -268,14 +269,9 @@ class Repeat(KerasBijector):
 
         def function(k, value, of_value, *of_context):
             of_context = of_context[0] if of_context else None
+            now = Gradients(value, of_value, of_context, [])
             found = self._step_back(
-                Gradients(value, of_value, of_context, []),
-                of_log_det,
-                context,
-                weights,
-                k,
-                direction,
-                training,
+                now, of_log_det, context, weights, k, direction, training
             )
             state = [found.value, found.of_value, found.of_context]
             return state[: 2 + len(contexts)], found.of_weights
@@ -334,11 +330,11 @@ def _kept_apart(function):
 
 def _members(template, step, count, name):
     """Yields each step's variables; no step lives longer than its turn."""
-    yield _variables(template)
+    yield variables_of(template)
     for i in range(1, count):
         other = step(i)
         check_same_kind(template, other, name)
-        yield _variables(other)
+        yield variables_of(other)
 
 
 def _member(weights, k):
@@ -349,12 +345,3 @@ def _stacked(column):
     if all(gradient is None for gradient in column):
         return None
     return tf.stack(column)
-
-
-def _variables(step):
-    return unique(v for layer in _layers(step) for v in layer.variables)
-
-
-def _layers(step):
-    parts = (step, *step.submodules)
-    return unique(layer for p in parts for layer in getattr(p, "keras_layers", ()))

@@ -19,7 +19,8 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.chain import Chain
 from tfp_flows.bijectors.folding import is_folded
-from tfp_flows.bijectors.keras_bijector import KerasBijector, unique
+from tfp_flows.bijectors.keras_bijector import KerasBijector
+from tfp_flows.bijectors.layers import unique, variables_of
 from tfp_flows.networks.training_mode import TrainingMode
 
 tfb = tfp.bijectors
@@ -74,7 +75,7 @@ class ReversibleChain(Chain):
         self._mode = TrainingMode()
         for part in self._bijectors:
             own = {id(v) for v in part.trainable_variables}
-            known = {id(v.value) for v in _keras_variables(part)}
+            known = {id(v.value) for v in variables_of(part)}
             if own - known:
                 raise ValueError(
                     f"{name}: part {part.name!r} has weights that are not Keras "
@@ -116,7 +117,7 @@ class _Run:
     def __init__(self, chain, direction, context, training):
         self._name, self._direction = chain.name, direction
         self._parts = chain.in_order(direction)
-        variables = unique(v for b in chain.bijectors for v in _keras_variables(b))
+        variables = unique(v for b in chain.bijectors for v in variables_of(b))
         self._trained = [v for v in variables if v.trainable]
         self._states = [v for v in variables if not v.trainable]
         self.weights = [tf.convert_to_tensor(v.value) for v in self._trained]
@@ -253,9 +254,3 @@ def _sum(one, other):
     if one is None or other is None:
         return other if one is None else one
     return one + other
-
-
-def _keras_variables(part):
-    parts = (part, *part.submodules)
-    layers = [m for p in parts for m in getattr(p, "keras_layers", ())]
-    return unique(v for layer in layers for v in layer.variables)
