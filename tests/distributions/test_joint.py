@@ -183,4 +183,4 @@ def test_the_keras_model_tells_what_is_trained():
     lines = []
     FlowModel(flows.gaussian((3,))).summary(print_fn=lines.append)
     assert lines[0].startswith("FlowModel") and "(3,)" in lines[1]
-    assert lines[-1] == "9 weights are trained, 4 are not."
+    assert lines[-1] == "9 weights are trained, 16 are not."

@@ -85,23 +85,9 @@ class BatchNorm(KerasBijector):
                 f"{name} needs 0 <= momentum < 1 and 0 < epsilon < 1, got {momentum} "
                 f"and {epsilon}."
             )
-        zeros = np.zeros(shape[-1:], dtype.as_numpy_dtype)
-        weights = Parameters(
-            {"shift": zeros, "log_scale": zeros},
-            # With epsilon added it is 1: the identity, before it has seen data.
-            {
-                "mean": zeros,
-                "variance": zeros + (1 - epsilon),
-                "center": zeros,
-                "log_unit": zeros,
-                "adapted": np.array(False),
-            },
-            dtype=dtype.name,
-            name=f"{name}_weights",
-        )
         super().__init__(
             shape,
-            layers={"weights": weights},
+            layers={"weights": _weights(shape[-1:], epsilon, dtype, name)},
             dtype=dtype,
             parameters=parameters,
             name=name,
@@ -179,6 +165,20 @@ class BatchNorm(KerasBijector):
             moved = old + (1 - self._momentum) * (seen - old)
             new[key] = tf.where(is_finite, moved, old)
         self._layers["weights"].assign(**new)
+
+
+def _weights(shape, epsilon, dtype, name):
+    zeros = np.zeros(shape, dtype.as_numpy_dtype)
+    fixed = {
+        "mean": zeros,
+        # With epsilon added it is 1: the identity, before it has seen data.
+        "variance": zeros + (1 - epsilon),
+        "center": zeros,
+        "log_unit": zeros,
+        "adapted": np.array(False),
+    }
+    trained = {"shift": zeros, "log_scale": zeros}
+    return Parameters(trained, fixed, dtype=dtype.name, name=f"{name}_weights")
 
 
 def _moments(y):

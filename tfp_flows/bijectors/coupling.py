@@ -62,15 +62,10 @@ class Coupling(KerasBijector):
         event_shape = as_shape(event_shape)
         mask = _checked_mask(mask, event_shape, name)
         split = _contiguous_split(mask)
-        passive_shape, num_active = event_shape, event_shape[-1]
-        if split is not None:
-            first, passive_first = split
-            num_passive = first if passive_first else event_shape[-1] - first
-            passive_shape = (*event_shape[:-1], num_passive)
-            num_active = event_shape[-1] - num_passive
+        num_seen, num_active = _sizes(event_shape[-1], split)
         conditioner = Conditioner(
             network,
-            passive_shape,
+            (*event_shape[:-1], num_seen),
             num_active * scalar_map.num_params,
             context_shape,
             dtype,
@@ -286,6 +281,15 @@ def _checked_mask(mask, event_shape, name):
             f"{name} needs at least one active unit, got a mask that is True for all."
         )
     return mask
+
+
+def _sizes(size, split):
+    """Returns how many units of the last axis a network sees, and how many change."""
+    if split is None:
+        return size, size
+    first, passive_first = split
+    num_passive = first if passive_first else size - first
+    return num_passive, size - num_passive
 
 
 def _contiguous_split(mask):

@@ -22,9 +22,9 @@ def tree(model: Any) -> str:
     Example:
       >>> from tfp_flows import flows
       >>> print(tree(flows.gaussian((3,))))
-      Flow 'gaussian' (3,) float32, 13 weights
-      ├─ Chain 'gaussian' (3,), 13 weights
-      │  └─ TriangularAffine 'triangular_affine' (3,), 13 weights
+      Flow 'gaussian' (3,) float32, 25 weights
+      ├─ Chain 'gaussian' (3,), 25 weights
+      │  └─ TriangularAffine 'triangular_affine' (3,), 25 weights
       └─ StandardNormal 'standard_normal' (3,) float32
     """
     return "\n".join(_lines(model, "", ""))

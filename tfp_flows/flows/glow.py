@@ -1,8 +1,7 @@
 """Glow: act norm, invertible 1x1 convolutions and couplings at several scales."""
 
-import functools
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 
@@ -102,43 +101,75 @@ def glow(
     frame = Frame.of("glow", locals())
     if num_steps < 1:
         raise ValueError(f"glow needs num_steps >= 1, got {num_steps}.")
-    depth = num_levels * num_steps
     unit_map = scalar_map_of(coupling, coupling_options, frame.name)
     # One name for all: TensorFlow keeps some 30 KiB for each name of a variable.
     network = network or frame.builder(GlowNet, name="glow_net")
-    given: dict[str, Any] = {"head": zero_conv(dtype, depth=depth), "dtype": dtype}
-    norm = functools.partial(ActNorm, depth=depth, dtype=dtype)
-    mix = functools.partial(
-        InvertibleConv1x1,
-        parametrization=linear,
-        initial=initial,
-        depth=depth,
-        dtype=dtype,
-    )
-    couple = functools.partial(
-        Coupling, scalar_map=unit_map, context_shape=context_shape, **given
-    )
-
-    def steps(shape, first_seed):
-        def step(i):
-            linear = mix(shape, seed=first_seed + 1000 * i)
-            coupling = couple(shape, network(), masks.half(shape))
-            return Chain([norm(shape), linear, coupling], name="glow_step")
-
-        return [Repeat(step, num_steps, memory, name="glow_steps")]
-
+    parts = _Parts(frame, num_levels * num_steps, unit_map, network, linear, initial)
     shapes = Multiscale.level_shapes(frame.shape, num_levels)
-    levels = [steps(shape, seed + i) for i, shape in enumerate(shapes)]
-    priors = None
-    if learned_prior:
-        levels[-1].append(norm(shapes[-1], name="top_prior"))
-        priors = [_prior(shape, given) for shape in shapes[:-1]]
+    levels: list[list] = [
+        [Repeat(parts.step(s, seed + i), num_steps, memory, name="glow_steps")]
+        for i, s in enumerate(shapes)
+    ]
+    priors = [parts.prior(shape) for shape in shapes[:-1]] if learned_prior else None
+    levels[-1] += [parts.norm(shapes[-1], name="top_prior")] if learned_prior else []
     return frame.flow([Multiscale(levels, frame.shape, priors=priors)])
 
 
-def _prior(shape, given):
-    """Shifts and scales the finished half given the other one."""
-    # No hidden layer: the head sees the other half itself.
-    network = keras.layers.Identity(dtype=given["dtype"])
-    mask = masks.half(shape, flip=True)
-    return AffineCoupling(shape, network, mask, **given, name="prior")
+class _Parts(NamedTuple):
+    """What the steps of all levels are made of.
+
+    Attributes:
+      frame: of the recipe.
+      depth: steps that an event passes through.
+      unit_map: of the couplings.
+      network: builder of the couplings' networks.
+      linear: parametrisation of the 1x1 convolutions.
+      initial: what those begin with.
+    """
+
+    frame: Frame
+    depth: int
+    unit_map: ScalarMap
+    network: Callable[[], keras.Layer]
+    linear: str
+    initial: str
+
+    @property
+    def _couple(self) -> dict[str, Any]:
+        dtype = self.frame.data.dtype
+        return {"head": zero_conv(dtype, depth=self.depth), "dtype": dtype}
+
+    def norm(self, shape, **name):
+        return ActNorm(shape, depth=self.depth, dtype=self.frame.data.dtype, **name)
+
+    def step(self, shape, first_seed):
+        """Returns a builder of act norm, 1x1 convolution and coupling, step i."""
+        context_shape, mask = self.frame.data.context_shape, masks.half(shape)
+
+        def build(i):
+            linear = InvertibleConv1x1(
+                shape,
+                self.linear,
+                self.initial,
+                seed=first_seed + 1000 * i,
+                depth=self.depth,
+                dtype=self.frame.data.dtype,
+            )
+            coupling = Coupling(
+                shape,
+                self.network(),
+                mask,
+                self.unit_map,
+                context_shape=context_shape,
+                **self._couple,
+            )
+            return Chain([self.norm(shape), linear, coupling], name="glow_step")
+
+        return build
+
+    def prior(self, shape):
+        """Shifts and scales the finished half given the other one."""
+        # No hidden layer: the head sees the other half itself.
+        network = keras.layers.Identity(dtype=self.frame.data.dtype)
+        mask = masks.half(shape, flip=True)
+        return AffineCoupling(shape, network, mask, **self._couple, name="prior")

@@ -1,5 +1,6 @@
 """Neural spline flows: rational-quadratic couplings or autoregressive steps."""
 
+import functools
 from collections.abc import Callable, Sequence
 
 import keras
@@ -82,19 +83,9 @@ def neural_spline(
     frame = Frame.of("neural_spline", locals())
     spline = RationalQuadratic(num_bins, bound, min_bin, min_derivative)
     if autoregressive:
+        norm = "act_norm" if act_norm else None
         return masked_autoregressive_flow(
-            frame,
-            spline,
-            num_steps,
-            normalization="act_norm" if act_norm else None,
-            network=network,
+            frame, spline, num_steps, normalization=norm, network=network
         )
-    return coupling_flow(
-        frame,
-        spline,
-        num_steps,
-        num_levels=num_levels,
-        act_norm=act_norm,
-        memory=memory,
-        network=network,
-    )
+    couple = functools.partial(coupling_flow, num_levels=num_levels, memory=memory)
+    return couple(frame, spline, num_steps, act_norm=act_norm, network=network)

@@ -12,24 +12,7 @@ def get_config() -> ml_collections.ConfigDict:
     """Returns the configuration of RealNVP on the digits."""
     config = ml_collections.ConfigDict()
     config.seed = 0
-
-    config.data = ml_collections.ConfigDict()
-    config.data.name = "digits"  # or TFDS, two_moons, csv, npy, ar_process, tones
-    config.data.data_dir = ""  # of TFDS; the digits go to <workdir>/data if empty
-    config.data.path = ""  # of a .csv or .npy file
-    config.data.num_values = 0  # grey levels (32: 5 bits) or codes; 0 for all
-    config.data.binarize = ""  # images to 0 and 1: "threshold" or "stochastic"
-    config.data.flip = False  # mirror half of the training images, left to right
-    config.data.batch_size = 128
-    config.data.context = False  # condition on the class label
-    config.data.num_train = 4000  # events; of generated data
-    config.data.num_valid = 250  # events; where the source has no validation split
-    config.data.num_test = 0  # events; 0 for the whole test split
-    config.data.seed = 0  # of generated data, order of files, stochastic binarizing
-    config.data.num_steps = 200  # of a sequence of ar_process or tones
-    config.data.coefficients = (1.2, -0.6)  # ar_process: of x[t-1], x[t-2]
-    config.data.scale = 0.5  # of the noise of ar_process or tones
-
+    config.data = data()
     config.flow = ml_collections.ConfigDict()
     config.flow.name = "real_nvp"  # a recipe of tfp_flows.flows
     config.flow.options = ml_collections.ConfigDict()  # arguments of the recipe
@@ -52,6 +35,27 @@ def get_config() -> ml_collections.ConfigDict:
     config.num_draws = 16  # of dequantization noise an event in the report
     config.eval_batch_size = 500  # events at a time in the report
     config.export = True
+    return config
+
+
+def data() -> ml_collections.ConfigDict:
+    """Returns where events come from and how they are divided."""
+    config = ml_collections.ConfigDict()
+    config.name = "digits"  # or TFDS, two_moons, csv, npy, ar_process, tones
+    config.data_dir = ""  # of TFDS; the digits go to <workdir>/data if empty
+    config.path = ""  # of a .csv or .npy file
+    config.num_values = 0  # grey levels (32: 5 bits) or codes; 0 for all
+    config.binarize = ""  # images to 0 and 1: "threshold" or "stochastic"
+    config.flip = False  # mirror half of the training images, left to right
+    config.batch_size = 128
+    config.context = False  # condition on the class label
+    config.num_train = 4000  # events; of generated data
+    config.num_valid = 250  # events; where the source has no validation split
+    config.num_test = 0  # events; 0 for the whole test split
+    config.seed = 0  # of generated data, order of files, stochastic binarizing
+    config.num_steps = 200  # of a sequence of ar_process or tones
+    config.coefficients = (1.2, -0.6)  # ar_process: of x[t-1], x[t-2]
+    config.scale = 0.5  # of the noise of ar_process or tones
     return config
 
 
