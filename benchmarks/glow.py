@@ -6,7 +6,7 @@ and Adam; their time for a sample is that of a forward pass. "Convolutions": all
 of a Glow, the 1x1 ones and those of the learned priors included. "Bare operations": a
 Glow of these layers written down in TensorFlow's operations, halves, affine maps and
 log-dets, as few as there can be: what the arithmetic costs however it is wrapped.
-"No gradients": log_prob and samples under `no_gradients`, where the halves of a batch
+"No gradients": log_prob and samples under `evaluating`, where the halves of a batch
 go side by side; "networks in halves" tells what that alone does for the networks.
 "TFP": `tfb.Glow` with its `GlowDefaultNetwork`, on Keras 2. Graphs only: XLA's
 convolutions are the slower ones on a CPU.
@@ -22,7 +22,7 @@ import tensorflow_probability as tfp
 
 from benchmarks import models
 from tfp_flows import flows
-from tfp_flows.bijectors import no_gradients
+from tfp_flows.bijectors import evaluating
 
 TITLE = "Glow"
 
@@ -180,7 +180,7 @@ def _evaluated(model, xla):
 
     def under(function):
         def call(argument):
-            with no_gradients(xla):
+            with evaluating(xla):
                 return function(argument)
 
         return call

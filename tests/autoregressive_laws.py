@@ -10,7 +10,7 @@ import tensorflow as tf
 from tensorflow.python.framework import op_callbacks
 
 from tests import laws
-from tfp_flows.networks.autoregressive import AutoregressiveNetwork, generate
+from tfp_flows.networks.autoregressive_network import AutoregressiveNetwork, generate
 
 
 def build(network: AutoregressiveNetwork, context_shape=None, scale=0.6, seed=0):

@@ -13,6 +13,7 @@ from tests import laws
 from tfp_flows import bijectors as b
 from tfp_flows import flows
 from tfp_flows.networks import MADE, MLP, ConvResNet, GlowNet, masks
+from tfp_flows.scalar_maps import Affine, MixtureLogistic, RationalQuadratic
 
 tfb = tfp.bijectors
 
@@ -257,24 +258,28 @@ BIJECTORS = {
     "multiscale context": Case(
         _multiscale((4, 8, 1), context_shape=(2,)), (4, 8, 1), (2,)
     ),
-    "autoregressive": Case(_masked(_VECTOR, b.Affine()), _VECTOR),
+    "autoregressive": Case(_masked(_VECTOR, Affine()), _VECTOR),
     "autoregressive image": Case(
-        _masked((2, 2, 2), b.Affine(), order="random", residual=True), (2, 2, 2)
+        _masked((2, 2, 2), Affine(), order="random", residual=True),
+        (2, 2, 2),
     ),
     "autoregressive spline": Case(
-        _masked(_VECTOR, b.RationalQuadratic(4, 3.0), order="reversed"), _VECTOR
+        _masked(_VECTOR, RationalQuadratic(4, 3.0), order="reversed"),
+        _VECTOR,
     ),
     "autoregressive mixture context": Case(
-        _masked((4,), b.MixtureLogistic(2), (2,), block_size=2), (4,), (2,)
+        _masked((4,), MixtureLogistic(2), (2,), block_size=2), (4,), (2,)
     ),
     "inverse autoregressive context": Case(
-        lambda d: b.Inverse(_masked(_VECTOR, b.Affine(), (2,))(d)), _VECTOR, (2,)
+        lambda d: b.Inverse(_masked(_VECTOR, Affine(), (2,))(d)),
+        _VECTOR,
+        (2,),
     ),
     "tfp's inverse in a chain": Case(
         lambda d: b.Chain(
             [
                 b.ActNorm(_VECTOR, dtype=d),
-                tfb.Invert(_masked(_VECTOR, b.Affine(), (2,))(d)),
+                tfb.Invert(_masked(_VECTOR, Affine(), (2,))(d)),
             ]
         ),
         _VECTOR,

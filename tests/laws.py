@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors.running.tracing import running_for
-from tfp_flows.networks.prepared_once import prepared_once
+from tfp_flows.networks.weights.prepared_once import prepared_once
 
 
 def randomize(module: tf.Module, seed: int = 0, scale: float = 0.4) -> None:

@@ -10,12 +10,13 @@ import tensorflow as tf
 from tests import autoregressive_laws, laws
 from tfp_flows import flows
 from tfp_flows.flows import _recipe
+from tfp_flows.scalar_maps import SCALAR_MAPS
 from tfp_flows.serving import exporter
 from train.pipelines import splits as pipeline_splits
 
 PAGE = pathlib.Path(__file__).parents[1] / "docs" / "extending.md"
 REGISTRIES = [
-    flows.SCALAR_MAPS,
+    SCALAR_MAPS,
     _recipe._RECIPES,
     exporter.ENDPOINTS,
     pipeline_splits.SOURCES,

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.networks.autoregressive import AutoregressiveNetwork
+from tfp_flows.networks.autoregressive_network import AutoregressiveNetwork
 
 
 class Tiny(AutoregressiveNetwork):

@@ -13,18 +13,19 @@ Example:
 import importlib
 from typing import TYPE_CHECKING
 
+from tfp_flows.version import __version__ as __version__
+
 if TYPE_CHECKING:  # what is loaded on first use
     from tfp_flows import (
         bijectors,
         distributions,
         flows,
         networks,
+        scalar_maps,
         serving,
         training,
     )
     from tfp_flows.training import FlowModel
-
-__version__ = "0.1.0"
 
 __all__ = [
     "FlowModel",
@@ -32,6 +33,7 @@ __all__ = [
     "distributions",
     "flows",
     "networks",
+    "scalar_maps",
     "serving",
     "training",
 ]

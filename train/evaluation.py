@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows import flows
-from tfp_flows.bijectors import no_gradients
+from tfp_flows.bijectors import evaluating
 from tfp_flows.distributions import Model
 
 
@@ -80,7 +80,7 @@ def bits_per_dim(flow: Model, part: Any, num_draws: int, batch_size: int = 500) 
     @tf.function(reduce_retracing=True)
     def log_prob(x, context, seed):
         given = {} if context is None else {"context": context}
-        with no_gradients():
+        with evaluating():
             return flow.log_prob(x, **given, **({} if exact else {"seed": seed}))
 
     def draw(i):

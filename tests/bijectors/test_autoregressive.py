@@ -9,11 +9,12 @@ import tensorflow_probability as tfp
 from tests import laws
 from tfp_flows import bijectors as b
 from tfp_flows import networks
+from tfp_flows.scalar_maps import Affine, MixtureLogistic, RationalQuadratic
 
 MAPS = {
-    "affine": b.Affine(),
-    "spline": b.RationalQuadratic(4, 2.0),
-    "mixture": b.MixtureLogistic(2),
+    "affine": Affine(),
+    "spline": RationalQuadratic(4, 2.0),
+    "mixture": MixtureLogistic(2),
 }
 SHAPES = {  # shape of the events, and options of MADE
     "vector": ((5,), {}),

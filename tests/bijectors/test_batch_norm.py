@@ -8,7 +8,7 @@ import tensorflow as tf
 from tests import laws
 from tfp_flows import FlowModel, flows
 from tfp_flows import bijectors as b
-from tfp_flows.networks.training_mode import TrainingMode
+from tfp_flows.networks.weights.training_mode import TrainingMode
 
 each = pytest.mark.parametrize("shape", [(3,), (2, 2, 3)], ids=["vector", "image"])
 

@@ -8,7 +8,7 @@ import tensorflow as tf
 from hypothesis import strategies as st
 
 from tfp_flows import flows
-from tfp_flows.bijectors import Affine, MixtureLogistic
+from tfp_flows.scalar_maps import Affine, MixtureLogistic
 
 
 def params_of(mixture, shape, dtype="float64", scale=1.0, seed=0):

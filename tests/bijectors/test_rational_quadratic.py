@@ -9,8 +9,9 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from hypothesis import strategies as st
 
-from tfp_flows.bijectors import RationalQuadratic, SplineCoupling
+from tfp_flows.bijectors import SplineCoupling
 from tfp_flows.networks import MLP, masks
+from tfp_flows.scalar_maps import RationalQuadratic
 
 
 def params_of(spline, shape, dtype="float64", scale=1.0, seed=0):

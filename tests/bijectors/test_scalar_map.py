@@ -7,8 +7,8 @@ import pytest
 import tensorflow as tf
 
 from tfp_flows import flows
-from tfp_flows.bijectors import Affine
-from tfp_flows.bijectors.scalar_map import _SCALES
+from tfp_flows.scalar_maps import Affine
+from tfp_flows.scalar_maps.affine import _SCALES
 
 MAPS = {scale: Affine(scale=scale) for scale in _SCALES}
 each = pytest.mark.parametrize("affine", MAPS.values(), ids=MAPS)

@@ -10,6 +10,7 @@ import tensorflow_probability as tfp
 from tests import cases, laws
 from tfp_flows import bijectors as b
 from tfp_flows.networks import MADE, MLP, masks
+from tfp_flows.scalar_maps import RationalQuadratic
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
@@ -176,8 +177,8 @@ SCALAR = {
     "tfp's": (lambda: b.Chain([tfb.Exp()], (1,)), 0.1, 3.0),
     "spline": (
         lambda: b.MaskedAutoregressive(
-            MADE((1,), b.RationalQuadratic(4, 3.0).num_params, dtype="float64"),
-            b.RationalQuadratic(4, 3.0),
+            MADE((1,), RationalQuadratic(4, 3.0).num_params, dtype="float64"),
+            RationalQuadratic(4, 3.0),
             dtype="float64",
         ),
         -4.0,

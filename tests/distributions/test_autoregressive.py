@@ -11,8 +11,8 @@ from tests import laws
 from tests.replicas import mirrored
 from tests.tiny_autoregressive import Tiny
 from tfp_flows import FlowModel
-from tfp_flows.distributions import (
-    Autoregressive,
+from tfp_flows.distributions import Autoregressive
+from tfp_flows.distributions.elements import (
     Bernoulli,
     Categorical,
     DiscretizedLogisticMixture,

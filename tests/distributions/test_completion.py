@@ -13,7 +13,8 @@ from tests.distributions.test_autoregressive import (
     model_of,
 )
 from tfp_flows import flows
-from tfp_flows.distributions import Categorical, DiscretizedLogisticMixture, complete
+from tfp_flows.distributions import complete
+from tfp_flows.distributions.elements import Categorical, DiscretizedLogisticMixture
 
 TERNARY = Categorical(3)
 JOINT = DiscretizedLogisticMixture(3, 2, num_channels=2)

@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.distributions import (
+from tfp_flows.distributions.elements import (
     Bernoulli,
     Categorical,
     DiscretizedLogisticMixture,

@@ -12,7 +12,7 @@ from tests import laws
 from tfp_flows import FlowModel, flows
 from tfp_flows.bijectors import AffineCoupling, Chain, UnitInterval
 from tfp_flows.distributions import Dequantized, Flow, Padded, StandardNormal
-from tfp_flows.flows._noise import noise_flow
+from tfp_flows.flows._dequantization import noise_flow
 from tfp_flows.networks import MLP, masks
 
 tfb = tfp.bijectors

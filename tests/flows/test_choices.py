@@ -7,9 +7,9 @@ import pytest
 import tensorflow as tf
 
 from tests import laws
-from tfp_flows import bijectors as b
 from tfp_flows import flows
 from tfp_flows.networks import MADE, RecurrentNetwork
+from tfp_flows.scalar_maps import Affine, MixtureLogistic, RationalQuadratic, Shift
 
 _MADE = {"num_steps": 1, "hidden_units": (8,)}
 _GLOW = {"num_levels": 1, "num_steps": 1, "filters": 4}
@@ -17,41 +17,41 @@ BOTH = {
     "maf": (
         lambda f: flows.maf((3,), **_MADE, scalar_map=f),
         lambda: flows.maf((3,), **_MADE, scalar_map_options={"scale_bound": 1.0}),
-        b.Affine(1.0),
+        Affine(1.0),
     ),
     "iaf of splines": (
         lambda f: flows.iaf((3,), **_MADE, scalar_map=f),
         lambda: flows.iaf(
             *((3,), 1, (8,)), scalar_map="spline", scalar_map_options={"num_bins": 4}
         ),
-        b.RationalQuadratic(4),
+        RationalQuadratic(4),
     ),
     "wavenet": (
         lambda f: flows.wavenet((4, 2), 2, 4, scalar_map=f),
         lambda: flows.wavenet((4, 2), 2, 4, scale_bound=1.0),
-        b.Affine(1.0),
+        Affine(1.0),
     ),
     "recurrent": (
         lambda f: flows.recurrent((4, 1), (4,), scalar_map=f),
         lambda: flows.recurrent((4, 1), (4,), scalar_map="additive"),
-        b.Shift(),
+        Shift(),
     ),
     "real_nvp": (
         lambda f: flows.real_nvp((3,), 2, (8,), coupling=f),
         lambda: flows.real_nvp((3,), 2, (8,), scale_bound=1.0),
-        b.Affine(1.0),
+        Affine(1.0),
     ),
     "splines of real_nvp": (
         lambda f: flows.real_nvp((3,), 2, (8,), coupling=f),
         lambda: flows.neural_spline(
             *((3,), 2, 4, (8,)), bound=6.0, min_bin=0.1, min_derivative=0.01
         ),
-        b.RationalQuadratic(4, 6.0, 0.1, 0.01),
+        RationalQuadratic(4, 6.0, 0.1, 0.01),
     ),
     "glow": (
         lambda f: flows.glow((4, 4, 1), **_GLOW, coupling=f),
         lambda: flows.glow((4, 4, 1), **_GLOW, coupling="mixture"),
-        b.MixtureLogistic(),
+        MixtureLogistic(),
     ),
 }
 
@@ -95,7 +95,11 @@ def test_any_autoregressive_network_will_do(recipe):
 
 def test_options_and_names_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="for a scalar map that was given whole"):
-        flows.maf((3,), scalar_map=b.Affine(), scalar_map_options={"scale_bound": 1.0})
+        flows.maf(
+            (3,),
+            scalar_map=Affine(),
+            scalar_map_options={"scale_bound": 1.0},
+        )
     with pytest.raises(ValueError, match="no scalar map 'cubic'. Choose from addit"):
         flows.glow((4, 4, 1), 1, coupling="cubic")
     with pytest.raises(
@@ -105,4 +109,4 @@ def test_options_and_names_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="order='random': it is for the networks"):
         flows.maf((3,), order="random", network=functools.partial(MADE))
     with pytest.raises(ValueError, match="scale_bound=1.0: it is for affine maps"):
-        flows.wavenet((4, 1), scalar_map=b.RationalQuadratic(4), scale_bound=1.0)
+        flows.wavenet((4, 1), scalar_map=RationalQuadratic(4), scale_bound=1.0)

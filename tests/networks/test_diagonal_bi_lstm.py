@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests import autoregressive_laws as laws
 from tests.networks import pixel_cases as pixels
 from tfp_flows.networks import DiagonalBiLSTM
-from tfp_flows.networks.diagonal_bi_lstm import skew, unskew
+from tfp_flows.networks.pixels.diagonal_bi_lstm import skew, unskew
 
 CASES = {"grey": ("ordered", 1), "ordered": ("ordered", 3), "joint": ("joint", 2)}
 each = pytest.mark.parametrize(("channels", "depth"), CASES.values(), ids=CASES.keys())

@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.networks.prepared_once import prepared_once
+from tfp_flows.networks.weights.prepared_once import prepared_once
 
 
 def traced(function):

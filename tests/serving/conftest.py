@@ -13,7 +13,8 @@ import pytest
 
 from tests import laws
 from tfp_flows import flows, serving
-from tfp_flows.distributions import Autoregressive, NormalMixture
+from tfp_flows.distributions import Autoregressive
+from tfp_flows.distributions.elements import NormalMixture
 from tfp_flows.networks import MADE
 
 ROOT = pathlib.Path(__file__).parents[2]

@@ -14,8 +14,8 @@ from tests.replicas import mirrored
 from tests.serving.conftest import Runtime, make
 from tfp_flows import flows, serving
 from tfp_flows.distributions import Flow, StandardNormal
-from tfp_flows.networks.prepared_once import prepared_once
-from tfp_flows.serving import exporter, golden, publishing, signatures
+from tfp_flows.networks.weights.prepared_once import prepared_once
+from tfp_flows.serving import exporter, flow_endpoints, golden, publishing
 
 # One process for all that share a fixture.
 pytestmark = pytest.mark.xdist_group("versions")
@@ -266,7 +266,7 @@ def test_a_number_taken_meanwhile_is_stepped_over(tmp_path):
 
 
 def test_every_input_is_checked_inside_the_function():
-    endpoints = signatures.FlowEndpoints(make("vector"))
+    endpoints = flow_endpoints.FlowEndpoints(make("vector"))
     functions = endpoints.functions()
     for name, inputs in endpoints.specs().items():
         graph = functions[name].get_concrete_function().graph

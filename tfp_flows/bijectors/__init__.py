@@ -1,38 +1,36 @@
 """TFP bijectors around Keras networks; they are given networks, never build them."""
 
 from tfp_flows.bijectors.act_norm import ActNorm, Standardize
-from tfp_flows.bijectors.affine import DiagonalScale, TriangularAffine
-from tfp_flows.bijectors.autoregressive import MaskedAutoregressive
+from tfp_flows.bijectors.additive_coupling import AdditiveCoupling
+from tfp_flows.bijectors.affine_coupling import AffineCoupling
 from tfp_flows.bijectors.batch_norm import BatchNorm
 from tfp_flows.bijectors.chain import Chain
 from tfp_flows.bijectors.conditioner import Conditioner
-from tfp_flows.bijectors.coupling import AdditiveCoupling, AffineCoupling, Coupling
+from tfp_flows.bijectors.coupling import Coupling
+from tfp_flows.bijectors.diagonal_scale import DiagonalScale
 from tfp_flows.bijectors.from_tfp import FromTFP
 from tfp_flows.bijectors.inverse import Inverse
 from tfp_flows.bijectors.invertible_linear import InvertibleConv1x1, InvertibleLinear
 from tfp_flows.bijectors.keras_bijector import KerasBijector
-from tfp_flows.bijectors.mixture_logistic import (
-    MixtureLogistic,
-    MixtureLogisticCoupling,
-)
+from tfp_flows.bijectors.masked_autoregressive import MaskedAutoregressive
+from tfp_flows.bijectors.mixture_logistic_coupling import MixtureLogisticCoupling
 from tfp_flows.bijectors.multiscale import Multiscale
 from tfp_flows.bijectors.on_first import OnFirst
 from tfp_flows.bijectors.pixel_histogram import PixelHistogram
-from tfp_flows.bijectors.pixels import PixelLogit
-from tfp_flows.bijectors.rational_quadratic import RationalQuadratic, SplineCoupling
+from tfp_flows.bijectors.pixel_logit import PixelLogit
 from tfp_flows.bijectors.reversible_block import ReversibleBlock
-from tfp_flows.bijectors.running.evaluation import no_gradients
+from tfp_flows.bijectors.running.evaluation import evaluating
 from tfp_flows.bijectors.running.repeat import Repeat
 from tfp_flows.bijectors.running.reversible_chain import ReversibleChain, chain_of
-from tfp_flows.bijectors.scalar_map import Affine, ScalarMap, Shift
+from tfp_flows.bijectors.spline_coupling import SplineCoupling
 from tfp_flows.bijectors.squeeze import Squeeze
+from tfp_flows.bijectors.triangular_affine import TriangularAffine
 from tfp_flows.bijectors.unit_interval import UnitInterval
 from tfp_flows.bijectors.with_context import WithContext
 
 __all__ = [
     "ActNorm",
     "AdditiveCoupling",
-    "Affine",
     "AffineCoupling",
     "BatchNorm",
     "Chain",
@@ -45,24 +43,20 @@ __all__ = [
     "InvertibleLinear",
     "KerasBijector",
     "MaskedAutoregressive",
-    "MixtureLogistic",
     "MixtureLogisticCoupling",
     "Multiscale",
     "OnFirst",
     "PixelHistogram",
     "PixelLogit",
     "Repeat",
-    "RationalQuadratic",
     "ReversibleBlock",
     "ReversibleChain",
-    "ScalarMap",
-    "Shift",
     "SplineCoupling",
     "Squeeze",
     "Standardize",
     "TriangularAffine",
     "WithContext",
     "chain_of",
-    "no_gradients",
+    "evaluating",
     "UnitInterval",
 ]

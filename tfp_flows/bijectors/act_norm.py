@@ -12,7 +12,7 @@ from tfp_flows.bijectors.position_affine import AffineMap, PositionAffine
 from tfp_flows.bijectors.shapes import as_shape
 from tfp_flows.networks import gains
 from tfp_flows.networks.moments import moments
-from tfp_flows.networks.parameters import Parameters
+from tfp_flows.networks.weights.parameters import Parameters
 
 
 class _Normalizer(KerasBijector):

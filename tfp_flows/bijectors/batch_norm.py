@@ -11,8 +11,8 @@ from tfp_flows.bijectors.keras_bijector import KerasBijector
 from tfp_flows.bijectors.shapes import as_shape
 from tfp_flows.networks import gains
 from tfp_flows.networks.moments import moments
-from tfp_flows.networks.parameters import Parameters
-from tfp_flows.networks.training_mode import TrainingMode
+from tfp_flows.networks.weights.parameters import Parameters
+from tfp_flows.networks.weights.training_mode import TrainingMode
 
 
 class BatchNorm(KerasBijector):

@@ -9,8 +9,8 @@ import tensorflow as tf
 
 from tfp_flows.bijectors.conditioner import Conditioner
 from tfp_flows.bijectors.keras_bijector import KerasBijector
-from tfp_flows.bijectors.scalar_map import Affine, ScalarMap, Shift
 from tfp_flows.bijectors.shapes import as_shape
+from tfp_flows.scalar_maps import ScalarMap
 
 
 class Coupling(KerasBijector):
@@ -159,107 +159,6 @@ class Coupling(KerasBijector):
         if self._split_at is None:
             log_det = tf.where(tf.constant(self._mask), tf.zeros_like(log_det), log_det)
         return tf.reduce_sum(log_det, axis=list(range(batch_rank, value.shape.rank)))
-
-
-class AdditiveCoupling(Coupling):
-    """NICE's coupling: the active units are shifted (Dinh et al., 2015) [1].
-
-    forward:  y[active] = x[active] + shift(x[passive])
-    inverse:  x[active] = y[active] - shift(y[passive])
-    log_det:  0
-
-    Shapes, cost, arguments and errors: see `Coupling`.
-
-    Example:
-      >>> from tfp_flows.networks import MLP, masks
-      >>> coupling = AdditiveCoupling((4,), MLP((8,)), masks.half((4,)))
-      >>> coupling.inverse(coupling.forward(tf.ones([3, 4]))).shape
-      TensorShape([3, 4])
-
-    References:
-      [1] Dinh, Krueger, Bengio. NICE: Non-linear independent components estimation.
-          ICLR workshop 2015. arXiv:1410.8516
-    """
-
-    def __init__(
-        self,
-        event_shape: Sequence[int],
-        network: keras.Layer,
-        mask: np.ndarray,
-        *,
-        context_shape: Sequence[int] | None = None,
-        head: Callable[[int], keras.Layer] | None = None,
-        dtype: Any = tf.float32,
-        name: str = "additive_coupling",
-    ):
-        super().__init__(
-            event_shape,
-            network,
-            mask,
-            Shift(),
-            context_shape=context_shape,
-            head=head,
-            dtype=dtype,
-            name=name,
-            parameters=dict(locals()),
-        )
-
-
-class AffineCoupling(Coupling):
-    """RealNVP's coupling: the active units are scaled and shifted (Dinh et al.) [1].
-
-    forward:  y[active] = (x[active] + shift) * exp(log_scale)
-    inverse:  x[active] = y[active] * exp(-log_scale) - shift
-    log_scale = scale_bound * tanh(raw);  log_det = sum of log_scale
-
-    Shapes, cost and errors: see `Coupling`.
-
-    Args:
-      event_shape: shape of one event, of any rank.
-      network: Keras layer or model, see `Conditioner`.
-      mask: bool array that broadcasts to `event_shape`; True marks passive units.
-      scale_bound: largest |log_scale|. The default 2 lets one layer expand or contract
-        up to e^2 = 7.4 times: two layers on the same units already cover a factor of
-        50, and 32 of them stay within e^64, far inside float32's e^88.
-      context_shape: shape of one context, or None.
-      head: last layer, as in `Conditioner`.
-      dtype: of the events.
-      name: of the bijector.
-
-    Example:
-      >>> from tfp_flows.networks import MLP, masks
-      >>> coupling = AffineCoupling((4,), MLP((8,)), masks.half((4,)))
-      >>> coupling.forward_log_det_jacobian(tf.ones([3, 4])).shape
-      TensorShape([3])
-
-    References:
-      [1] Dinh, Sohl-Dickstein, Bengio. Density estimation using Real NVP. ICLR 2017.
-          arXiv:1605.08803
-    """
-
-    def __init__(
-        self,
-        event_shape: Sequence[int],
-        network: keras.Layer,
-        mask: np.ndarray,
-        *,
-        scale_bound: float = 2.0,
-        context_shape: Sequence[int] | None = None,
-        head: Callable[[int], keras.Layer] | None = None,
-        dtype: Any = tf.float32,
-        name: str = "affine_coupling",
-    ):
-        super().__init__(
-            event_shape,
-            network,
-            mask,
-            Affine(scale_bound),
-            context_shape=context_shape,
-            head=head,
-            dtype=dtype,
-            name=name,
-            parameters=dict(locals()),
-        )
 
 
 def _checked_mask(mask, event_shape, name):

@@ -10,7 +10,7 @@ from tfp_flows.bijectors.position_affine import AffineMap, PositionAffine, row_t
 from tfp_flows.bijectors.precision import matmul
 from tfp_flows.bijectors.shapes import as_shape
 from tfp_flows.networks import gains
-from tfp_flows.networks.parameters import Parameters
+from tfp_flows.networks.weights.parameters import Parameters
 
 _INITIALS = ("rotation", "permutation", "identity")
 

@@ -67,7 +67,7 @@ class KerasBijector(tfp.bijectors.Bijector):
       ValueError: if Keras does not run on TensorFlow, or a layer is not built.
     """
 
-    # Whether batches go in two halves under `no_gradients`, all through a flow of it.
+    # Whether batches go in two halves under `evaluating`, all through a flow of it.
     prefers_halves = False
 
     def __init__(

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfp_flows.bijectors.keras_bijector import KerasBijector
 from tfp_flows.bijectors.shapes import as_shape
-from tfp_flows.networks.parameters import Parameters
+from tfp_flows.networks.weights.parameters import Parameters
 
 
 class PixelHistogram(KerasBijector):

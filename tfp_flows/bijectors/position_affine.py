@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from tfp_flows.bijectors.keras_bijector import KerasBijector
 from tfp_flows.bijectors.precision import matmul
-from tfp_flows.networks.prepared import prepared
+from tfp_flows.networks.weights.prepared import prepared
 
 
 class AffineMap(NamedTuple):

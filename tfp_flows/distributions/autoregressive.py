@@ -10,9 +10,9 @@ import tensorflow_probability as tfp
 
 from tfp_flows.distributions import rows
 from tfp_flows.distributions.bases import stateless_seed
-from tfp_flows.distributions.elements import Element, as_real
+from tfp_flows.distributions.elements.element import Element, as_real
 from tfp_flows.distributions.model import Model
-from tfp_flows.networks.autoregressive import (
+from tfp_flows.networks.autoregressive_network import (
     AutoregressiveNetwork,
     as_many,
     generate,
@@ -48,7 +48,7 @@ class Autoregressive(Model):
       ValueError: if network and element do not fit together.
 
     Example:
-      >>> from tfp_flows.distributions import Bernoulli
+      >>> from tfp_flows.distributions.elements import Bernoulli
       >>> from tfp_flows.networks import MADE
       >>> model = Autoregressive(MADE((4,), 1, hidden_units=(8,)), Bernoulli())
       >>> x = model.sample(3, seed=1)

@@ -11,7 +11,7 @@ import tensorflow_probability as tfp
 from tfp_flows.distributions import expectation_maximisation
 from tfp_flows.distributions.bases import Base
 from tfp_flows.distributions.model import Model
-from tfp_flows.networks.parameters import Parameters
+from tfp_flows.networks.weights.parameters import Parameters
 
 
 class GaussianMixture(Base, Model):

@@ -18,7 +18,7 @@ from typing import Any
 
 import tensorflow as tf
 
-from tfp_flows.distributions.elements import checked_values
+from tfp_flows.distributions.elements.element import checked_values
 
 
 def encode(audio: Any, num_values: int = 256) -> tf.Tensor:

@@ -1,9 +1,8 @@
 """Recipes: one function a family, each returns a `tfd.Distribution`.
 
-`Frame`, `recipe` and `SCALAR_MAPS` are for recipes and maps of your own.
+`Frame` and `recipe` are for recipes of your own.
 """
 
-from tfp_flows.flows._choices import SCALAR_MAPS
 from tfp_flows.flows._frame import Frame
 from tfp_flows.flows._recipe import Recipe, build, recipe
 from tfp_flows.flows.flow_pp import flow_pp
@@ -22,7 +21,6 @@ from tfp_flows.flows.reversible import reversible
 from tfp_flows.flows.wavenet import wavenet
 
 __all__ = [
-    "SCALAR_MAPS",
     "Frame",
     "Recipe",
     "build",

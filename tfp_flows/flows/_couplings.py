@@ -5,10 +5,11 @@ from collections.abc import Callable
 
 import keras
 
-from tfp_flows.bijectors import ActNorm, Coupling, Multiscale, ScalarMap
+from tfp_flows.bijectors import ActNorm, Coupling, Multiscale
 from tfp_flows.distributions import Model
 from tfp_flows.flows._frame import Frame
 from tfp_flows.networks import MLP, ConvResNet, ZeroDense, masks
+from tfp_flows.scalar_maps import ScalarMap
 
 
 def coupling_flow(

@@ -16,15 +16,9 @@ from tfp_flows.bijectors import (
     Standardize,
     chain_of,
 )
-from tfp_flows.distributions import (
-    Autoregressive,
-    Dequantized,
-    Element,
-    Flow,
-    Model,
-    Padded,
-)
-from tfp_flows.flows._noise import noise_flow
+from tfp_flows.distributions import Autoregressive, Dequantized, Flow, Model, Padded
+from tfp_flows.distributions.elements import Element
+from tfp_flows.flows._dequantization import noise_flow
 from tfp_flows.flows._options import Data, Network, taken
 from tfp_flows.networks import AutoregressiveNetwork
 

@@ -4,18 +4,13 @@ from collections.abc import Callable
 
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors import (
-    ActNorm,
-    BatchNorm,
-    Inverse,
-    MaskedAutoregressive,
-    ScalarMap,
-)
+from tfp_flows.bijectors import ActNorm, BatchNorm, Inverse, MaskedAutoregressive
 from tfp_flows.distributions import Model
-from tfp_flows.flows._choices import chosen
 from tfp_flows.flows._frame import Frame
+from tfp_flows.flows._unusable import chosen
 from tfp_flows.networks import MADE
-from tfp_flows.networks.autoregressive import AutoregressiveNetwork
+from tfp_flows.networks.autoregressive_network import AutoregressiveNetwork
+from tfp_flows.scalar_maps import ScalarMap
 
 tfd = tfp.distributions
 

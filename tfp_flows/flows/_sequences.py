@@ -3,16 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
-from tfp_flows.bijectors import (
-    ActNorm,
-    InvertibleLinear,
-    MaskedAutoregressive,
-    ScalarMap,
-)
-from tfp_flows.distributions import Categorical, Model
-from tfp_flows.flows._choices import scalar_map_of
+from tfp_flows.bijectors import ActNorm, InvertibleLinear, MaskedAutoregressive
+from tfp_flows.distributions import Model
+from tfp_flows.distributions.elements import Categorical
 from tfp_flows.flows._frame import Frame
 from tfp_flows.networks.sequence_network import SequenceNetwork
+from tfp_flows.scalar_maps import ScalarMap, scalar_map_of
 
 
 def sequence_model(

@@ -110,3 +110,16 @@ def _plain(value):
     """Sequences as the tuples that defaults are."""
     is_sequence = hasattr(value, "__len__") and not isinstance(value, str)
     return tuple(value) if is_sequence else value
+
+
+def chosen(table: Mapping[str, Any], choice: str, option: str, owner: str) -> Any:
+    """Returns what a table has under a name.
+
+    Raises:
+      ValueError: with the names that there are.
+    """
+    if choice not in table:
+        raise ValueError(
+            f"{owner} has no {option} {choice!r}. Choose from {', '.join(table)}."
+        )
+    return table[choice]

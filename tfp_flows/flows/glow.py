@@ -13,14 +13,13 @@ from tfp_flows.bijectors import (
     InvertibleConv1x1,
     Multiscale,
     Repeat,
-    ScalarMap,
 )
 from tfp_flows.distributions import Model
 from tfp_flows.flows import _unusable as unusable
-from tfp_flows.flows._choices import scalar_map_of
 from tfp_flows.flows._frame import Frame
 from tfp_flows.flows._recipe import recipe
 from tfp_flows.networks import GlowNet, masks, zero_conv
+from tfp_flows.scalar_maps import ScalarMap, scalar_map_of
 
 
 @recipe(unusable.with_own_network, unusable.without_integers)
@@ -66,7 +65,7 @@ def glow(
         data.
       context_shape: `(K,)` for a conditional flow, such as class labels.
       coupling: "affine", "additive", "mixture" (of logistics, as in Flow++) or "spline"
-        (rational-quadratic), or a `ScalarMap`, such as `bijectors.Affine(1.0)`.
+        (rational-quadratic), or a `ScalarMap`, such as `scalar_maps.Affine(1.0)`.
       coupling_options: arguments of the coupling, such as `{"num_components": 4}`.
       linear: parametrisation of the 1x1 convolutions, see `InvertibleLinear`.
       initial: what they begin with, "rotation", "permutation" or "identity". Rotations

@@ -3,14 +3,13 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from tfp_flows.bijectors import ScalarMap
 from tfp_flows.distributions import GaussianMixture, Model
 from tfp_flows.flows import _unusable as unusable
-from tfp_flows.flows._choices import scalar_map_of
 from tfp_flows.flows._frame import Frame
 from tfp_flows.flows._masked_autoregressive import masked_autoregressive_flow
 from tfp_flows.flows._recipe import recipe
-from tfp_flows.networks.autoregressive import AutoregressiveNetwork
+from tfp_flows.networks.autoregressive_network import AutoregressiveNetwork
+from tfp_flows.scalar_maps import ScalarMap, scalar_map_of
 
 
 @recipe(unusable.with_own_network, unusable.without_integers)
@@ -52,7 +51,7 @@ def maf(
       num_steps: number of networks.
       hidden_units: widths of each network.
       scalar_map: what happens to each unit: "affine", "spline", "mixture" or
-        "additive", or a `ScalarMap`, such as `bijectors.Affine(1.0)`.
+        "additive", or a `ScalarMap`, such as `scalar_maps.Affine(1.0)`.
       scalar_map_options: arguments of the map that is named: of `Affine`,
         `RationalQuadratic`, `MixtureLogistic`.
       normalization: after every step,

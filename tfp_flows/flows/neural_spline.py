@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 
 import keras
 
-from tfp_flows.bijectors import RationalQuadratic
 from tfp_flows.distributions import Model
 from tfp_flows.flows import _unusable as unusable
 from tfp_flows.flows._couplings import coupling_flow
 from tfp_flows.flows._frame import Frame
 from tfp_flows.flows._masked_autoregressive import masked_autoregressive_flow
 from tfp_flows.flows._recipe import recipe
+from tfp_flows.scalar_maps import RationalQuadratic
 
 
 @recipe(unusable.of_other_events, unusable.with_own_network, unusable.without_integers)

@@ -10,9 +10,9 @@ import tensorflow_probability as tfp
 from tfp_flows.bijectors import AdditiveCoupling, DiagonalScale
 from tfp_flows.distributions import Model, StandardLogistic, StandardNormal
 from tfp_flows.flows import _unusable as unusable
-from tfp_flows.flows._choices import chosen
 from tfp_flows.flows._frame import Frame
 from tfp_flows.flows._recipe import recipe
+from tfp_flows.flows._unusable import chosen
 from tfp_flows.networks import MLP, ZeroDense, masks
 
 tfb = tfp.bijectors

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from tfp_flows.distributions import Model
 from tfp_flows.flows import _unusable as unusable
 from tfp_flows.flows._frame import Frame
-from tfp_flows.flows._pixels import pixel_model
+from tfp_flows.flows._pixel_models import pixel_model
 from tfp_flows.flows._recipe import recipe
 from tfp_flows.networks import AutoregressiveNetwork, DiagonalBiLSTM, RowLSTM
 

@@ -5,13 +5,12 @@ from typing import Any
 
 import keras
 
-from tfp_flows.bijectors import ScalarMap
 from tfp_flows.distributions import Model
 from tfp_flows.flows import _unusable as unusable
-from tfp_flows.flows._choices import scalar_map_of
 from tfp_flows.flows._couplings import coupling_flow
 from tfp_flows.flows._frame import Frame
 from tfp_flows.flows._recipe import recipe
+from tfp_flows.scalar_maps import ScalarMap, scalar_map_of
 
 
 @recipe(
@@ -57,7 +56,7 @@ def real_nvp(
     Args:
       event_shape: `(D,)` or `(H, W, C)`.
       coupling: "affine" as in [1], "additive", "mixture" or "spline", or a
-        `ScalarMap`, such as `bijectors.Affine(scale="sigmoid")`.
+        `ScalarMap`, such as `scalar_maps.Affine(scale="sigmoid")`.
       coupling_options: arguments of the coupling that is named.
       scale_bound: of affine couplings, see `AffineCoupling`.
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from tfp_flows.bijectors import ScalarMap
 from tfp_flows.distributions import Model
 from tfp_flows.flows import _unusable as unusable
 from tfp_flows.flows._frame import Frame
 from tfp_flows.flows._recipe import recipe
 from tfp_flows.flows._sequences import scalar_map_for, sequence_model
 from tfp_flows.networks import CausalConv
+from tfp_flows.scalar_maps import ScalarMap
 
 
 @recipe(unusable.of_other_maps)
@@ -52,7 +52,7 @@ def wavenet(
       skip_filters: channels of the skip connections; None for `filters`.
       num_steps: of the flow, each with a network; for real numbers.
       scalar_map: "affine", "mixture" (of logistics), "spline" or "additive", or a
-        `ScalarMap`, such as `bijectors.RationalQuadratic(8, bound=6.0)`; for real
+        `ScalarMap`, such as `scalar_maps.RationalQuadratic(8, bound=6.0)`; for real
         numbers.
       num_components: of the mixture, or bins of the spline.
       scale_bound: of the affine map, see `Affine`.

@@ -10,7 +10,7 @@ from tfp_flows.networks import gains
 from tfp_flows.networks.hidden import HiddenInitializer
 from tfp_flows.networks.image_context import is_image, joined, joined_shape
 from tfp_flows.networks.moments import moments
-from tfp_flows.networks.prepared import prepared
+from tfp_flows.networks.weights.prepared import prepared
 
 
 @keras.saving.register_keras_serializable("tfp_flows")

@@ -16,7 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.networks import gains
-from tfp_flows.networks.prepared import prepared
+from tfp_flows.networks.weights.prepared import prepared
 
 
 @keras.saving.register_keras_serializable("tfp_flows")

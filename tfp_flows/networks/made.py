@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.networks.autoregressive import AutoregressiveNetwork
+from tfp_flows.networks.autoregressive_network import AutoregressiveNetwork
 from tfp_flows.networks.masked_dense import MaskedDense
 
 _MANY = 31  # degrees; beside so many those units of degree 0 are few

@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfp_flows.networks.autoregressive import as_many, never_empty
+from tfp_flows.networks.autoregressive_network import as_many, never_empty
 from tfp_flows.networks.heads import ZeroDense
 from tfp_flows.networks.sequence_network import SequenceNetwork, delayed
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.networks.autoregressive import AutoregressiveNetwork
+from tfp_flows.networks.autoregressive_network import AutoregressiveNetwork
 
 
 class SequenceNetwork(AutoregressiveNetwork):

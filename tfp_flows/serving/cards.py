@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-import tfp_flows
+from tfp_flows import version
 from tfp_flows.distributions import Augmented, Autoregressive, Model, Padded
 from tfp_flows.serving import row_noise
 
@@ -215,7 +215,7 @@ def _signature_table(specs):
 
 def _library_versions():
     return {
-        "tfp_flows": tfp_flows.__version__,
+        "tfp_flows": version.__version__,
         "tensorflow": tf.__version__,
         "tensorflow_probability": importlib.metadata.version("tensorflow-probability"),
         "keras": importlib.metadata.version("keras"),

@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-import tfp_flows
 from tfp_flows.distributions import Augmented, Autoregressive, Model
-from tfp_flows.networks.prepared_once import prepared_once
+from tfp_flows.networks.weights.prepared_once import prepared_once
 from tfp_flows.serving import cards, check, golden, publishing, row_noise, row_seeds
 from tfp_flows.serving.augmented_endpoints import AugmentedEndpoints
 from tfp_flows.serving.autoregressive_endpoints import AutoregressiveEndpoints
 from tfp_flows.serving.endpoints import DEFAULT, Endpoints
-from tfp_flows.serving.signatures import FlowEndpoints
+from tfp_flows.serving.flow_endpoints import FlowEndpoints
 
 # Kind of model -> what is served of it. The nearest kind counts.
 ENDPOINTS: dict[type, type[Endpoints]] = {
@@ -46,7 +45,7 @@ def export(
     The model is written beside the versions, checked there in the C++ runtime (see
     `serving.check`, about two seconds in another process) and renamed: a reader of
     `base_dir` sees a complete new version or nothing. Nothing is ever overwritten.
-    Signatures and units: see `serving.signatures` for flows,
+    Signatures and units: see `serving.flow_endpoints` for flows,
     `serving.autoregressive_endpoints` for `Autoregressive` models and
     `serving.augmented_endpoints` for `Augmented` ones; what an invalid row holds: see
     `serving.endpoints`.
@@ -213,7 +212,7 @@ def _first_rows(name, rows, shape):
 
 def _run_gate(directory):
     """Checks the model in a process without TensorFlow's Python."""
-    package = pathlib.Path(tfp_flows.__file__).parent.parent
+    package = pathlib.Path(__file__).parents[2]
     path = [str(package), os.environ.get("PYTHONPATH", "")]
     done = subprocess.run(
         [sys.executable, "-m", check.__name__, str(directory)],

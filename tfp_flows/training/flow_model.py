@@ -13,14 +13,14 @@ from tfp_flows.training import (
     batches,
     guard,
     metrics,
-    noise,
     ownership,
     replicas,
+    seeds,
     steps,
 )
 from tfp_flows.training.callbacks import with_guard
-from tfp_flows.training.noise import Purpose
 from tfp_flows.training.reporting import ReportingModel
+from tfp_flows.training.seeds import Purpose
 
 
 @keras.saving.register_keras_serializable(package="tfp_flows")
@@ -255,8 +255,8 @@ class FlowModel(ReportingModel):
         result = self._steps.gradients(
             pair,
             1.0 / replicas.total(tf.cast(size, tf.float32)),
-            noise.seed_at(self.seed, Purpose.TRAIN, step),
-            noise.seed_at(self.seed, Purpose.LAYERS, step),
+            seeds.seed_at(self.seed, Purpose.TRAIN, step),
+            seeds.seed_at(self.seed, Purpose.LAYERS, step),
         )
         counts, has_stopped = self.guard.step(
             result.health,
@@ -281,7 +281,7 @@ class FlowModel(ReportingModel):
         """Evaluates this replica's part of a batch; Keras calls it."""
         x, context = batches.split(self.flow, data)
         pair = x if context is None else (context, x)
-        seed = noise.seed_at(self.seed, Purpose.EVALUATE, self._density.nll.count.value)
+        seed = seeds.seed_at(self.seed, Purpose.EVALUATE, self._density.nll.count.value)
         nll_sum, penalty = self._steps.losses(pair, seed)
         return self._logs(nll_sum, penalty, tf.shape(x)[0])
 
@@ -291,7 +291,7 @@ class FlowModel(ReportingModel):
         pair = x if context is None else (context, x)
         # No step and no count here: the batch itself tells one noise from another.
         fingerprint = tf.reduce_sum(tf.cast(x, tf.int64))
-        seed = noise.seed_at(self.seed, Purpose.PREDICT, fingerprint, replica=False)
+        seed = seeds.seed_at(self.seed, Purpose.PREDICT, fingerprint, replica=False)
         return self._steps.log_prob(pair, seed)
 
     def _logs(self, nll_sum, penalty, num_examples, counts=True):

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from tfp_flows.training import noise
+from tfp_flows.training import seeds
 
 
 class Gradients(NamedTuple):
@@ -71,7 +71,7 @@ class ReplicaSteps:
         """
         model = self._model
         replicas = tf.distribute.get_strategy().num_replicas_in_sync
-        mapping = noise.layer_states(self._seed_states, layer_seed)
+        mapping = seeds.layer_states(self._seed_states, layer_seed)
         with (
             tf.GradientTape() as tape,
             keras.StatelessScope(

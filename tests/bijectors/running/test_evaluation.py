@@ -14,7 +14,7 @@ from tests.bijectors.running.test_repeat import (
 )
 from tfp_flows import bijectors as b
 from tfp_flows import flows
-from tfp_flows.networks.training_mode import TrainingMode
+from tfp_flows.networks.weights.training_mode import TrainingMode
 
 ways = pytest.mark.parametrize("xla", [False, True])
 
@@ -22,7 +22,7 @@ ways = pytest.mark.parametrize("xla", [False, True])
 def evaluated(function, xla=False):
     @tf.function
     def call(*args, **kwargs):
-        with b.no_gradients(xla):
+        with b.evaluating(xla):
             return function(*args, **kwargs)
 
     return call
@@ -75,7 +75,7 @@ def test_batch_statistics_in_training_are_those_of_the_whole_batch():
 
     @tf.function
     def in_training(y):
-        with b.no_gradients():
+        with b.evaluating():
             return TrainingMode().run(lambda: repeat.inverse(y), training=True)
 
     assert len(calls_of_steps(in_training, y)) == 3
@@ -123,7 +123,7 @@ def test_gradients_through_what_xla_compiled_are_refused():
 
 def test_outside_of_the_block_all_is_as_before():
     _, repeat, y, _ = pair(image_step, "constant")
-    with pytest.raises(RuntimeError), b.no_gradients():
+    with pytest.raises(RuntimeError), b.evaluating():
         raise RuntimeError
     call = tf.function(repeat.inverse)
     assert not calls_of_steps(call, y)  # they are in a loop

@@ -17,7 +17,7 @@ from tfp_flows import FlowModel, flows
 from tfp_flows import bijectors as b
 from tfp_flows.bijectors.running.loop import fold
 from tfp_flows.networks import MLP, masks
-from tfp_flows.networks.training_mode import TrainingMode
+from tfp_flows.networks.weights.training_mode import TrainingMode
 
 tfb = tfp.bijectors
 ROOT = pathlib.Path(__file__).parents[3]

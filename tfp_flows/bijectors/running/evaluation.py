@@ -7,7 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfp_flows.bijectors.running import tracing
-from tfp_flows.networks.training_mode import TrainingMode
+from tfp_flows.networks.weights.training_mode import TrainingMode
 
 # Where XLA is the faster one on a CPU: positions of an image, and of all of what one
 # call is given, which is half of a batch where that is cut.
@@ -18,7 +18,7 @@ Pass = Callable[..., tuple[Any, tf.Tensor]]
 
 
 @contextmanager
-def no_gradients(xla: bool = False) -> Iterator[None]:
+def evaluating(xla: bool = False) -> Iterator[None]:
     """Traces densities and samples for evaluation, as fast as they can be.
 
     It changes how flows with a `Repeat` run, which Glow is made of; the values are the
@@ -41,7 +41,7 @@ def no_gradients(xla: bool = False) -> Iterator[None]:
       >>> flow = flows.glow((8, 8, 1), num_levels=2, num_steps=2, filters=8)
       >>> @tf.function
       ... def log_prob(x):
-      ...     with no_gradients():
+      ...     with evaluating():
       ...         return flow.log_prob(x)
       >>> log_prob(tf.zeros([16, 8, 8, 1])).shape
       TensorShape([16])
@@ -51,7 +51,7 @@ def no_gradients(xla: bool = False) -> Iterator[None]:
 
 
 def is_evaluated() -> bool:
-    """Whether a `no_gradients` block is being traced."""
+    """Whether a `evaluating` block is being traced."""
     return tracing.purpose() in ("evaluation", "xla")
 
 
@@ -82,7 +82,7 @@ def compiled(function: Callable[..., tuple]) -> Callable[..., tuple]:
 
 def _without_gradient(tensor):
     message = (
-        "Steps compiled under no_gradients(xla=True) have no gradients. Trace the "
+        "Steps compiled under evaluating(xla=True) have no gradients. Trace the "
         "function outside of that block, or with xla=False."
     )
     return tf.raw_ops.PreventGradient(input=tensor, message=message)

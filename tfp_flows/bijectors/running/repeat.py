@@ -11,7 +11,7 @@ from tfp_flows.bijectors.running import tracing
 from tfp_flows.bijectors.running.reversible_chain import check_memory
 from tfp_flows.bijectors.running.same_kind import check_same_kind
 from tfp_flows.bijectors.running.steps import Steps, way_of
-from tfp_flows.networks.stack import Stack
+from tfp_flows.networks.weights.stack import Stack
 
 
 class Repeat(KerasBijector):

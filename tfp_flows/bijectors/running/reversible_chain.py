@@ -11,7 +11,7 @@ from tfp_flows.bijectors.keras_bijector import KerasBijector
 from tfp_flows.bijectors.layers import unique, variables_of
 from tfp_flows.bijectors.running import tracing
 from tfp_flows.bijectors.running.recompute import as_one_operation, back_through
-from tfp_flows.networks.training_mode import TrainingMode
+from tfp_flows.networks.weights.training_mode import TrainingMode
 
 tfb = tfp.bijectors
 

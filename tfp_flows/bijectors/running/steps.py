@@ -15,10 +15,10 @@ from tfp_flows.bijectors.running.recompute import (
     as_one_operation,
     back_through,
 )
-from tfp_flows.networks import prepared
-from tfp_flows.networks.prepared import AllMembers
-from tfp_flows.networks.stack import Stack
-from tfp_flows.networks.training_mode import TrainingMode
+from tfp_flows.networks.weights import prepared
+from tfp_flows.networks.weights.prepared import AllMembers
+from tfp_flows.networks.weights.stack import Stack
+from tfp_flows.networks.weights.training_mode import TrainingMode
 
 Result = tuple[tf.Tensor, tf.Tensor, list[tf.Tensor | None]]
 

@@ -18,7 +18,7 @@ import tensorflow as tf
 # TensorFlow has no public way to ask whether XLA will compile what is being traced.
 from tensorflow.python.ops import control_flow_util
 
-from tfp_flows.networks import prepared
+from tfp_flows.networks.weights import prepared
 
 _STATE = threading.local()
 
@@ -50,9 +50,9 @@ class Traced:
       **kwargs: of `tf.function`.
 
     Example:
-      >>> from tfp_flows.bijectors import no_gradients
+      >>> from tfp_flows.bijectors import evaluating
       >>> told = Traced(purpose)
-      >>> with no_gradients():
+      >>> with evaluating():
       ...     print(told().numpy())
       b'evaluation'
       >>> print(told().numpy())

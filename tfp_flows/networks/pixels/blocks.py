@@ -5,7 +5,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfp_flows.networks.pixel_layer import (
+from tfp_flows.networks.pixels.layer import (
     PixelBlock,
     keep,
     look_back,

@@ -6,9 +6,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfp_flows.networks.pixel_layer import PixelBlock, keep, pointwise
-from tfp_flows.networks.pixel_network import PixelNetwork
-from tfp_flows.networks.row_lstm import lstm
+from tfp_flows.networks.pixels.layer import PixelBlock, keep, pointwise
+from tfp_flows.networks.pixels.network import PixelNetwork
+from tfp_flows.networks.pixels.row_lstm import lstm
 
 
 @keras.saving.register_keras_serializable("tfp_flows")

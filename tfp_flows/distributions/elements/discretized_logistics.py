@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.distributions.elements import (
+from tfp_flows.distributions.elements.element import (
     Element,
     as_real,
     checked_values,

@@ -6,7 +6,7 @@ import keras
 import tensorflow as tf
 
 from tfp_flows.networks import gains
-from tfp_flows.networks.pixel_layer import (
+from tfp_flows.networks.pixels.layer import (
     PixelLayer,
     look_back,
     look_left,

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.networks.autoregressive import AutoregressiveNetwork
-from tfp_flows.networks.pixel_ends import PixelHead, PixelInput
-from tfp_flows.networks.pixel_layer import PixelLayer, Place
+from tfp_flows.networks.autoregressive_network import AutoregressiveNetwork
+from tfp_flows.networks.pixels.ends import PixelHead, PixelInput
+from tfp_flows.networks.pixels.layer import PixelLayer, Place
 
 
 class PixelNetwork(AutoregressiveNetwork):

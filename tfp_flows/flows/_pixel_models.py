@@ -2,12 +2,12 @@
 
 from collections.abc import Callable
 
-from tfp_flows.distributions import (
+from tfp_flows.distributions import Model
+from tfp_flows.distributions.elements import (
     Bernoulli,
     Categorical,
     DiscretizedLogisticMixture,
     Element,
-    Model,
 )
 from tfp_flows.flows._frame import Frame
 from tfp_flows.networks import AutoregressiveNetwork

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import keras
 
-from tfp_flows.networks.pixel_blocks import GatedBlock, ResidualBlock
-from tfp_flows.networks.pixel_network import PixelNetwork, check_odd
+from tfp_flows.networks.pixels.blocks import GatedBlock, ResidualBlock
+from tfp_flows.networks.pixels.network import PixelNetwork, check_odd
 
 
 @keras.saving.register_keras_serializable("tfp_flows")

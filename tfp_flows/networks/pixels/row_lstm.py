@@ -6,7 +6,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfp_flows.networks.pixel_layer import (
+from tfp_flows.networks.pixels.layer import (
     PixelBlock,
     keep,
     look_back,
@@ -15,7 +15,7 @@ from tfp_flows.networks.pixel_layer import (
     pointwise,
     shift_in,
 )
-from tfp_flows.networks.pixel_network import PixelNetwork, check_odd
+from tfp_flows.networks.pixels.network import PixelNetwork, check_odd
 
 
 @keras.saving.register_keras_serializable("tfp_flows")

@@ -7,14 +7,14 @@ import tensorflow as tf
 
 from tfp_flows.bijectors.conditioner import one_batch_axis
 from tfp_flows.bijectors.keras_bijector import KerasBijector
-from tfp_flows.bijectors.scalar_map import ScalarMap
 from tfp_flows.bijectors.shapes import broadcast_batch
-from tfp_flows.networks.autoregressive import (
+from tfp_flows.networks.autoregressive_network import (
     AutoregressiveNetwork,
     as_many,
     generate,
     never_empty,
 )
+from tfp_flows.scalar_maps.scalar_map import ScalarMap
 
 
 class MaskedAutoregressive(KerasBijector):
@@ -50,7 +50,7 @@ class MaskedAutoregressive(KerasBijector):
         the map.
 
     Example:
-      >>> from tfp_flows.bijectors.scalar_map import Affine
+      >>> from tfp_flows.scalar_maps import Affine
       >>> from tfp_flows.networks import MADE
       >>> maf = MaskedAutoregressive(MADE((5,), 2, hidden_units=(16,)), Affine())
       >>> maf.inverse(maf.forward(tf.ones([3, 5]))).shape

@@ -4,13 +4,11 @@ import inspect
 from collections.abc import Mapping
 from typing import Any
 
-from tfp_flows.bijectors import (
-    Affine,
-    MixtureLogistic,
-    RationalQuadratic,
-    ScalarMap,
-    Shift,
-)
+from tfp_flows.scalar_maps.affine import Affine
+from tfp_flows.scalar_maps.mixture_logistic import MixtureLogistic
+from tfp_flows.scalar_maps.rational_quadratic import RationalQuadratic
+from tfp_flows.scalar_maps.scalar_map import ScalarMap
+from tfp_flows.scalar_maps.shift import Shift
 
 SCALAR_MAPS: dict[str, type[ScalarMap]] = {
     "additive": Shift,
@@ -58,16 +56,3 @@ def scalar_map_of(
             f"options are: {', '.join(known) or 'none'}."
         )
     return kind(**given)
-
-
-def chosen(table: Mapping[str, Any], choice: str, option: str, owner: str) -> Any:
-    """Returns what a table has under a name.
-
-    Raises:
-      ValueError: with the names that there are.
-    """
-    if choice not in table:
-        raise ValueError(
-            f"{owner} has no {option} {choice!r}. Choose from {', '.join(table)}."
-        )
-    return table[choice]

@@ -17,7 +17,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfp_flows.networks.stack import Stack
+from tfp_flows.networks.weights.stack import Stack
 
 Method = Callable[[], Any]
 

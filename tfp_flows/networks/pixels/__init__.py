@@ -1,0 +1,1 @@
+"""Networks that see the pixels before each pixel, and what they share."""

@@ -1,0 +1,1 @@
+"""How weights are held, and what follows from weights alone."""

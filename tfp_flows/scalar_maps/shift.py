@@ -1,0 +1,18 @@
+"""NICE's map of single units: a shift."""
+
+from tfp_flows.scalar_maps.scalar_map import ScalarMap
+
+
+class Shift(ScalarMap):
+    """y = x + shift, NICE's map; log dy/dx = 0."""
+
+    num_params = 1
+    keeps_volume = True
+
+    def forward(self, x, shift):
+        """Returns x + shift and None."""
+        return x + shift, None
+
+    def inverse(self, y, shift):
+        """Returns y - shift and None."""
+        return y - shift, None
