@@ -77,3 +77,23 @@ def test_operations_with_effects_and_random_ones_stay():
         return x + weight * tf.random.uniform([], 0.0, 2.0 * weight)
 
     assert "RandomUniform" in kinds(prepared_once({"f": traced(noisy)})["f"])
+
+
+def test_what_a_loop_reads_is_kept_itself_in_all_functions():
+    weight = tf.Variable([1.0, 2.0])
+
+    def looped(x):
+        body = lambda i, y: (i + 1, y * tf.exp(weight))  # noqa: E731
+        return tf.while_loop(lambda i, _: i < 3, body, (0, x))
+
+    functions = {
+        "looped": traced(looped),
+        "plain": traced(lambda x: x * tf.exp(weight)),
+    }
+    functions = prepared_once(functions)
+    for function in functions.values():
+        (read,) = function.get_concrete_function().variables
+        assert read is weight
+    np.testing.assert_allclose(
+        functions["plain"](tf.ones([1, 2])), tf.exp([weight]), rtol=1e-6
+    )

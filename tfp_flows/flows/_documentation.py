@@ -26,6 +26,14 @@ SHARED = {
     "alpha": "margin of the pixels' logit, see `PixelLogit`.",
     "memory": """of the backward pass, "activations" or "constant", see `chain_of`.""",
     "network": "builder of a Keras layer for each step, instead of the default.",
+    "scalar_map": """what happens to each unit: "affine", "spline", "mixture" or
+        "additive", or a `ScalarMap`, such as `scalar_maps.Affine(1.0)`.""",
+    "scalar_map_options": """arguments of the map that is named: of `Affine`,
+        `RationalQuadratic`, `MixtureLogistic`.""",
+    "order": """"alternating" between natural and reversed, "random" or "natural".""",
+    "block_size": "units that are transformed at once, without seeing each other.",
+    "num_components": "of a mixture of logistics, or bins of a spline.",
+    "scale_bound": "of affine maps, see `Affine`.",
     "seed": "of what the recipe draws before training, such as random orders.",
     "dtype": "of the events and weights.",
     "network_dtype": """Keras dtype policy of the networks, such as "mixed_bfloat16"; if

@@ -26,10 +26,10 @@ def iaf(
     normalization: str | None = "act_norm",
     order: str = "alternating",
     block_size: int = 1,
+    seed: int = 0,
     activation: str = "relu",
     residual: bool = False,
     alpha: float = 0.05,
-    seed: int = 0,
     network: Callable[..., AutoregressiveNetwork] | None = None,
     dtype: str = "float32",
     network_dtype: str | None = None,
@@ -47,14 +47,8 @@ def iaf(
       event_shape: shape of one event; images are taken pixel by pixel.
       num_steps: number of networks.
       hidden_units: widths of each network.
-      scalar_map: what happens to each unit: "affine", "spline", "mixture" or
-        "additive", or a `ScalarMap`, such as `scalar_maps.Affine(1.0)`.
-      scalar_map_options: arguments of the map that is named: of `Affine`,
-        `RationalQuadratic`, `MixtureLogistic`.
       normalization: after every step,
         "act_norm", "batch_norm" or None.
-      order: "alternating" between natural and reversed, "random" or "natural".
-      block_size: units that are transformed at once, without seeing each other.
       residual: skip connections in the networks.
       network: builder of each step's network, called with event_shape and num_params,
         such as `functools.partial(networks.RecurrentNetwork, units=(64,))` for

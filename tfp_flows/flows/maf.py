@@ -50,15 +50,9 @@ def maf(
       event_shape: shape of one event; images are taken pixel by pixel.
       num_steps: number of networks.
       hidden_units: widths of each network.
-      scalar_map: what happens to each unit: "affine", "spline", "mixture" or
-        "additive", or a `ScalarMap`, such as `scalar_maps.Affine(1.0)`.
-      scalar_map_options: arguments of the map that is named: of `Affine`,
-        `RationalQuadratic`, `MixtureLogistic`.
       normalization: after every step,
         "act_norm", "batch_norm" as in [1], or None.
       num_components: of a mixture of Gaussians as base; a standard normal if None.
-      order: "alternating" between natural and reversed, "random" or "natural".
-      block_size: units that are transformed at once, without seeing each other.
       residual: skip connections in the networks.
       seed: of random orders and of the mixture's first means.
       network: builder of each step's network, called with event_shape and num_params,

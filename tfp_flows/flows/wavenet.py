@@ -51,11 +51,6 @@ def wavenet(
       kernel_size: taps of each layer.
       skip_filters: channels of the skip connections; None for `filters`.
       num_steps: of the flow, each with a network; for real numbers.
-      scalar_map: "affine", "mixture" (of logistics), "spline" or "additive", or a
-        `ScalarMap`, such as `scalar_maps.RationalQuadratic(8, bound=6.0)`; for real
-        numbers.
-      num_components: of the mixture, or bins of the spline.
-      scale_bound: of the affine map, see `Affine`.
       context_shape: `(K,)`, or `(T, K)` for a context at each time step.
 
     Returns:

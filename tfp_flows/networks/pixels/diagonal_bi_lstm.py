@@ -1,18 +1,17 @@
 """PixelRNN with diagonal LSTMs: two recurrences, diagonal by diagonal."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from tfp_flows.networks.pixels.layer import PixelBlock, keep, pointwise
-from tfp_flows.networks.pixels.network import PixelNetwork
+from tfp_flows.networks.pixels.lstm_network import LSTMNetwork
 from tfp_flows.networks.pixels.row_lstm import lstm
 
 
 @keras.saving.register_keras_serializable("tfp_flows")
-class DiagonalBiLSTM(PixelNetwork):
+class DiagonalBiLSTM(LSTMNetwork):
     """The network of PixelRNN with diagonal LSTMs in two directions [1].
 
     rightward: gates[r, c] <- W h[r, c] + U state[r, c - 1] + V state[r - 1, c]
@@ -39,9 +38,7 @@ class DiagonalBiLSTM(PixelNetwork):
       num_features: numbers that the network is shown of each unit.
       units: of each LSTM; between the layers there are twice as many channels.
       num_layers: layers of two LSTMs.
-      channels: "ordered": a position is one channel of one pixel, and channel c of a
-        pixel depends on its channels before c (R, then G, then B); "joint": a position
-        is one pixel with all its channels, for elements that model them together.
+      channels: "ordered" or "joint", see `PixelNetwork`.
       first_kernel_size: side of the first kernel, odd.
       dropout: rate on the LSTMs' outputs, in training mode.
       **kwargs: of `keras.layers.Layer`.
@@ -60,33 +57,6 @@ class DiagonalBiLSTM(PixelNetwork):
       [1] van den Oord, Kalchbrenner, Kavukcuoglu. Pixel recurrent neural networks.
           ICML 2016. arXiv:1601.06759
     """
-
-    def __init__(
-        self,
-        event_shape: Sequence[int],
-        num_params: int,
-        num_features: int = 1,
-        *,
-        units: int = 32,
-        num_layers: int = 3,
-        channels: str = "ordered",
-        first_kernel_size: int = 7,
-        dropout: float = 0.0,
-        **kwargs,
-    ):
-        self.units = units
-        self.num_layers = num_layers
-        self.dropout = dropout
-        super().__init__(
-            event_shape,
-            num_params,
-            num_features,
-            filters=2 * units,
-            num_blocks=num_layers,
-            first_kernel_size=first_kernel_size,
-            channels=channels,
-            **kwargs,
-        )
 
     def _make_blocks(self, num_blocks, **kwargs):
         return [

@@ -33,9 +33,7 @@ class MaskedConv(PixelNetwork):
       kernel_size: side of the blocks' kernels, odd.
       gated: with gates, and a vertical and a horizontal stack; or plain, with rectified
         units and one stack.
-      channels: "ordered": a position is one channel of one pixel, and channel c of a
-        pixel depends on its channels before c (R, then G, then B); "joint": a position
-        is one pixel with all its channels, for elements that model them together.
+      channels: "ordered" or "joint", see `PixelNetwork`.
       first_kernel_size: side of the first kernel, odd.
       dropout: rate inside of the residual branches, in training mode.
       **kwargs: of `keras.layers.Layer`.

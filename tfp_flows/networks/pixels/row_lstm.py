@@ -15,11 +15,12 @@ from tfp_flows.networks.pixels.layer import (
     pointwise,
     shift_in,
 )
-from tfp_flows.networks.pixels.network import PixelNetwork, check_odd
+from tfp_flows.networks.pixels.lstm_network import LSTMNetwork
+from tfp_flows.networks.pixels.network import check_odd
 
 
 @keras.saving.register_keras_serializable("tfp_flows")
-class RowLSTM(PixelNetwork):
+class RowLSTM(LSTMNetwork):
     """The network of PixelRNN with row LSTMs [1].
 
     gates[r] <- conv(x[r] to the left; mask B) + conv(state[r - 1]);  x <- x + W state
@@ -41,9 +42,7 @@ class RowLSTM(PixelNetwork):
       units: of each LSTM; between the layers there are twice as many channels.
       num_layers: LSTM layers.
       kernel_size: width of the convolutions along a row, odd.
-      channels: "ordered": a position is one channel of one pixel, and channel c of a
-        pixel depends on its channels before c (R, then G, then B); "joint": a position
-        is one pixel with all its channels, for elements that model them together.
+      channels: "ordered" or "joint", see `PixelNetwork`.
       first_kernel_size: side of the first kernel, odd.
       dropout: rate on the LSTMs' outputs, in training mode.
       **kwargs: of `keras.layers.Layer`.
@@ -69,28 +68,11 @@ class RowLSTM(PixelNetwork):
         num_params: int,
         num_features: int = 1,
         *,
-        units: int = 32,
-        num_layers: int = 3,
         kernel_size: int = 3,
-        channels: str = "ordered",
-        first_kernel_size: int = 7,
-        dropout: float = 0.0,
         **kwargs,
     ):
-        self.units = units
-        self.num_layers = num_layers
         self.kernel_size = kernel_size
-        self.dropout = dropout
-        super().__init__(
-            event_shape,
-            num_params,
-            num_features,
-            filters=2 * units,
-            num_blocks=num_layers,
-            first_kernel_size=first_kernel_size,
-            channels=channels,
-            **kwargs,
-        )
+        super().__init__(event_shape, num_params, num_features, **kwargs)
 
     def _make_blocks(self, num_blocks, **kwargs):
         check_odd(self.kernel_size, "kernel_size", self.name)

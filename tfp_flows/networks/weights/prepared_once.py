@@ -18,7 +18,8 @@ def prepared_once(functions: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the same functions for weights as they are now.
 
     What several of them need is one variable, which a SavedModel writes once. Bodies of
-    loops and of called functions are left as they are.
+    loops and of called functions are left as they are; a variable that one of them
+    reads is kept itself, in all functions, so that nothing is written twice.
 
     Args:
       functions: name -> `tf.function` with an input signature of named tensors, which
@@ -33,23 +34,18 @@ def prepared_once(functions: Mapping[str, Any]) -> dict[str, Any]:
       >>> any(op.type == "Exp" for op in graph.get_operations())
       False
     """
+    graphs = [f.get_concrete_function().graph for f in functions.values()]
+    held = {id(outside) for graph in graphs for outside in _held(graph)}
     known: dict = {}
-    return {name: _fixed(function, known) for name, function in functions.items()}
+    return {name: _fixed(f, held, known) for name, f in functions.items()}
 
 
-def weights_only(graph: tf.Graph) -> set[str]:
-    """Returns the names of a traced graph's operations on weights alone.
+def _weights_only(graph, held):
+    """Names of operations on weights alone, their reading among them.
 
-    Their reading is among them. Weights are variables that the graph does not change
-    and tensors from outside of it.
-
-    Args:
-      graph: of a concrete function.
+    Weights are variables and tensors from outside of the graph, but for those held.
     """
-    captured = {inside.ref() for _, inside in graph.captures}
-    captured -= {
-        t.ref() for op in graph.get_operations() if _acts(op) for t in op.inputs
-    }
+    captured = {inside.ref() for out, inside in graph.captures if id(out) not in held}
     found: set[str] = set()
     constant = _constant(graph)
     for op in graph.get_operations():
@@ -60,6 +56,13 @@ def weights_only(graph: tf.Graph) -> set[str]:
             if all(name in found or name in constant for name in inputs):
                 found.add(op.name)
     return found
+
+
+def _held(graph):
+    """Tensors from outside that more is done with than reading."""
+    acting = [op for op in graph.get_operations() if _acts(op)]
+    used = {t.ref() for op in acting for t in op.inputs}
+    return [outside for outside, inside in graph.captures if inside.ref() in used]
 
 
 def _constant(graph):
@@ -85,12 +88,12 @@ def _acts(op):
     return op.op_def.is_stateful and op.type not in ("ReadVariableOp", "Placeholder")
 
 
-def _fixed(function, known):
+def _fixed(function, held, known):
     concrete = function.get_concrete_function()
     graph, results = concrete.graph, tf.nest.flatten(concrete.structured_outputs)
     captured = {inside.name: outside for outside, inside in graph.captures}
     own = [t.name for t in graph.inputs if t.name not in captured]
-    of_weights = weights_only(graph)
+    of_weights = _weights_only(graph, held)
     kept = _needed(graph, of_weights, results)
     edge = [t for op in kept for t in op.inputs] + results
     edge = {t.name for t in edge if t.op.name in of_weights} - captured.keys()
