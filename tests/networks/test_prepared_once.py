@@ -86,14 +86,10 @@ def test_what_a_loop_reads_is_kept_itself_in_all_functions():
         body = lambda i, y: (i + 1, y * tf.exp(weight))  # noqa: E731
         return tf.while_loop(lambda i, _: i < 3, body, (0, x))
 
-    functions = {
-        "looped": traced(looped),
-        "plain": traced(lambda x: x * tf.exp(weight)),
-    }
-    functions = prepared_once(functions)
+    plain = traced(lambda x: x * tf.exp(weight))
+    functions = prepared_once({"looped": traced(looped), "plain": plain})
     for function in functions.values():
-        (read,) = function.get_concrete_function().variables
-        assert read is weight
-    np.testing.assert_allclose(
-        functions["plain"](tf.ones([1, 2])), tf.exp([weight]), rtol=1e-6
-    )
+        (read,) = function.get_concrete_function().captured_inputs
+        assert read is weight.handle
+    y = functions["plain"](tf.ones([1, 2]))
+    np.testing.assert_allclose(y, tf.exp([weight]), rtol=1e-6)
