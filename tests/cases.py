@@ -357,6 +357,8 @@ def _histogram(shape, num_values=5, per="pixel"):
 # Without trained weights: all laws but those on gradients of weights.
 FIXED = {
     "squeeze": Case(lambda d: b.Squeeze(_IMAGE, dtype=d), _IMAGE),
+    "squeeze signal": Case(lambda d: b.Squeeze((6, 2), 3, dtype=d), (6, 2)),
+    "squeeze volume": Case(lambda d: b.Squeeze((2, 4, 2, 1), dtype=d), (2, 4, 2, 1)),
     "standardize": Case(lambda d: _adapted(b.Standardize(_VECTOR, dtype=d)), _VECTOR),
     "pixel logit": Case(
         lambda d: b.PixelLogit(_IMAGE, 17, dtype=d), _IMAGE, low=-3.0, high=20.0
@@ -407,6 +409,30 @@ FLOWS = {
             (4, 4, 1), 2, filters=8, num_blocks=1, activation="tanh", dtype=d
         ),
         (4, 4, 1),
+    ),
+    "real nvp signal beside a longer one": Case(
+        lambda d: flows.real_nvp(
+            (8, 1),
+            2,
+            filters=8,
+            num_blocks=1,
+            activation="tanh",
+            context_shape=(16, 2),
+            dtype=d,
+        ),
+        (8, 1),
+        (16, 2),
+    ),
+    "glow volume": Case(
+        lambda d: flows.glow((2, 4, 2, 1), 1, 2, 4, context_shape=(3,), dtype=d),
+        (2, 4, 2, 1),
+        (3,),
+    ),
+    "neural spline signal": Case(
+        lambda d: flows.neural_spline(
+            (4, 2), 2, 4, filters=8, num_blocks=1, activation="tanh", dtype=d
+        ),
+        (4, 2),
     ),
     "real nvp odd image": Case(
         lambda d: flows.real_nvp(

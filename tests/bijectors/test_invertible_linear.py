@@ -235,7 +235,7 @@ def test_positions_are_rows_of_one_product():
         (lambda: b.InvertibleLinear((3,), "svd"), "householder', 'lu', 'plain'"),
         (lambda: b.InvertibleLinear((3,), initial="zeros"), "'zeros'"),
         (lambda: b.InvertibleLinear((3, 1), "householder"), "at least 2 channels"),
-        (lambda: b.InvertibleConv1x1((3, 4)), r"needs images.*got event_shape \(3, 4"),
+        (lambda: b.InvertibleConv1x1((3,)), r"with positions.*got event_shape \(3,"),
     ],
 )
 def test_bad_arguments_are_refused_with_a_hint(make, message):

@@ -143,7 +143,7 @@ def test_what_does_not_fit_is_refused():
     with pytest.raises(ValueError, match="number of them >= 1"):
         b.Multiscale.level_shapes((4, 4, 1), 0)
     with pytest.raises(ValueError, match="height, width, channels"):
-        b.Multiscale.level_shapes((4, 4), 1)
+        b.Multiscale.level_shapes((4,), 1)
     with pytest.raises(ValueError, match="zip"):
         b.Multiscale(steps, (4, 4, 1), priors=[])
     with pytest.raises(ValueError, match="memory"):

@@ -227,7 +227,7 @@ def test_images_that_fit_are_not_wrapped():
             r"at least as large, got \(28, 28, 1\) and \(24, 32\)",
         ),
         (lambda: flows.glow((4, 4, 1), 1, num_values=4, pad_to=8), "and 8"),
-        (lambda: flows.real_nvp((4,), num_values=4, pad_to=(8, 8)), "needs images"),
+        (lambda: flows.real_nvp((4,), num_values=4, pad_to=(8, 8)), "with positions"),
         (lambda: Padded(flows.glow((4, 4, 1), 1, 1, 4), (3, 3, 1)), "continuous"),
         (lambda: Padded(four_pixels().dequantized, (3, 2, 1)), "lies inside"),
         (lambda: Padded(four_pixels().dequantized, (2, 2, 2)), "lies inside"),

@@ -68,7 +68,7 @@ def test_an_image_as_context_is_seen_where_it_lies(make, factor):
 @pytest.mark.parametrize("make", [lambda: ConvResNet(8), lambda: GlowNet(8)])
 @pytest.mark.parametrize("shape", [(5, 4), (3, 4, 1), (8, 4, 1), (9, 9, 1), (2, 2, 1)])
 def test_contexts_that_are_no_vector_and_no_fitting_image_are_refused(make, shape):
-    with pytest.raises(ValueError, match="takes vectors .* or images whose sides"):
+    with pytest.raises(ValueError, match="takes vectors .* or such with positions"):
         make().build((None, 4, 4, 2), (None, *shape))
 
 

@@ -121,9 +121,9 @@ class InvertibleLinear(PositionAffine):
 
 
 class InvertibleConv1x1(InvertibleLinear):
-    """Glow's invertible 1x1 convolution: `InvertibleLinear` at each pixel of an image.
+    """Glow's invertible 1x1 convolution: `InvertibleLinear` at each position.
 
-    Shapes: x, y `[*batch, H, W, C]` -> log_det `[]`. Arguments: see there.
+    Shapes: x, y `[*batch, *positions, C]` -> log_det `[]`. Arguments: see there.
 
     Example:
       >>> InvertibleConv1x1((4, 4, 6)).inverse(tf.ones([5, 4, 4, 6])).shape
@@ -142,10 +142,11 @@ class InvertibleConv1x1(InvertibleLinear):
         dtype: Any = tf.float32,
         name: str = "invertible_conv_1x1",
     ):
-        if len(as_shape(event_shape)) != 3:
+        if len(as_shape(event_shape)) < 2:
             raise ValueError(
-                f"{name} needs images (height, width, channels), got event_shape "
-                f"{as_shape(event_shape)}. Use InvertibleLinear for other events."
+                f"{name} needs events with positions, such as (height, width, "
+                f"channels), got event_shape {as_shape(event_shape)}. Use "
+                "InvertibleLinear for vectors."
             )
         super().__init__(
             event_shape,

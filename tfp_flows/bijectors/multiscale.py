@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 from tfp_flows.bijectors.keras_bijector import KerasBijector
 from tfp_flows.bijectors.running.reversible_chain import chain_of
 from tfp_flows.bijectors.squeeze import Squeeze
+from tfp_flows.networks.grids import squeezed_shape
 
 tfb = tfp.bijectors
 
@@ -22,15 +23,16 @@ class Multiscale(KerasBijector):
     beside what came back from the deeper levels, and the squeeze is undone.
 
     So the latent event has the shape of the data, and a latent variable lies at the
-    pixels it describes: at level k, in blocks of 2^k x 2^k pixels. log_det: the sum
+    pixels it describes: at level k, in blocks of 2^k x 2^k pixels. Signals `(T, C)` and
+    volumes `(D, H, W, C)` alike. log_det: the sum
     over all steps.
 
-    Shapes: x, y `[*batch, H, W, C]` -> log_det `[*batch]`.
+    Shapes: x, y `[*batch, *positions, C]` -> log_det `[*batch]`.
 
     Args:
       levels: for each level its steps, the data side first, on the squeezed events of
         that level (`Multiscale.level_shapes` tells their shapes).
-      event_shape: `(height, width, channels)`.
+      event_shape: `(*positions, channels)`, such as `(height, width, channels)`.
       fine: for each level the steps before its squeeze, where checkerboard couplings
         belong; none if None.
       priors: for each level but the last a bijector on that level's events that gives
@@ -99,11 +101,11 @@ class Multiscale(KerasBijector):
     @staticmethod
     def level_shapes(
         event_shape: Sequence[int], num_levels: int
-    ) -> list[tuple[int, int, int]]:
+    ) -> list[tuple[int, ...]]:
         """Returns the squeezed event shape of each level.
 
         Args:
-          event_shape: `(height, width, channels)` of the data.
+          event_shape: `(*positions, channels)` of the data.
           num_levels: number of levels.
 
         Returns:
@@ -113,18 +115,17 @@ class Multiscale(KerasBijector):
           ValueError: if the sides are not multiples of 2^num_levels.
         """
         shape = tuple(int(n) for n in event_shape)
-        if num_levels < 1 or len(shape) != 3:
+        if num_levels < 1 or len(shape) < 2:
             raise ValueError(
-                f"Levels need images (height, width, channels) and a number of them "
-                f">= 1, got {shape} and {num_levels}."
+                f"Levels need events (*positions, channels), such as (height, width, "
+                f"channels), and a number of them >= 1, got {shape} and {num_levels}."
             )
-        if any(side % 2**num_levels for side in shape[:2]):
+        if any(side % 2**num_levels for side in shape[:-1]):
             raise ValueError(_misfit(shape, num_levels))
         shapes = []
         for _ in range(num_levels):
-            squeezed = (shape[0] // 2, shape[1] // 2, 4 * shape[2])
-            shapes.append(squeezed)
-            shape = _kept(squeezed)
+            shapes.append(squeezed_shape(shape))
+            shape = _kept(shapes[-1])
         return shapes
 
     @property
@@ -178,17 +179,16 @@ class Multiscale(KerasBijector):
 def _misfit(shape, num_levels):
     """Says which sizes and which numbers of levels fit."""
     block = 2**num_levels
-    padded = tuple(-(-side // block) * block for side in shape[:2])
-    fitting = math.gcd(*shape[:2], 2**30).bit_length() - 1
+    padded = tuple(-(-side // block) * block for side in shape[:-1])
+    fitting = math.gcd(*shape[:-1], 2**30).bit_length() - 1
     fewer = f"choose {fitting} levels or fewer" if fitting else "crop them"
     return (
-        f"{num_levels} levels need images (height, width, channels) whose sides are "
-        f"multiples of {block}, got {shape}. Pad integer images to {padded}, which "
+        f"{num_levels} levels need events (*positions, channels) whose sides are "
+        f"multiples of {block}, got {shape}. Pad integer events to {padded}, which "
         f"recipes do with pad_to={padded}, or {fewer}."
     )
 
 
 def _kept(squeezed):
-    """Shape of the half that goes on to the next level; 4 C is always even."""
-    height, width, channels = squeezed
-    return height, width, channels // 2
+    """Shape of the half that goes on to the next level; 2^n C is always even."""
+    return (*squeezed[:-1], squeezed[-1] // 2)

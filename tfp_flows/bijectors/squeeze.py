@@ -7,25 +7,28 @@ import tensorflow as tf
 
 from tfp_flows.bijectors.keras_bijector import KerasBijector
 from tfp_flows.bijectors.shapes import as_shape
+from tfp_flows.networks.grids import squeeze, squeezed_shape, unsqueeze
 
 
 class Squeeze(KerasBijector):
-    """Moves blocks of pixels into channels on the way to the latent side [1].
+    """Moves blocks of positions into channels on the way to the latent side [1].
 
     inverse:  `[H, W, C]` -> `[H / f, W / f, f * f * C]`;  forward: back.  log_det: 0
 
-    Channel order: block row, block column, channel, as in `tf.nn.space_to_depth`.
+    Signals `[T, C]` and volumes `[D, H, W, C]` alike. Channel order: place in the
+    block, row by row, then channel, as in `tf.nn.space_to_depth`.
 
-    Shapes: y `[*batch, H, W, C]`, x `[*batch, H / f, W / f, f * f * C]`.
+    Shapes: y `[*batch, *positions, C]`, x `[*batch, *positions / f, f^n * C]` for n
+    axes of positions.
 
     Args:
-      event_shape: `(height, width, channels)` on the data side.
-      factor: f, must divide height and width.
+      event_shape: `(*positions, channels)` on the data side.
+      factor: f, must divide all sides.
       dtype: of the events.
       name: of the bijector.
 
     Raises:
-      ValueError: if the event is not an image or `factor` does not divide its sides.
+      ValueError: if the event has no positions or `factor` does not divide its sides.
 
     Example:
       >>> Squeeze((4, 4, 3)).inverse(tf.zeros([5, 4, 4, 3])).shape
@@ -46,17 +49,16 @@ class Squeeze(KerasBijector):
     ):
         parameters = dict(locals())
         shape = as_shape(event_shape)
-        if len(shape) != 3 or factor < 2 or shape[0] % factor or shape[1] % factor:
+        sides = shape[:-1]
+        if not sides or factor < 2 or any(side % factor for side in sides):
             raise ValueError(
-                f"{name} by {factor} needs an event (height, width, channels) whose "
-                f"sides are multiples of {factor} (at least 2), got {shape}. Pad or "
-                "crop the images, or use fewer levels."
+                f"{name} by {factor} needs an event (*positions, channels), such as "
+                f"(height, width, channels), whose sides are multiples of {factor} (at "
+                f"least 2), got {shape}. Pad or crop the events, or use fewer levels."
             )
-        height, width, channels = shape
-        squeezed = (height // factor, width // factor, factor * factor * channels)
         super().__init__(
             shape,
-            latent_shape=squeezed,
+            latent_shape=squeezed_shape(shape, factor),
             dtype=dtype,
             parameters=parameters,
             name=name,
@@ -70,16 +72,17 @@ class Squeeze(KerasBijector):
 
     def forward_and_log_det(self, x, context=None):
         """Returns y and log|det dy/dx|."""
-        return self._move(tf.nn.depth_to_space, x, self._event_shape)
+        return self._move(unsqueeze, x, self._event_shape)
 
     def inverse_and_log_det(self, y, context=None):
         """Returns x and log|det dx/dy|."""
-        return self._move(tf.nn.space_to_depth, y, self._latent_shape)
+        return self._move(squeeze, y, self._latent_shape)
 
     def _move(self, function, value, shape):
-        batch = tf.shape(value)[:-3]
-        if value.shape.rank == 4:
+        ndims = len(shape)
+        batch = tf.shape(value)[:-ndims]
+        if value.shape.rank == ndims + 1:
             return function(value, self._factor), tf.zeros([], value.dtype)
-        flat = function(tf.reshape(value, [-1, *value.shape[-3:]]), self._factor)
+        flat = function(tf.reshape(value, [-1, *value.shape[-ndims:]]), self._factor)
         moved = tf.reshape(flat, tf.concat([batch, shape], axis=0))
         return moved, tf.zeros([], value.dtype)

@@ -29,7 +29,8 @@ class Padded(Wrapper):
     Shapes: x int or float `[*batch, *event_shape]` -> log_prob `[*batch]`.
 
     Args:
-      dequantized: distribution over the larger images, `(height, width, channels)`.
+      dequantized: distribution over the larger images, `(height, width, channels)`,
+        or other events with positions.
       event_shape: of x; no side larger, and as many channels. Where the border has an
         odd number of rows or columns, the one more is below or to the right.
       name: of the distribution; the larger images' if None.
@@ -142,9 +143,9 @@ class Padded(Wrapper):
 
 
 def _check_fits(shape, larger):
-    fits = len(shape) == len(larger) == 3 and shape[2] == larger[2]
+    fits = len(shape) == len(larger) > 1 and shape[-1] == larger[-1]
     if not fits or min(shape) < 1 or np.any(np.array(shape) > larger):
         raise ValueError(
-            f"Padded needs an event_shape (height, width, channels) that lies inside "
-            f"of its distribution's events {larger}, got {shape}."
+            f"Padded needs an event_shape such as (height, width, channels) that lies "
+            f"inside of its distribution's events {larger}, got {shape}."
         )

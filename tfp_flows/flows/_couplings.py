@@ -1,4 +1,4 @@
-"""Flows of coupling layers, whatever the coupling: for vectors and for images."""
+"""Flows of coupling layers, whatever the coupling and the shape of events."""
 
 import functools
 from collections.abc import Callable
@@ -24,31 +24,32 @@ def coupling_flow(
 ) -> Model:
     """Builds a flow of couplings on the two halves in turn.
 
-    Vectors `(D,)`: `num_steps` couplings; of one unit, learned maps of it. Images
-    `(H, W, C)`: at each level half of `num_steps` couplings with checkerboard masks, a
-    squeeze, the other half with channel masks, then half of the variables are factored
-    out; see `Multiscale`.
+    Vectors `(D,)`: `num_steps` couplings; of one unit, learned maps of it. Signals,
+    images and volumes `(*positions, C)`: at each level half of `num_steps` couplings
+    with checkerboard masks, a squeeze, the other half with channel masks, then half of
+    the variables are factored out; see `Multiscale`.
 
     Args:
       frame: of the recipe.
       scalar_map: what the couplings do to each unit.
-      num_steps: couplings, of each level for images.
-      num_levels: of an image flow; up to two, as many as the sides allow, if None.
+      num_steps: couplings, of each level for events with positions.
+      num_levels: of those; up to two, as many as the sides allow, if None.
       act_norm: adds an act norm after every coupling.
       memory: of the backward pass, see `chain_of`.
       network: builder of a Keras layer for each step, or None for the default.
 
     Raises:
-      ValueError: if the event is neither a vector nor an image, or there are no steps.
+      ValueError: if the event has more than three axes of positions, or there are no
+        steps.
     """
     shape, dtype = frame.shape, frame.data.dtype
-    if len(shape) not in (1, 3) or num_steps < 1:
+    if len(shape) > 4 or num_steps < 1:
         raise ValueError(
-            f"{frame.name} needs event_shape (D,) or (H, W, C) and num_steps >= 1, got "
-            f"{shape} and {num_steps}. Flatten other events."
+            f"{frame.name} needs event_shape (D,), (T, C), (H, W, C) or (D, H, W, C) "
+            f"and num_steps >= 1, got {shape} and {num_steps}. Flatten other events."
         )
-    if len(shape) == 3 and num_levels is None:
-        num_levels = _image_levels(shape)
+    if len(shape) > 1 and num_levels is None:
+        num_levels = _fitting_levels(shape)
     depth = num_steps * max(1, num_levels or 1)
     couple = functools.partial(
         Coupling,
@@ -80,15 +81,15 @@ def _steps(shape, count, mask, *, couple, network, norm):
     return parts
 
 
-def _image_levels(shape):
+def _fitting_levels(shape):
     """Up to two, as many as the sides allow."""
-    return max(n for n in (0, 1, 2) if all(side % 2**n == 0 for side in shape[:2]))
+    return max(n for n in (0, 1, 2) if all(side % 2**n == 0 for side in shape[:-1]))
 
 
 def _multiscale(shape, num_steps, num_levels, steps, memory):
     """Checkerboards before each squeeze, halves of the channels after it."""
     coarse = Multiscale.level_shapes(shape, num_levels)
-    before = [shape, *((h, w, c // 2) for h, w, c in coarse[:-1])]
+    before = [shape, *((*sides, c // 2) for *sides, c in coarse[:-1])]
     fine = [steps(s, num_steps - num_steps // 2, masks.checkerboard) for s in before]
     levels = [steps(s, max(1, num_steps // 2), masks.half) for s in coarse]
     return Multiscale(levels, shape, fine, memory=memory)

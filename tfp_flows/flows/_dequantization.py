@@ -35,7 +35,8 @@ def noise_flow(
     Shapes: u `[*batch, *event_shape]`, context x `[*batch, *event_shape]`.
 
     Args:
-      event_shape: `(D,)` with D >= 2, or `(H, W, C)` with at least two pixels.
+      event_shape: `(D,)` with D >= 2, or `(*positions, C)`, one to three axes, with at
+        least two positions.
       num_values: number of integer values of x.
       num_steps: number of couplings.
       filters: channels of each network on images; half of the width on vectors.
@@ -46,7 +47,7 @@ def noise_flow(
       A conditional `Flow` over (0, 1).
 
     Raises:
-      ValueError: if the event is neither a vector nor an image, or there are no steps.
+      ValueError: if the event has more axes, or there are no steps.
 
     Example:
       >>> noise = noise_flow((4, 4, 1), num_values=17, filters=8)
@@ -59,10 +60,11 @@ def noise_flow(
           arXiv:1902.00275
     """
     shape = tuple(event_shape)
-    if len(shape) not in (1, 3) or num_steps < 1:
+    if len(shape) > 4 or num_steps < 1:
         raise ValueError(
-            f"Variational dequantization needs event_shape (D,) or (H, W, C) and "
-            f"num_steps >= 1, got {shape} and {num_steps}. Flatten other events."
+            f"Variational dequantization needs event_shape (D,), (T, C), (H, W, C) or "
+            f"(D, H, W, C) and num_steps >= 1, got {shape} and {num_steps}. Flatten "
+            "other events."
         )
     network = functools.partial(ConvResNet, filters, num_blocks=1)
     mask = masks.checkerboard

@@ -7,18 +7,19 @@ from typing import Any
 
 SHARED = {
     "event_shape": "shape of one event.",
-    "num_steps": "couplings of a vector flow, or of each level of an image flow.",
+    "num_steps": "couplings of a vector flow, or of each level of other flows.",
     "num_values": "number of integer values for discrete data; None for continuous.",
     "pad_to": """`(height, width)` that images are padded to with zeros, so that more
         levels fit; the likelihood stays a bound, see `Padded`. For discrete data.""",
     "dequantization": """"uniform", or "variational" for noise that a small flow learns,
         see `noise_flow`; for discrete data.""",
     "context_shape": "`(C,)` for a conditional flow.",
-    "num_levels": """of an image flow; up to two, as many as the sides allow, if
-        None.""",
+    "num_levels": """of flows of events with positions; up to two, as many as the sides
+        allow, if None.""",
     "hidden_units": "widths of each coupling's network, vectors only.",
-    "filters": "channels of each coupling's network, images only.",
-    "num_blocks": "residual blocks of each coupling's network, images only.",
+    "filters": "channels of each coupling's network, events with positions only.",
+    "num_blocks": """residual blocks of each coupling's network, events with positions
+        only.""",
     "activation": "of the networks.",
     "residual": "skip connections in the networks of vectors.",
     "dropout": "rate in the networks, in training mode only.",

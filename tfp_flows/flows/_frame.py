@@ -77,7 +77,7 @@ class Frame:
     def shape(self) -> tuple[int, ...]:
         """Of the events that the steps see: padded, where `pad_to` says so."""
         shape, pad_to = self.data.event_shape, self.data.pad_to
-        return shape if pad_to is None else (*_sides(pad_to), shape[2])
+        return shape if pad_to is None else (*_sides(pad_to), shape[-1])
 
     @property
     def policy(self) -> keras.DTypePolicy:
@@ -221,10 +221,11 @@ def _check_padding(data, owner):
         )
     shape, sides = data.event_shape, _sides(data.pad_to)
     fits = all(n >= m for n, m in zip(sides, shape, strict=False))
-    if len(shape) != 3 or len(sides) != 2 or not fits:
+    if len(shape) < 2 or len(sides) != len(shape) - 1 or not fits:
         raise ValueError(
-            f"{owner} needs images (height, width, channels) and pad_to=(height, "
-            f"width) at least as large, got {shape} and {data.pad_to!r}."
+            f"{owner} needs events with positions, such as images (height, width, "
+            f"channels), and pad_to=(height, width) at least as large, got {shape} and "
+            f"{data.pad_to!r}."
         )
 
 

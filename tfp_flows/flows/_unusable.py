@@ -15,8 +15,14 @@ _NETWORK_OPTIONS = (
     *("num_layers", "units", "layer", "order", "block_size"),
 )
 _IN_NETWORK = "it is for the networks that the recipe builds, and network= is given"
-_IMAGES = "it is for images, events of shape (H, W, C); vectors have hidden_units"
-_VECTORS = "it is for vectors, events of shape (D,); images have filters and num_blocks"
+_GRIDS = (
+    "it is for events with positions, such as images (H, W, C); vectors have "
+    "hidden_units"
+)
+_VECTORS = (
+    "it is for vectors, events of shape (D,); those with positions have filters and "
+    "num_blocks"
+)
 
 
 def without_integers(options: Mapping[str, Any]) -> dict[str, str]:
@@ -38,15 +44,15 @@ def with_own_network(options: Mapping[str, Any]) -> dict[str, str]:
 
 
 def of_other_events(options: Mapping[str, Any]) -> dict[str, str]:
-    """Options of images where events are vectors, and the other way round."""
-    images = ("filters", "num_blocks", "num_levels")
+    """Options of events with positions where they are vectors, and vice versa."""
+    grids = ("filters", "num_blocks", "num_levels")
     if options.get("autoregressive"):
-        couplings = (*images, "pad_to", "dropout", "memory")
+        couplings = (*grids, "pad_to", "dropout", "memory")
         return dict.fromkeys(couplings, "it is for couplings, autoregressive=False")
     shape = options["event_shape"]
-    if hasattr(shape, "__len__") and len(shape) == 3:
+    if hasattr(shape, "__len__") and len(shape) > 1:
         return dict.fromkeys(("hidden_units", "residual"), _VECTORS)
-    return dict.fromkeys(images, _IMAGES)
+    return dict.fromkeys(grids, _GRIDS)
 
 
 def of_other_couplings(options: Mapping[str, Any]) -> dict[str, str]:

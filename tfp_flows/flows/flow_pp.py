@@ -47,7 +47,7 @@ def flow_pp(
     `network`. Its learned noise is `dequantization="variational"`.
 
     Args:
-      event_shape: `(D,)` or `(H, W, C)`.
+      event_shape: `(D,)`, `(T, C)`, `(H, W, C)` or `(D, H, W, C)`.
       num_components: logistics of each mixture.
       scale_bound: of the affine maps, see `Affine`.
 

@@ -48,7 +48,7 @@ def glow(
     network_dtype: str | None = None,
     name: str | None = None,
 ) -> Model:
-    """Builds Glow for images [1].
+    """Builds Glow for images, signals or volumes [1].
 
     At each level: a squeeze, `num_steps` times act norm, invertible 1x1 convolution
     and coupling, then half of the channels are factored out under a normal prior whose
@@ -56,7 +56,8 @@ def glow(
     the latent variables.
 
     Args:
-      event_shape: `(H, W, C)`, H and W multiples of 2^num_levels, or padded to such.
+      event_shape: `(H, W, C)`, H and W multiples of 2^num_levels, or padded to such;
+        `(T, C)` and `(D, H, W, C)` alike.
       num_levels: number of scales.
       num_steps: steps of each level.
       filters: channels of each coupling's network.

@@ -54,7 +54,7 @@ def neural_spline(
     given all before it, and samples are drawn position by position.
 
     Args:
-      event_shape: `(D,)` or `(H, W, C)`.
+      event_shape: `(D,)`, `(T, C)`, `(H, W, C)` or `(D, H, W, C)`.
       num_bins: bins of each spline.
       autoregressive: masked autoregressive steps in place of couplings. The options
         `pad_to`, `dropout` and `memory` are then refused, and so are those for

@@ -48,13 +48,13 @@ def real_nvp(
     """Builds RealNVP for vectors or images [1].
 
     Vectors `(D,)`: `num_steps` affine couplings on the two halves in turn, each with
-    an MLP, each followed by an act norm. Images `(H, W, C)`: at each level half of
-    `num_steps` couplings with checkerboard masks, a squeeze, the other half with
-    channel masks, each with a convolutional residual network, then half of the
+    an MLP, each followed by an act norm. Signals, images and volumes: at each level
+    half of `num_steps` couplings with checkerboard masks, a squeeze, the other half
+    with channel masks, each with a convolutional residual network, then half of the
     variables are factored out; see `Multiscale` for the place of the latent variables.
 
     Args:
-      event_shape: `(D,)` or `(H, W, C)`.
+      event_shape: `(D,)`, `(T, C)`, `(H, W, C)` or `(D, H, W, C)`.
       coupling: "affine" as in [1], "additive", "mixture" or "spline", or a
         `ScalarMap`, such as `scalar_maps.Affine(scale="sigmoid")`.
       coupling_options: arguments of the coupling that is named.

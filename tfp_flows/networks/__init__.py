@@ -6,7 +6,7 @@ from tfp_flows.networks.causal_conv import CausalConv
 from tfp_flows.networks.conv_net import ConvResNet
 from tfp_flows.networks.glow_net import GlowNet
 from tfp_flows.networks.heads import ZeroConv, ZeroDense, zero_conv
-from tfp_flows.networks.hidden import HiddenConv2D, HiddenDense
+from tfp_flows.networks.hidden import HiddenConv, HiddenDense
 from tfp_flows.networks.made import MADE
 from tfp_flows.networks.mlp import MLP
 from tfp_flows.networks.pixels.diagonal_bi_lstm import DiagonalBiLSTM
@@ -23,7 +23,7 @@ __all__ = [
     "ConvResNet",
     "DiagonalBiLSTM",
     "GlowNet",
-    "HiddenConv2D",
+    "HiddenConv",
     "HiddenDense",
     "MaskedConv",
     "Parameters",

@@ -1,38 +1,40 @@
-"""Small convolutional residual networks for images."""
+"""Small convolutional residual networks for signals, images and volumes."""
 
 import keras
 
-from tfp_flows.networks.hidden import HiddenConv2D, HiddenDense
-from tfp_flows.networks.image_context import is_image, joined, joined_shape
+from tfp_flows.networks.grid_context import has_positions, joined, joined_shape
+from tfp_flows.networks.grids import at_all_positions
+from tfp_flows.networks.hidden import HiddenConv, HiddenDense
 
 
 @keras.saving.register_keras_serializable("tfp_flows")
 class ConvResNet(keras.layers.Layer):
-    """A convolutional residual network that keeps height and width.
+    """A convolutional residual network that keeps all sides.
 
-    h <- conv3x3(x) (+ dense(context) on every pixel), or conv3x3([x, context])
-    h <- h + conv3x3(dropout(activation(conv1x1(activation(h)))))   `num_blocks` times
+    h <- conv3(x) (+ dense(context) at every position), or conv3([x, context])
+    h <- h + conv3(dropout(activation(conv1(activation(h)))))   `num_blocks` times
     features <- activation(h)
 
-    The 1x1 before the 3x3 halves the cost of a pair of 3x3 and loses little on small
-    images. There is no output layer: a bijector adds the head it needs. What is trained
-    of the kernels is divided by their gain, see `gains`.
+    conv3 has a window of 3 along each axis. The conv1 before it halves the cost of a
+    pair of 3x3 and loses little on small images. There is no output layer: a bijector
+    adds the head it needs. What is trained of the kernels is divided by their gain,
+    see `gains`.
 
-    A context is a vector, or an image as large as x or n times as large, whose blocks
-    of n x n pixels are then taken for channels.
+    A context is a vector, or has positions as x or n times as many along each axis,
+    whose blocks are then taken for channels.
 
-    Shapes: x `[B, H, W, C]`, context `[B, K]` or `[B, n H, n W, K]` -> features
-    `[B, H, W, filters]`.
+    Shapes: x `[B, *positions, C]`, one to three axes of positions, context `[B, K]` or
+    `[B, *(n positions), K]` -> features `[B, *positions, filters]`.
 
     Args:
       filters: channels of every hidden layer.
-      num_blocks: residual blocks; the receptive field is `3 + 2 * num_blocks` pixels.
+      num_blocks: residual blocks; the receptive field is `3 + 2 * num_blocks` wide.
       activation: name or callable, as for `keras.layers.Activation`.
       dropout: rate, applied in training mode only.
       **kwargs: of `keras.layers.Layer`, such as `dtype` and `name`.
 
     Raises:
-      ValueError: if a count is not positive, or an image-shaped context does not fit.
+      ValueError: if a count is not positive, or a context does not fit.
 
     Example:
       >>> ConvResNet(filters=8, num_blocks=1)(keras.ops.zeros((5, 4, 4, 2))).shape
@@ -63,7 +65,7 @@ class ConvResNet(keras.layers.Layer):
         self._last = self._activation()
 
     def _conv(self, size):
-        return HiddenConv2D(self.filters, size, padding="same", dtype=self.dtype_policy)
+        return HiddenConv(self.filters, size, dtype=self.dtype_policy)
 
     def _activation(self):
         return keras.layers.Activation(self.activation, dtype=self.dtype_policy)
@@ -86,15 +88,16 @@ class ConvResNet(keras.layers.Layer):
         self._first.build(joined_shape(x_shape, context_shape, self.name))
         for block in self._blocks:
             block.build(hidden)
-        if context_shape is not None and not is_image(context_shape):
+        if context_shape is not None and not has_positions(context_shape):
             self._context_dense = HiddenDense(self.filters, dtype=self.dtype_policy)
             self._context_dense.build(context_shape)
 
     def call(self, x, context=None):
-        """Returns features `[B, H, W, filters]`."""
+        """Returns features `[B, *positions, filters]`."""
         features = self._first(joined(x, context))
         if self._context_dense is not None:
-            features = features + self._context_dense(context)[:, None, None, :]
+            shift = self._context_dense(context)
+            features = features + at_all_positions(shift, features)
         for block in self._blocks:
             features = features + block(features)
         return self._last(features)

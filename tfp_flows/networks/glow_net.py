@@ -7,8 +7,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.networks import gains
+from tfp_flows.networks.grid_context import has_positions, joined, joined_shape
+from tfp_flows.networks.grids import at_all_positions, convolve
 from tfp_flows.networks.hidden import HiddenInitializer
-from tfp_flows.networks.image_context import is_image, joined, joined_shape
 from tfp_flows.networks.moments import moments
 from tfp_flows.networks.weights.prepared import prepared
 
@@ -24,10 +25,11 @@ class GlowNet(keras.layers.Layer):
     convolution's kernel, so it costs nothing on the image, and so is the gain of what
     is trained, see `gains`. `adapt` sets it from data.
 
-    An image-shaped context is put beside x as channels, as in `ConvResNet`.
+    A context with positions is put beside x as channels, as in `ConvResNet`. On signals
+    and volumes the first window is 3 along each axis as well.
 
-    Shapes: x `[B, H, W, C]`, context `[B, K]` or `[B, n H, n W, K]` -> features
-    `[B, H, W, filters]`.
+    Shapes: x `[B, *positions, C]`, one to three axes of positions, context `[B, K]` or
+    `[B, *(n positions), K]` -> features `[B, *positions, filters]`.
 
     Args:
       filters: channels of both hidden layers.
@@ -35,7 +37,7 @@ class GlowNet(keras.layers.Layer):
       **kwargs: of `keras.layers.Layer`, such as `dtype` and `name`.
 
     Raises:
-      ValueError: if `filters` is not positive, or an image-shaped context does not fit.
+      ValueError: if `filters` is not positive, or a context does not fit.
 
     Example:
       >>> GlowNet(filters=8)(keras.ops.zeros((5, 4, 4, 2))).shape
@@ -60,13 +62,14 @@ class GlowNet(keras.layers.Layer):
     def build(self, x_shape, context_shape=None):
         """Makes the weights; a context adds a dense layer, or channels."""
         channels = joined_shape(x_shape, context_shape, self.name)[-1]
-        self._conv = self._kernel("conv", (3, 3, channels, self.filters))
+        window = [3] * (len(x_shape) - 2)
+        self._conv = self._kernel("conv", (*window, channels, self.filters))
         self._mix = self._kernel("mix", (self.filters, self.filters))
         self._norms = [self._norm("conv"), self._norm("mix")]
         self._adapted = self.add_weight(
             shape=(), dtype="bool", initializer="zeros", trainable=False, name="adapted"
         )
-        if context_shape is not None and not is_image(context_shape):
+        if context_shape is not None and not has_positions(context_shape):
             shape = (context_shape[-1], self.filters)
             self._context_kernel = self._kernel("context", shape)
 
@@ -91,8 +94,8 @@ class GlowNet(keras.layers.Layer):
         """Sets both act norms so that this batch has mean 0 and variance 1 after them.
 
         Args:
-          x: `[N, H, W, C]`.
-          context: `[N, K]` or `[N, n H, n W, K]` for a conditional network.
+          x: `[N, *positions, C]`.
+          context: `[N, K]` or `[N, *(n positions), K]` for a conditional network.
         """
         # Outside of a call Keras casts no weights to a lower precision.
         x = tf.cast(x, self.variable_dtype)
@@ -111,7 +114,7 @@ class GlowNet(keras.layers.Layer):
         self._norms[i][1].assign((bias - mean) / found.scale)
 
     def call(self, x, context=None):
-        """Returns features `[B, H, W, filters]`."""
+        """Returns features `[B, *positions, filters]`."""
         first = self._first(x, context)
         # Rectified as rows: TensorFlow fuses product, bias and rectifier.
         rows = tf.nn.relu(self._second(first))
@@ -136,19 +139,18 @@ class GlowNet(keras.layers.Layer):
         return [kernel * (gain(kernel) * scale) for kernel, scale in kernels]
 
     def _first(self, x, context):
-        """What the first act norm gives, `[B, H, W, filters]`."""
+        """What the first act norm gives, `[B, *positions, filters]`."""
         kernel, _, *of_context = prepared(self.prepare)
-        x = joined(x, context)
-        first = tf.nn.conv2d(x, tf.cast(kernel, x.dtype), 1, "SAME")
+        first = convolve(joined(x, context), kernel)
         first = tf.nn.bias_add(first, self._norms[0][1])
         for kernel in of_context:
             context = tf.cast(context, first.dtype)
             shift = tf.matmul(context, tf.cast(kernel, first.dtype))
-            first += shift[:, None, None, :]
+            first += at_all_positions(shift, first)
         return first
 
     def _second(self, first):
-        """What the second act norm gives, `[B * H * W, filters]`."""
+        """What the second act norm gives, as rows `[-1, filters]`."""
         kernel = tf.cast(prepared(self.prepare)[1], first.dtype)
         # A 1x1 convolution as a matrix product: up to twice as fast on small images.
         rows = tf.reshape(tf.nn.relu(first), [-1, self.filters])

@@ -16,6 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.networks import gains
+from tfp_flows.networks.grids import convolve
 from tfp_flows.networks.weights.prepared import prepared
 
 
@@ -89,11 +90,12 @@ class ZeroConv(Head):
 
     It replaces the paper's learned factor exp(3 s), which made up for a slow start.
 
-    Shapes: h `[B, H, W, C]` -> y `[B, H, W, units]`.
+    Shapes: h `[B, *positions, C]`, one to three axes of positions -> y `[B,
+    *positions, units]`.
 
     Args:
       units: channels of the result.
-      kernel_size: height and width of the kernel.
+      kernel_size: sides of the kernel.
       depth: steps of the flow that an event passes through.
       **kwargs: of `keras.layers.Layer`, such as `dtype` and `name`.
 
@@ -112,7 +114,8 @@ class ZeroConv(Head):
 
     def build(self, h_shape):
         """Makes the weights."""
-        self._add_weights((self.kernel_size, self.kernel_size, h_shape[-1], self.units))
+        window = [self.kernel_size] * (len(h_shape) - 2)
+        self._add_weights((*window, h_shape[-1], self.units))
 
     @property
     def prepared_from(self) -> list[keras.Variable]:
@@ -125,10 +128,10 @@ class ZeroConv(Head):
         return [kernel * self._gain, bias * self._share]
 
     def call(self, h):
-        """Returns `[B, H, W, units]`."""
+        """Returns `[B, *positions, units]`."""
         kernel, bias = prepared(self.prepare)
-        # Before the padding: outside of the image lie features like the mean ones.
-        y = tf.nn.conv2d(h - self.center, tf.cast(kernel, h.dtype), 1, "SAME")
+        # Before the padding: outside of the event lie features like the mean ones.
+        y = convolve(h - self.center, kernel)
         return tf.nn.bias_add(y, tf.cast(bias, h.dtype))
 
     def get_config(self):

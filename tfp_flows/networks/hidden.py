@@ -5,6 +5,7 @@ import math
 import keras
 
 from tfp_flows.networks import gains
+from tfp_flows.networks.grids import convolve
 
 
 @keras.saving.register_keras_serializable("tfp_flows")
@@ -59,25 +60,56 @@ class HiddenDense(keras.layers.Dense):
 
 
 @keras.saving.register_keras_serializable("tfp_flows")
-class HiddenConv2D(keras.layers.Conv2D):
-    """`keras.layers.Conv2D` with gain times `kernel` as kernel; see `gains`.
+class HiddenConv(keras.layers.Layer):
+    """A convolution that keeps all sides, with gain times `kernel`; see `gains`.
+
+    Shapes: h `[B, *positions, C]`, one to three axes of positions -> y `[B,
+    *positions, filters]`.
 
     Args:
       filters: channels of the result.
-      kernel_size: height and width of the kernel.
+      kernel_size: sides of the kernel.
       kernel_initializer: of what is trained; Glorot's of the kernel itself if None.
-      **kwargs: of `keras.layers.Conv2D`.
+      **kwargs: of `keras.layers.Layer`.
 
     Example:
-      >>> HiddenConv2D(8, 3)(keras.ops.ones((5, 4, 4, 8))).shape
-      TensorShape([5, 2, 2, 8])
+      >>> HiddenConv(8, 3)(keras.ops.ones((5, 4, 4, 8))).shape
+      TensorShape([5, 4, 4, 8])
     """
 
-    def __init__(self, filters: int, kernel_size, kernel_initializer=None, **kwargs):
+    def __init__(
+        self, filters: int, kernel_size: int, kernel_initializer=None, **kwargs
+    ):
+        super().__init__(**kwargs)
+        self.filters = filters
+        self.kernel_size = kernel_size
         initial = kernel_initializer or HiddenInitializer()
-        super().__init__(filters, kernel_size, kernel_initializer=initial, **kwargs)
+        self.kernel_initializer = keras.initializers.get(initial)
 
-    def convolution_op(self, inputs, kernel):
-        """Returns the convolution with the kernel times its gain."""
-        gain = gains.hidden(math.prod(kernel.shape[:-1]))
-        return super().convolution_op(inputs, kernel * gain)
+    def build(self, h_shape):
+        """Makes the weights."""
+        window = [self.kernel_size] * (len(h_shape) - 2)
+        shape = (*window, h_shape[-1], self.filters)
+        self.kernel = self.add_weight(
+            shape=shape, initializer=self.kernel_initializer, name="kernel"
+        )
+        self.bias = self.add_weight(
+            shape=(self.filters,), initializer="zeros", name="bias"
+        )
+
+    def call(self, h):
+        """Returns `[B, *positions, filters]`."""
+        gain = gains.hidden(math.prod(self.kernel.shape[:-1]))
+        return keras.ops.add(convolve(h, self.kernel * gain), self.bias)
+
+    def compute_output_shape(self, h_shape):
+        """Returns the shape of the result."""
+        return (*h_shape[:-1], self.filters)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return super().get_config() | {
+            "filters": self.filters,
+            "kernel_size": self.kernel_size,
+            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
+        }

@@ -4,6 +4,7 @@ A mask is a boolean NumPy array of the event's shape; True marks passive units, 
 ones a coupling leaves alone and shows to its network.
 """
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -66,17 +67,17 @@ def alternating(event_shape: Sequence[int], flip: bool = False) -> np.ndarray:
 
 
 def checkerboard(event_shape: Sequence[int], flip: bool = False) -> np.ndarray:
-    """Marks the pixels with even row + column as passive (Dinh et al., 2017) [1].
+    """Marks the positions with an even sum of indices as passive [1].
 
     Args:
-      event_shape: `(height, width, channels)`, at least two pixels.
-      flip: marks the odd pixels instead.
+      event_shape: `(*positions, channels)`, at least two positions.
+      flip: marks the odd ones instead.
 
     Returns:
-      bool `[height, width, channels]`.
+      bool `[*positions, channels]`.
 
     Raises:
-      ValueError: if the event is not an image of at least two pixels.
+      ValueError: if the event has fewer than two positions.
 
     Example:
       >>> checkerboard((2, 2, 1))[..., 0].tolist()
@@ -87,13 +88,12 @@ def checkerboard(event_shape: Sequence[int], flip: bool = False) -> np.ndarray:
           arXiv:1605.08803
     """
     shape = _checked(event_shape)
-    if len(shape) != 3 or shape[0] * shape[1] < 2:
+    if math.prod(shape[:-1]) < 2:
         raise ValueError(
-            f"A checkerboard mask needs event_shape (height, width, channels) with at "
-            f"least 2 pixels, got {shape}. Use half or alternating for vectors."
+            f"A checkerboard mask needs event_shape (*positions, channels) with at "
+            f"least 2 positions, got {shape}. Use half or alternating for vectors."
         )
-    row, column = np.indices(shape[:2])
-    even = (row + column) % 2 == 0
+    even = np.indices(shape[:-1]).sum(axis=0) % 2 == 0
     return np.array(np.broadcast_to((even ^ flip)[..., None], shape))
 
 
