@@ -230,7 +230,7 @@ def test_weights_are_stored_once(served):
     shapes.pop("_CHECKPOINTABLE_OBJECT_GRAPH")
     stored = sum(int(np.prod(shape)) for shape in shapes.values())
     wanted = sum(int(np.prod(v.shape)) for v in served.flow.raw_variables)
-    # Of a matrix there is its inverse too; of MADE's kernels there are blocks for steps.
+    # Of a matrix there is its inverse too; of MADE's kernels there are steps' blocks.
     two_forms = ("gaussian", "gaussian mixture", "maf", "iaf", "autoregressive spline")
     share = 2.5 if served.name in (*two_forms, "real elements") else 1.2
     assert 0 < stored < share * wanted
