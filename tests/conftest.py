@@ -1,6 +1,7 @@
 """Every process of tests: quiet, on CPU, with two logical devices."""
 
 import gc
+import itertools
 import os
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -34,3 +35,13 @@ def pytest_collection_finish(session):
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 10, 10)
+
+
+_finished = itertools.count(1)
+
+
+def pytest_runtest_logfinish():
+    """Sets aside what stays, as cached cases: `Repeat` has all else looked through."""
+    if next(_finished) % 20 == 0:
+        gc.collect()
+        gc.freeze()

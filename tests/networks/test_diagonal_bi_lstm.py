@@ -13,6 +13,12 @@ from tfp_flows.networks.pixels.diagonal_bi_lstm import skew, unskew
 
 CASES = {"grey": ("ordered", 1), "ordered": ("ordered", 3), "joint": ("joint", 2)}
 each = pytest.mark.parametrize(("channels", "depth"), CASES.values(), ids=CASES.keys())
+# Each case once, with a context or without.
+with_context = pytest.mark.parametrize(
+    ("channels", "depth", "context_shape"),
+    [(*CASES["grey"], None), (*CASES["ordered"], (2,)), (*CASES["joint"], None)],
+    ids=CASES.keys(),
+)
 
 
 def make(shape, num_params=2, num_features=1, dtype="float64", **kwargs):
@@ -27,8 +33,7 @@ def test_one_layer_sees_all_of_the_past(shape, channels, depth):
     laws.assert_sees_exactly(laws.build(network))
 
 
-@each
-@pytest.mark.parametrize("context_shape", [None, (2,)])
+@with_context
 def test_a_position_sees_all_of_the_past_however_trained(
     channels, depth, context_shape
 ):
@@ -38,11 +43,9 @@ def test_a_position_sees_all_of_the_past_however_trained(
     laws.assert_sees_exactly_however_trained(network, context=context)
 
 
-@each
-@pytest.mark.parametrize(
-    ("dtype", "context_shape"), [("float32", None), ("float64", (2,))]
-)
-def test_steps_give_the_numbers_of_call(channels, depth, dtype, context_shape):
+@with_context
+def test_steps_give_the_numbers_of_call(channels, depth, context_shape):
+    dtype = "float32" if context_shape is None else "float64"
     network = make((3, 3, depth), units=12, channels=channels, dtype=dtype)
     network = laws.build(network, context_shape)
     context = laws.contexts(network, context_shape)

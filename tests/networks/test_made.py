@@ -42,6 +42,12 @@ KINDS = {
     "halves, residual": {"hidden_units": (256, 256), "residual": True},
 }
 each = pytest.mark.parametrize("options", KINDS.values(), ids=KINDS)
+# Every other kind with a context.
+with_context = pytest.mark.parametrize(
+    ("options", "context_shape"),
+    [(kind, (2,) if i % 2 else None) for i, kind in enumerate(KINDS.values())],
+    ids=KINDS,
+)
 
 
 def made(shape=(6,), num_params=2, dtype="float64", context_shape=None, **options):
@@ -49,19 +55,16 @@ def made(shape=(6,), num_params=2, dtype="float64", context_shape=None, **option
     return laws.build(network, context_shape)
 
 
-@each
-@pytest.mark.parametrize("context_shape", [None, (2,)])
+@with_context
 def test_positions_see_exactly_the_earlier_ones(options, context_shape):
     network = made(context_shape=context_shape, **options)
     context = laws.contexts(network, context_shape)
     laws.assert_sees_exactly_however_trained(network, context=context)
 
 
-@each
-@pytest.mark.parametrize(
-    ("dtype", "context_shape"), [("float32", None), ("float64", (2,))]
-)
-def test_steps_give_the_numbers_of_call(options, dtype, context_shape):
+@with_context
+def test_steps_give_the_numbers_of_call(options, context_shape):
+    dtype = "float32" if context_shape is None else "float64"
     network = made(dtype=dtype, context_shape=context_shape, **options)
     context = laws.contexts(network, context_shape)
     laws.assert_steps_give_the_numbers_of_call(network, context)

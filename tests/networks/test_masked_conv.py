@@ -19,6 +19,13 @@ CASES = {
 each = pytest.mark.parametrize(
     ("gated", "channels", "depth"), CASES.values(), ids=CASES.keys()
 )
+# Each case with a context or without: 3 with, of both kinds of layers and channels.
+CONTEXTS = dict(zip(CASES, [None, (2,), None, (2,), None, (2,)], strict=True))
+with_context = pytest.mark.parametrize(
+    ("gated", "channels", "depth", "context_shape"),
+    [(*case, CONTEXTS[name]) for name, case in CASES.items()],
+    ids=CASES.keys(),
+)
 
 
 def make(shape, num_params=2, num_features=1, dtype="float64", **kwargs):
@@ -49,8 +56,7 @@ def field(network):
     return h
 
 
-@each
-@pytest.mark.parametrize("context_shape", [None, (2,)])
+@with_context
 def test_a_position_sees_its_field_and_nothing_else(
     gated, channels, depth, context_shape
 ):
@@ -78,11 +84,9 @@ def test_a_plain_network_has_a_blind_spot():
     assert (plain & ~past).sum() == 0
 
 
-@each
-@pytest.mark.parametrize(
-    ("dtype", "context_shape"), [("float32", None), ("float64", (2,))]
-)
-def test_steps_give_the_numbers_of_call(gated, channels, depth, dtype, context_shape):
+@with_context
+def test_steps_give_the_numbers_of_call(gated, channels, depth, context_shape):
+    dtype = "float32" if context_shape is None else "float64"
     options = {"gated": gated, "channels": channels, "dtype": dtype}
     network = make((3, 4, depth), filters=24, **options)
     network = laws.build(network, context_shape)

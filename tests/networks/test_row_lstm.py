@@ -12,6 +12,12 @@ from tfp_flows.networks import RowLSTM
 
 CASES = {"grey": ("ordered", 1), "ordered": ("ordered", 3), "joint": ("joint", 2)}
 each = pytest.mark.parametrize(("channels", "depth"), CASES.values(), ids=CASES.keys())
+# Each case once, with a context or without.
+with_context = pytest.mark.parametrize(
+    ("channels", "depth", "context_shape"),
+    [(*CASES["grey"], None), (*CASES["ordered"], (2,)), (*CASES["joint"], None)],
+    ids=CASES.keys(),
+)
 
 
 def make(shape, num_params=2, num_features=1, dtype="float64", **kwargs):
@@ -33,8 +39,7 @@ def triangle(network):
     return h
 
 
-@each
-@pytest.mark.parametrize("context_shape", [None, (2,)])
+@with_context
 def test_a_position_sees_its_triangle_and_nothing_else(channels, depth, context_shape):
     network = make((3, 7, depth), units=12, channels=channels)
     may_see = pixels.positions(network, triangle(network))
@@ -45,11 +50,9 @@ def test_a_position_sees_its_triangle_and_nothing_else(channels, depth, context_
     laws.assert_sees_exactly_however_trained(network, may_see, context)
 
 
-@each
-@pytest.mark.parametrize(
-    ("dtype", "context_shape"), [("float32", None), ("float64", (2,))]
-)
-def test_steps_give_the_numbers_of_call(channels, depth, dtype, context_shape):
+@with_context
+def test_steps_give_the_numbers_of_call(channels, depth, context_shape):
+    dtype = "float32" if context_shape is None else "float64"
     network = make((3, 3, depth), units=12, channels=channels, dtype=dtype)
     network = laws.build(network, context_shape)
     context = laws.contexts(network, context_shape)

@@ -16,7 +16,7 @@ _RNN = {"num_layers": 1, "units": 4}
 RECIPES = {
     "glow": lambda: flows.glow((4, 4, 1), 2, 1, 4, context_shape=(2,)),
     "glow of integers": lambda: flows.glow(
-        *((4, 4, 1), 2, 2, 4),
+        *((4, 4, 1), 1, 2, 4),
         num_values=5,
         coupling="spline",
         coupling_options={"num_bins": 4},
@@ -32,11 +32,7 @@ RECIPES = {
         context_shape=(2,),
     ),
     "padded glow": lambda: flows.glow(
-        *((3, 3, 1), 1, 1, 4),
-        num_values=5,
-        pad_to=(4, 4),
-        dequantization="variational",
-        coupling="spline",
+        *((3, 3, 1), 1, 1, 4), num_values=5, pad_to=(4, 4)
     ),
     "neural spline couplings": lambda: flows.neural_spline((4,), **_MADE, num_bins=4),
     "flow++": lambda: flows.flow_pp((4,), **_MADE, num_components=2),

@@ -47,17 +47,17 @@ FORMS = {
 def first_nll(x, **options):
     """Loss of an epoch that changes nothing after adapting."""
     model = FlowModel(flows.real_nvp((2,), 2, (8,)))
-    model.compile(keras.optimizers.SGD(0.0))
+    model.compile(keras.optimizers.SGD(0.0), jit_compile=False)
     return model.fit(x, verbose=0, shuffle=False, **options).history["nll"][0]
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_sorted_rows_adapt_as_shuffled_ones(form):
-    make, options = FORMS[form]
+def test_sorted_rows_adapt_as_shuffled_ones():
     x = by_year()
     shuffled = np.random.default_rng(1).permutation(x)
     expected = first_nll(shuffled, batch_size=100)
-    np.testing.assert_allclose(first_nll(make(x), **options), expected, atol=0.3)
+    for form, (make, options) in FORMS.items():
+        found = first_nll(make(x), **options)
+        np.testing.assert_allclose(found, expected, atol=0.3, err_msg=form)
 
 
 def test_contexts_stay_with_their_rows():
@@ -86,7 +86,7 @@ def test_rows_kept_for_validation_are_not_seen():
     seen = []
     model = FlowModel(flows.real_nvp((2,), 2, (8,)))
     model.flow.adapt = lambda data: seen.append(data.numpy())
-    model.compile(keras.optimizers.SGD(0.0))
+    model.compile(keras.optimizers.SGD(0.0), jit_compile=False)
     model.fit(x, validation_split=0.2, verbose=0)
     assert seen[0].shape == (800, 2)
     assert seen[0].max() < 1e5
@@ -112,5 +112,5 @@ def test_skipping_adapts_to_the_rows_that_are_finite():
     x = by_year(100)
     x[7] = np.nan
     model = FlowModel(flows.real_nvp((2,), 2, (8,)), on_nonfinite="skip")
-    model.compile("adam")
+    model.compile("adam", jit_compile=False)
     assert np.isfinite(model.fit(x, verbose=0).history["nll"]).all()

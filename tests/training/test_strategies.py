@@ -16,9 +16,11 @@ import tensorflow as tf
 from tests.replicas import mirrored
 from tfp_flows import FlowModel, flows
 
+# One process for all that share what two replicas trained.
+pytestmark = pytest.mark.xdist_group("strategies")
+
 ROOT = pathlib.Path(__file__).parents[2]
 STEPS, BATCH = 20, 18  # 18 examples do not share evenly with a last batch of 7
-modes = pytest.mark.parametrize("jit_compile", [False, True], ids=["graph", "XLA"])
 
 
 def data():
@@ -41,16 +43,24 @@ def trained(strategy, jit_compile, **optimizer):
     return [v.numpy() for v in model.variables], history, model
 
 
+@functools.cache
+def of_two_replicas():
+    return trained(mirrored(), False)
+
+
 def assert_same(one, two):
     for v, w in zip(one, two, strict=True):
         np.testing.assert_allclose(v, w, atol=1e-5, rtol=1e-5)
 
 
-@modes
-@pytest.mark.parametrize("clip", [{}, {"clipnorm": 0.5}], ids=["plain", "clipped"])
+@pytest.mark.parametrize(
+    ("jit_compile", "clip"), [(False, {}), (True, {"clipnorm": 0.5})]
+)
 def test_two_replicas_train_as_one_device(jit_compile, clip):
     one, one_history, _ = trained(tf.distribute.get_strategy(), jit_compile, **clip)
-    two, two_history, model = trained(mirrored(), jit_compile, **clip)
+    two, two_history, model = (
+        trained(mirrored(), True, **clip) if jit_compile else of_two_replicas()
+    )
     assert model.distribute_strategy.num_replicas_in_sync == 2
     assert_same(one, two)
     for name, values in one_history.items():
@@ -58,7 +68,7 @@ def test_two_replicas_train_as_one_device(jit_compile, clip):
 
 
 OTHERS = {
-    "glow": functools.partial(flows.glow, (4, 4, 1), 1, 3, 4),
+    "glow": functools.partial(flows.glow, (4, 4, 1), 1, 2, 4),
     "conditional glow": functools.partial(
         flows.glow, (4, 4, 1), 2, 1, 4, context_shape=(2,)
     ),
@@ -70,7 +80,7 @@ OTHERS = {
 
 
 @pytest.mark.parametrize(
-    ("name", "jit_compile"), [*((n, False) for n in OTHERS), ("glow", True)]
+    ("name", "jit_compile"), [(name, name == "glow") for name in OTHERS], ids=OTHERS
 )
 def test_gradients_of_every_kind_are_summed_over_replicas(name, jit_compile):
     weights, rng = [], np.random.default_rng(0)
@@ -109,7 +119,7 @@ def test_noise_differs_between_replicas_and_weights_do_not():
 
 
 def test_adapting_gives_every_replica_the_same_values():
-    _, _, model = trained(mirrored(), False)
+    _, _, model = of_two_replicas()
     assert model.flow.is_adapted
     for variable in model.flow.variables:
         first, second = (v.numpy() for v in variable.values)
@@ -117,7 +127,7 @@ def test_adapting_gives_every_replica_the_same_values():
 
 
 def test_evaluating_on_two_replicas_is_exact_with_an_uneven_batch():
-    _, _, model = trained(mirrored(), False)
+    _, _, model = of_two_replicas()
     x = np.concatenate(list(data().as_numpy_iterator()))[:31]
     uneven = tf.data.Dataset.from_tensor_slices(x).batch(16)
     scores = model.evaluate(uneven, verbose=0, return_dict=True)
@@ -138,9 +148,10 @@ import tensorflow as tf
 strategy = tf.distribute.MultiWorkerMirroredStrategy()
 import numpy as np
 from tests.training.test_strategies import trained
-weights, history, model = trained(strategy, sys.argv[2] == "XLA")
-assert model.distribute_strategy.num_replicas_in_sync == 2
-np.savez(sys.argv[1], *weights, nll=np.array(history["nll"]))
+for mode in ("graph", "XLA"):
+    weights, history, model = trained(strategy, mode == "XLA")
+    assert model.distribute_strategy.num_replicas_in_sync == 2
+    np.savez(sys.argv[1] + mode, *weights, nll=np.array(history["nll"]))
 """
 
 
@@ -155,8 +166,7 @@ def _free_ports(count):
 
 
 @pytest.mark.slow
-@modes
-def test_two_workers_train_as_one_device(tmp_path, jit_compile):
+def test_two_workers_train_as_one_device(tmp_path):
     workers = [f"127.0.0.1:{port}" for port in _free_ports(2)]
     processes = []
     for index in range(2):
@@ -170,8 +180,7 @@ def test_two_workers_train_as_one_device(tmp_path, jit_compile):
                     sys.executable,
                     "-c",
                     _WORKER,
-                    str(tmp_path / f"{index}.npz"),
-                    "XLA" if jit_compile else "graph",
+                    str(tmp_path / str(index)),
                 ],
                 cwd=ROOT,
                 env={
@@ -187,9 +196,10 @@ def test_two_workers_train_as_one_device(tmp_path, jit_compile):
     outputs = [p.communicate(timeout=300)[0] for p in processes]
     for process, output in zip(processes, outputs, strict=True):
         assert process.returncode == 0, output[-3000:]
-    one, history, _ = trained(tf.distribute.get_strategy(), jit_compile)
-    for index in range(2):
-        with np.load(tmp_path / f"{index}.npz") as worker:
-            weights = [worker[f"arr_{i}"] for i in range(len(worker.files) - 1)]
-            assert_same(one, weights)
-            np.testing.assert_allclose(worker["nll"], history["nll"], rtol=1e-4)
+    for mode in ("graph", "XLA"):
+        one, history, _ = trained(tf.distribute.get_strategy(), mode == "XLA")
+        for index in range(2):
+            with np.load(tmp_path / f"{index}{mode}.npz") as worker:
+                weights = [worker[f"arr_{i}"] for i in range(len(worker.files) - 1)]
+                assert_same(one, weights)
+                np.testing.assert_allclose(worker["nll"], history["nll"], rtol=1e-4)
