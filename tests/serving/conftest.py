@@ -21,11 +21,10 @@ ROOT = pathlib.Path(__file__).parents[2]
 _SMALL = {"num_steps": 2, "hidden_units": (8,)}
 RECIPES = {
     "vector": lambda: flows.real_nvp((4,), **_SMALL, dropout=0.1),
-    "conditional": lambda: flows.real_nvp((4,), **_SMALL, context_shape=(3,)),
-    "float64": lambda: flows.real_nvp((4,), **_SMALL, dtype="float64"),
-    "image": lambda: flows.real_nvp(
-        (4, 4, 1), 2, num_values=17, filters=8, num_blocks=1
+    "conditional": lambda: flows.real_nvp(
+        (4,), **_SMALL, memory="constant", context_shape=(3,)
     ),
+    "float64": lambda: flows.real_nvp((4,), **_SMALL, dtype="float64"),
     "conditional discrete": lambda: flows.real_nvp(
         (4,), **_SMALL, num_values=17, context_shape=(3,)
     ),
@@ -43,12 +42,9 @@ RECIPES = {
     "padded": lambda: flows.glow(
         (3, 3, 1), 1, 2, 4, num_values=17, pad_to=(4, 4), dequantization="variational"
     ),
-    "recomputed": lambda: flows.real_nvp(
-        (4,), **_SMALL, memory="constant", context_shape=(3,)
-    ),
     "neural spline": lambda: flows.neural_spline((4,), **_SMALL, num_bins=4),
     "flow++ image": lambda: flows.flow_pp(
-        (4, 4, 1), 2, 3, num_values=17, filters=4, num_blocks=1
+        (4, 4, 1), 2, 3, num_values=17, num_levels=1, filters=4, num_blocks=1
     ),
     "nice logistic": lambda: flows.nice((4,), **_SMALL, base="logistic"),
     "gaussian": lambda: flows.gaussian((3,)),
@@ -62,10 +58,7 @@ RECIPES = {
         num_components=2,
     ),
     "iaf": lambda: flows.iaf((3,), 1, (8,)),
-    "autoregressive spline": lambda: flows.neural_spline(
-        (3,), 1, 4, (8,), autoregressive=True
-    ),
-    "wavenet": lambda: flows.wavenet((4, 1), 2, 4),
+    "wavenet": lambda: flows.wavenet((4, 1), 2, 4, scalar_map="spline"),
     "recurrent": lambda: flows.recurrent((4, 1), (4,)),
     # Autoregressive models over 81 or 16 integer states, and one over real numbers.
     "pixel cnn": lambda: flows.pixel_cnn(

@@ -90,6 +90,8 @@ def test_the_reported_the_restored_and_the_served_number_agree(digits_run):
 def test_a_finished_run_is_not_trained_again(digits_run):
     workdir, saved, _, config = digits_run
     before = (workdir / "metrics.jsonl").read_text()
+    config = config.copy_and_resolve_references()
+    config.export = False
     again = job.run(config, workdir, say=lambda line: None)
     assert (workdir / "metrics.jsonl").read_text() == before
     for one, two in zip(saved["scores"], again["scores"], strict=True):
@@ -98,11 +100,8 @@ def test_a_finished_run_is_not_trained_again(digits_run):
 
 @pytest.mark.slow
 def test_a_conditional_vector_job_runs(tmp_path):
-    config = tiny(
-        two_moons.get_config(),
-        **{"flow.options.hidden_units": (16,), "data.num_train": 500},
-    )
-    saved = job.run(config.copy_and_resolve_references(), tmp_path, lambda line: None)
+    config = vector_config(3).copy_and_resolve_references()
+    saved = job.run(config, tmp_path, lambda line: None)
     assert (tmp_path / "samples.png").stat().st_size > 5000
     assert (tmp_path / "export" / "1" / "saved_model.pb").is_file()
     assert len(saved["scores"]) == 4
@@ -113,6 +112,7 @@ def vector_config(epochs):
         two_moons.get_config(),
         **{
             "epochs": epochs,
+            "jit_compile": "false",
             "flow.options.hidden_units": (16,),
             "data.num_train": 500,
         },

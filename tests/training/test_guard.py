@@ -138,8 +138,9 @@ UPDATES = {
 }
 
 
-@pytest.mark.parametrize("steps_per_execution", [1, 4])
-@pytest.mark.parametrize("name", UPDATES)
+@pytest.mark.parametrize(
+    ("name", "steps_per_execution"), [("rate", 4), ("zero over zero", 1)]
+)
 def test_an_update_that_is_not_finite_is_undone(name, steps_per_execution):
     options = {"steps_per_execution": steps_per_execution}
     model = built(UPDATES[name](), compile_with=options)

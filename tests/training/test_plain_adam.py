@@ -120,7 +120,11 @@ def test_a_context_in_any_unit_is_the_same_context(recipe):
     for context in (year, (year - 2000.0) / 16.0):
         keras.utils.set_random_seed(0)
         flow = flows.build(
-            recipe, event_shape=(2,), context_shape=(1,), hidden_units=(32, 32)
+            recipe,
+            event_shape=(2,),
+            num_steps=4,
+            context_shape=(1,),
+            hidden_units=(32, 32),
         )
         model = FlowModel(flow)
         model.compile("adam", jit_compile=False)

@@ -165,41 +165,34 @@ def _free_ports(count):
     return ports
 
 
+def worker(index, addresses, path):
+    """Starts one of several processes, which saves the weights of both modes."""
+    cluster = {
+        "cluster": {"worker": addresses},
+        "task": {"type": "worker", "index": index},
+    }
+    environment = {"PYTHONPATH": str(ROOT), "TF_CONFIG": json.dumps(cluster)}
+    return subprocess.Popen(
+        [sys.executable, "-c", _WORKER, str(path)],
+        cwd=ROOT,
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
 @pytest.mark.slow
 def test_two_workers_train_as_one_device(tmp_path):
-    workers = [f"127.0.0.1:{port}" for port in _free_ports(2)]
-    processes = []
-    for index in range(2):
-        cluster = {
-            "cluster": {"worker": workers},
-            "task": {"type": "worker", "index": index},
-        }
-        processes.append(
-            subprocess.Popen(
-                [
-                    sys.executable,
-                    "-c",
-                    _WORKER,
-                    str(tmp_path / str(index)),
-                ],
-                cwd=ROOT,
-                env={
-                    **os.environ,
-                    "PYTHONPATH": str(ROOT),
-                    "TF_CONFIG": json.dumps(cluster),
-                },
-                stdout=subprocess.PIPE,
-                stderr=subprocess.STDOUT,
-                text=True,
-            )
-        )
+    addresses = [f"127.0.0.1:{port}" for port in _free_ports(2)]
+    processes = [worker(i, addresses, tmp_path / str(i)) for i in range(2)]
     outputs = [p.communicate(timeout=300)[0] for p in processes]
     for process, output in zip(processes, outputs, strict=True):
         assert process.returncode == 0, output[-3000:]
     for mode in ("graph", "XLA"):
         one, history, _ = trained(tf.distribute.get_strategy(), mode == "XLA")
         for index in range(2):
-            with np.load(tmp_path / f"{index}{mode}.npz") as worker:
-                weights = [worker[f"arr_{i}"] for i in range(len(worker.files) - 1)]
+            with np.load(tmp_path / f"{index}{mode}.npz") as saved:
+                weights = [saved[f"arr_{i}"] for i in range(len(saved.files) - 1)]
                 assert_same(one, weights)
-                np.testing.assert_allclose(worker["nll"], history["nll"], rtol=1e-4)
+                np.testing.assert_allclose(saved["nll"], history["nll"], rtol=1e-4)
