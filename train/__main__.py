@@ -41,13 +41,20 @@ def main(argv: list[str]) -> int | None:
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.ERROR)  # the libraries' notes to themselves
     with _quiet_loading():
-        from train import job  # late: a wrong flag is told without loading TensorFlow
+        # Late: a wrong flag is told without loading TensorFlow.
+        from train import job, strategies
 
     name = pathlib.Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
     try:
         job.run(_CONFIG.value, pathlib.Path(_WORKDIR.value or f"runs/{name}"))
     except (ValueError, OSError) as error:
         return _refuse(error)
+    except strategies.LOST as error:
+        _refuse(
+            f"another worker is gone ({type(error).__name__}). Start the same command "
+            "again on all of them"
+        )
+        return strategies.UNAVAILABLE
     except KeyboardInterrupt:
         _refuse("stopped. The same command continues after the last whole epoch.")
         return 130  # as shells report an interrupt

@@ -8,6 +8,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfp_flows.training import replicas
+
 
 class MetricsLog(keras.callbacks.Callback):
     """Appends the metrics of each epoch to a file, one JSON object a line.
@@ -69,11 +71,18 @@ class Checkpoints(keras.callbacks.Callback):
       model: compiled `FlowModel` with a built optimizer.
       directory: of the checkpoints.
       patience: epochs without improvement.
+      writes: whether this process is the one that writes; all read.
     """
 
-    def __init__(self, model: keras.Model, directory: pathlib.Path, patience: int):
+    def __init__(
+        self,
+        model: keras.Model,
+        directory: pathlib.Path,
+        patience: int,
+        writes: bool = True,
+    ):
         super().__init__()
-        self._patience = patience
+        self._patience, self._writes = patience, writes
         self._state = {
             "epoch": tf.Variable(0, dtype=tf.int64),
             "best_epoch": tf.Variable(-1, dtype=tf.int64),
@@ -82,7 +91,8 @@ class Checkpoints(keras.callbacks.Callback):
         # `self.model` is set by `fit` only.
         self._trained, self._optimizer = model.trainable_variables, model.optimizer
         self._weights = weights = [v.value for v in model.variables]
-        optimizer = [v.value for v in model.optimizer.variables]
+        optimizer = self._of_optimizer = [v.value for v in model.optimizer.variables]
+        self._strategy = model.distribute_strategy
         last = tf.train.Checkpoint(
             weights=weights, optimizer=optimizer, state=self._state
         )
@@ -102,12 +112,19 @@ class Checkpoints(keras.callbacks.Callback):
         return best >= 0 and self.next_epoch - 1 - best >= self._patience
 
     def restore_last(self) -> bool:
-        """Continues where the last whole checkpoint was written, if there is one."""
-        return self._restore(self._last)
+        """Continues where the last whole checkpoint was written, if there is one.
+
+        All workers call it: the one that writes tells the others.
+        """
+        found = self._writes and self._restore(self._last)
+        if replicas.spans_workers(self._strategy):  # the others have no such file
+            state = [*self._weights, *self._of_optimizer, *self._state.values()]
+            replicas.send_from_first(self._strategy, state)
+        return found
 
     def restore_best(self) -> bool:
-        """Loads the weights of the best validation loss, if there are any."""
-        return self._restore(self._best)
+        """Loads the weights of the best validation loss, where they were written."""
+        return self._writes and self._restore(self._best)
 
     def _restore(self, manager):
         path = manager.latest_checkpoint
@@ -126,15 +143,17 @@ class Checkpoints(keras.callbacks.Callback):
         """Saves; the best weights first, as `last` remembers that they are there."""
         loss = float((logs or {}).get("val_loss", float("inf")))
         if loss < float(self._state["best_loss"].numpy()):
-            self._save_best(epoch, loss)
+            self._state["best_loss"].assign(loss)
+            self._state["best_epoch"].assign(epoch)
+            if self._writes:
+                self._save_best(epoch)
         self._state["epoch"].assign(epoch + 1)
-        self._last.save(checkpoint_number=epoch + 1)
+        if self._writes:
+            self._last.save(checkpoint_number=epoch + 1)
         if self.is_finished:
             self.model.stop_training = True
 
-    def _save_best(self, epoch, loss):
-        self._state["best_loss"].assign(loss)
-        self._state["best_epoch"].assign(epoch)
+    def _save_best(self, epoch):
         now = [v.numpy() for v in self._weights]
         # Puts the averages in the weights' place; nothing without `use_ema`.
         self._optimizer.finalize_variable_values(self._trained)

@@ -2,15 +2,25 @@
 
 import pathlib
 import sys
+import tempfile
 from collections.abc import Callable
 from typing import Any
 
 import keras
+import ml_collections
 import numpy as np
 
 from tfp_flows import FlowModel, flows, serving
 from tfp_flows.distributions import Model
-from train import audio, callbacks, evaluation, pictures, pipelines, report
+from train import (
+    audio,
+    callbacks,
+    evaluation,
+    pictures,
+    pipelines,
+    report,
+    strategies,
+)
 
 
 def run(config: Any, workdir: pathlib.Path, say: Callable = print) -> dict:
@@ -30,18 +40,56 @@ def run(config: Any, workdir: pathlib.Path, say: Callable = print) -> dict:
       ValueError: for data, options or checkpoints that do not fit.
     """
     _check(config)
-    keras.utils.set_random_seed(config.seed)
-    workdir.mkdir(parents=True, exist_ok=True)
-    (workdir / "config.json").write_text(config.to_json_best_effort(indent=2) + "\n")
-    splits = pipelines.load(config.data, workdir)
-    flow = _build(config.flow.name, config.flow.options, splits)
-    history = fit(flow, splits, config, workdir, config.epochs)
-    flow_score = evaluation.score(config.flow.name, flow, splits, config, history)
+    there = strategies.place(config.strategy)
+    keras.config.set_dtype_policy(config.policy)
+    if there.is_chief:
+        workdir.mkdir(parents=True, exist_ok=True)
+        (workdir / "config.json").write_text(
+            config.to_json_best_effort(indent=2) + "\n"
+        )
+    splits = _load(config, workdir, there)
+    trained = [
+        (label, *train(model, splits, config, place, there))
+        for label, model, place in models_of(config, workdir)
+    ]
+    saved = {}
+    if there.is_chief:
+        saved = _report(trained, splits, config, workdir, say)
+    strategies.wait_for_all(there)
+    return saved
+
+
+def _load(config, workdir, there):
+    """Loads the data; the others prepare what has to be prepared for themselves."""
+    if there.is_chief:
+        return pipelines.load(config.data, workdir)
+    with tempfile.TemporaryDirectory() as own:
+        return pipelines.load(config.data, pathlib.Path(own))
+
+
+def models_of(config: Any, workdir: pathlib.Path) -> list[tuple]:
+    """Returns label, recipe with options and epochs, directory of each flow to train.
+
+    The config's own comes first, then what it is compared with.
+    """
+    rivals = [(k, rival) for k, rival in config.rivals.items() if rival.epochs]
+    flow = ml_collections.ConfigDict(config.flow.to_dict() | {"epochs": config.epochs})
+    first = (config.flow.name, flow, workdir)
+    return [first, *((label, rival, workdir / label) for label, rival in rivals)]
+
+
+def _report(trained, splits, config, workdir, say):
+    """Scores all models, writes pictures and report, exports the first."""
+    scores = [
+        evaluation.score(label, flow, splits, config, history)
+        for label, flow, history in trained
+    ]
+    _, flow, history = trained[0]
     baselines = evaluation.baseline_scores(splits, config)
-    scores = [*baselines, *rivals(splits, config, workdir), flow_score]
+    scores = [*baselines, *scores[1:], scores[0]]
     note = report.how_measured(scores, splits, config)
     saved = report.save(scores, workdir, say, note, len(baselines) - 1)
-    draw(flow, splits, flow_score.bits, history, workdir, config.seed)
+    draw(flow, splits, scores[-1].bits, history, workdir, config.seed)
     if config.export:
         path = publish(flow, splits, saved, config, workdir)
         say(f"Exported to {path}. Check it: python -m tfp_flows.serving.check {path}")
@@ -61,37 +109,37 @@ def _check(config):
             raise ValueError(f"config.{name} must be positive, got {value}.")
 
 
-def _build(name, options, splits):
-    given = {"context_shape": splits.context_shape} if splits.context_shape else {}
-    return flows.build(
-        name,
-        event_shape=splits.event_shape,
-        num_values=splits.num_values,
-        **given,
-        **options.to_dict(),
-    )
-
-
-def fit(
-    flow: Model, splits: Any, config: Any, workdir: pathlib.Path, epochs: int
-) -> list[dict]:
-    """Trains a flow, from where the last checkpoint in `workdir` left off.
+def train(
+    chosen: Any,
+    splits: Any,
+    config: Any,
+    workdir: pathlib.Path,
+    there: strategies.Place,
+) -> tuple[Model, list[dict]]:
+    """Builds and trains a flow, from where the last checkpoint in `workdir` left off.
 
     Args:
-      flow: fresh from its recipe.
+      chosen: recipe's `name`, its `options`, and `epochs` at most.
       splits: of the data.
       config: of the job.
       workdir: for checkpoints and logs.
-      epochs: at most.
+      there: what it runs on.
 
     Returns:
-      The metrics of every epoch; the flow has the best weights on valid.
+      The flow with the best weights on valid, and the metrics of every epoch.
     """
-    size = config.data.batch_size
-    model = FlowModel(flow, seed=config.seed, adapt_examples=config.adapt_examples)
-    steps = epochs * splits.train.steps_per_epoch(size)
-    model.compile(_optimizer(config.optimizer, steps), jit_compile=_jit(config))
-    checkpoints = callbacks.Checkpoints(model, workdir / "checkpoints", config.patience)
+    size, epochs = config.data.batch_size, chosen.epochs
+    keras.utils.set_random_seed(config.seed)  # whatever ran in this process before
+    if there.is_chief:
+        workdir.mkdir(exist_ok=True)
+    with there.strategy.scope():
+        flow = _build(chosen.name, chosen.options, splits)
+        model = FlowModel(flow, seed=config.seed, adapt_examples=config.adapt_examples)
+        steps = epochs * splits.train.steps_per_epoch(size)
+        model.compile(_optimizer(config.optimizer, steps), jit_compile=_jit(config))
+        checkpoints = callbacks.Checkpoints(
+            model, workdir / "checkpoints", config.patience, there.is_chief
+        )
     checkpoints.restore_last()
     first, log = checkpoints.next_epoch, workdir / "metrics.jsonl"
     if first < epochs and not checkpoints.is_finished:
@@ -103,20 +151,45 @@ def fit(
             validation_data=splits.valid.batches(size),
             initial_epoch=first,
             epochs=epochs,
-            # A progress bar for people, a line an epoch for log files.
-            verbose=1 if sys.stdout.isatty() else 2,
+            verbose=_verbosity(there),
             shuffle=False,  # the data set shuffles itself
-            callbacks=[
-                # Validates the averaged weights.
-                *([keras.callbacks.SwapEMAWeights()] if config.optimizer.ema else []),
-                callbacks.MetricsLog(log, first),
-                keras.callbacks.TensorBoard(workdir / "logs"),
-                checkpoints,
-            ],
+            callbacks=_callbacks(config, workdir, there, checkpoints, first),
         )
     checkpoints.restore_best()
-    model.save_weights(workdir / "model.weights.h5")
-    return callbacks.read_metrics(log)
+    if there.is_chief:
+        model.save_weights(workdir / "model.weights.h5")
+    return flow, callbacks.read_metrics(log)
+
+
+def _build(name, options, splits):
+    given = {"context_shape": splits.context_shape} if splits.context_shape else {}
+    return flows.build(
+        name,
+        event_shape=splits.event_shape,
+        num_values=splits.num_values,
+        **given,
+        **options.to_dict(),
+    )
+
+
+def _verbosity(there):
+    """A progress bar for people, a line an epoch for log files, of one worker."""
+    if not there.is_chief:
+        return 0
+    return 1 if sys.stdout.isatty() else 2
+
+
+def _callbacks(config, workdir, there, checkpoints, first):
+    # Validates the averaged weights.
+    found = [keras.callbacks.SwapEMAWeights()] if config.optimizer.ema else []
+    if there.is_chief:
+        found += [
+            callbacks.MetricsLog(workdir / "metrics.jsonl", first),
+            keras.callbacks.TensorBoard(workdir / "logs"),
+        ]
+    if there.strategy.num_replicas_in_sync > 1:
+        found.append(strategies.Watch(config.strategy.timeout))
+    return [*found, checkpoints]
 
 
 def _optimizer(config, steps):
@@ -144,20 +217,6 @@ def _jit(config):
             f"{config.jit_compile!r}."
         )
     return choices[config.jit_compile]
-
-
-def rivals(splits: Any, config: Any, workdir: pathlib.Path) -> list:
-    """Trains the flows to compare with, each in its own directory; returns scores."""
-    scores = []
-    for label, rival in config.rivals.items():
-        if not rival.epochs:
-            continue
-        flow = _build(rival.name, rival.options, splits)
-        place = workdir / label
-        place.mkdir(exist_ok=True)
-        history = fit(flow, splits, config, place, rival.epochs)
-        scores.append(evaluation.score(label, flow, splits, config, history))
-    return scores
 
 
 def draw(

@@ -3,13 +3,20 @@
 import dataclasses
 import json
 
-import keras
 import ml_collections
 import numpy as np
 import pytest
 
 from tfp_flows import flows
-from train import callbacks, evaluation, job, pictures, pipelines, report
+from train import (
+    callbacks,
+    evaluation,
+    job,
+    pictures,
+    pipelines,
+    report,
+    strategies,
+)
 from train.configs import (
     ar_process,
     digits_pixel_cnn,
@@ -64,11 +71,9 @@ def test_xla_trains_what_the_graph_trains(tmp_path):
     histories = []
     for jit_compile in ("true", "false"):
         config.jit_compile = jit_compile
-        keras.utils.set_random_seed(0)
-        flow = job._build("pixel_rnn", config.flow.options, splits)
-        place = tmp_path / jit_compile
-        place.mkdir()
-        histories.append(job.fit(flow, splits, config, place, epochs=2))
+        (_, chosen, place), *_ = job.models_of(config, tmp_path / jit_compile)
+        there = strategies.place(config.strategy)
+        histories.append(job.train(chosen, splits, config, place, there)[1])
     for xla, graph in zip(*histories, strict=True):
         for key in ("nll", "val_nll"):
             np.testing.assert_allclose(xla[key], graph[key], rtol=1e-4)

@@ -8,13 +8,20 @@ import subprocess
 import sys
 import time
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from tfp_flows import FlowModel, flows
-from train import callbacks, evaluation, job, pictures, pipelines, report
+from train import (
+    callbacks,
+    evaluation,
+    job,
+    pictures,
+    pipelines,
+    report,
+    strategies,
+)
 from train.configs import digits_real_nvp, two_moons
 
 # One process for all that share a fixture.
@@ -133,9 +140,7 @@ def fit_until(workdir, epochs, stop_after):
     """Trains towards `epochs`, as one process that ends after `stop_after` of them."""
     config = vector_config(epochs)
     splits = pipelines.load(config.data, None)
-    keras.utils.set_random_seed(0)
-    flow = job._build("real_nvp", config.flow.options, splits)
-    workdir.mkdir(exist_ok=True)
+    chosen = job.models_of(config, workdir)[0][1]
     save = callbacks.Checkpoints.on_epoch_end
 
     def save_and_stop(self, number, logs=None):
@@ -144,7 +149,8 @@ def fit_until(workdir, epochs, stop_after):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(callbacks.Checkpoints, "on_epoch_end", save_and_stop)
-        job.fit(flow, splits, config, workdir, epochs)
+        there = strategies.place(config.strategy)
+        job.train(chosen, splits, config, workdir, there)
 
 
 def assert_same_state(one, two):

@@ -3,7 +3,6 @@
 from typing import Any
 
 import keras
-import tensorflow as tf
 
 from tfp_flows.training import batches, replicas, sampling
 
@@ -47,24 +46,4 @@ def adapt_to_sample(
     with strategy.scope():
         flow.adapt(sample.x, **given)
         if replicas.spans_workers(strategy):
-            _send_from_first(strategy, flow.raw_variables)
-
-
-def _send_from_first(strategy, variables):
-    """Sets all variables everywhere to their values on the first replica."""
-
-    @tf.function
-    def first_values():
-        def of_replica():
-            context = tf.distribute.get_replica_context()
-            is_first = tf.equal(context.replica_id_in_sync_group, 0)
-            # One type for all, as a collective wants; float64 holds them exactly.
-            values = [tf.cast(v, tf.float64) for v in variables]
-            shares = [tf.where(is_first, v, tf.zeros_like(v)) for v in values]
-            return context.all_reduce(tf.distribute.ReduceOp.SUM, shares)
-
-        shares = strategy.run(of_replica)
-        return [strategy.experimental_local_results(s)[0] for s in shares]
-
-    for variable, value in zip(variables, first_values(), strict=True):
-        variable.assign(tf.cast(value, variable.dtype))
+            replicas.send_from_first(strategy, flow.raw_variables)

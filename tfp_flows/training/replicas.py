@@ -1,5 +1,7 @@
 """Sums and means over the replicas of a `tf.distribute` strategy."""
 
+from collections.abc import Sequence
+
 import keras
 import tensorflow as tf
 
@@ -68,3 +70,25 @@ def clipped(
         summed = [tf.clip_by_value(g, -limit, limit) for g in summed]
     shares = iter([g / context.num_replicas_in_sync for g in summed])
     return [g if g is None else next(shares) for g in gradients]
+
+
+def send_from_first(
+    strategy: tf.distribute.Strategy, variables: Sequence[tf.Variable]
+) -> None:
+    """Sets all variables everywhere to their values on the first replica."""
+
+    @tf.function
+    def first_values():
+        def of_replica():
+            context = tf.distribute.get_replica_context()
+            is_first = tf.equal(context.replica_id_in_sync_group, 0)
+            # One type for all, as a collective wants; float64 holds them exactly.
+            values = [tf.cast(v, tf.float64) for v in variables]
+            shares = [tf.where(is_first, v, tf.zeros_like(v)) for v in values]
+            return context.all_reduce(tf.distribute.ReduceOp.SUM, shares)
+
+        shares = strategy.run(of_replica)
+        return [strategy.experimental_local_results(s)[0] for s in shares]
+
+    for variable, value in zip(variables, first_values(), strict=True):
+        variable.assign(tf.cast(value, variable.dtype))

@@ -26,6 +26,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.patience = 40  # epochs without a better validation loss
     config.adapt_examples = 1024  # for act norms, before the first step
     config.jit_compile = "auto"  # "auto", "true" or "false": XLA
+    config.policy = "float32"  # of networks; or "mixed_bfloat16", "mixed_float16"
+    config.strategy = strategy()
 
     config.baselines = baselines()
     config.rivals = ml_collections.ConfigDict()  # other flows, trained to compare
@@ -56,6 +58,18 @@ def data() -> ml_collections.ConfigDict:
     config.num_steps = 200  # of a sequence of ar_process or tones
     config.coefficients = (1.2, -0.6)  # ar_process: of x[t-1], x[t-2]
     config.scale = 0.5  # of the noise of ar_process or tones
+    return config
+
+
+def strategy() -> ml_collections.ConfigDict:
+    """Returns what the job runs on."""
+    config = ml_collections.ConfigDict()
+    # "auto", "one_device", "mirrored" (all GPUs of a machine), "multi_worker" (those of
+    # TF_CONFIG) or "tpu".
+    config.name = "auto"
+    config.tpu = ""  # name of a TPU, or "local"
+    config.logical_cpus = 1  # parts that one CPU is cut into, for a trial
+    config.timeout = 600.0  # seconds that workers wait for each other
     return config
 
 

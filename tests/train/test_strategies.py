@@ -1,0 +1,158 @@
+"""Jobs on two parts of a CPU and on several workers, and what they refuse."""
+
+import json
+import os
+import pathlib
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from train import strategies
+from train.configs import two_moons
+
+ROOT = pathlib.Path(__file__).parents[2]
+FLAGS = (
+    *("--config=train/configs/two_moons.py", "--config.export=False"),
+    *("--config.epochs=2", "--config.data.num_train=300", "--config.num_draws=1"),
+    *("--config.flow.options.hidden_units=(8,)", "--config.flow.options.num_steps=2"),
+    *("--config.jit_compile=false", "--config.optimizer.ema=0.5"),
+)
+
+
+def job(workdir, *flags, cluster=None, index=0):
+    """Starts a job, or one worker of it."""
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    environment.pop("TF_CONFIG", None)
+    if cluster:
+        task = {"type": "worker", "index": index}
+        described = {"cluster": {"worker": cluster}, "task": task}
+        environment["TF_CONFIG"] = json.dumps(described)
+    return subprocess.Popen(
+        [sys.executable, "-m", "train", f"--workdir={workdir}", *FLAGS, *flags],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def finished(*processes, code=0):
+    outputs = [p.communicate(timeout=300)[0] for p in processes]
+    for process, output in zip(processes, outputs, strict=True):
+        assert process.returncode == code, output[-3000:]
+    return outputs
+
+
+def free_addresses(count):
+    sockets = [socket.socket() for _ in range(count)]
+    for s in sockets:
+        s.bind(("127.0.0.1", 0))
+    found = [f"127.0.0.1:{s.getsockname()[1]}" for s in sockets]
+    for s in sockets:
+        s.close()
+    return found
+
+
+def weights(workdir):
+    path = tf.train.latest_checkpoint(str(workdir / "checkpoints" / "last"))
+    reader = tf.train.load_checkpoint(path)
+    names = sorted(reader.get_variable_to_shape_map())
+    return [reader.get_tensor(n) for n in names if n.startswith(("weights", "optim"))]
+
+
+@pytest.mark.slow
+def test_parts_of_a_cpu_and_workers_end_where_one_device_does(tmp_path):
+    one, parts, shared = (tmp_path / name for name in ("one", "parts", "shared"))
+    finished(job(one))
+    finished(job(parts, "--config.strategy.logical_cpus=2"))
+    cluster = free_addresses(2)
+    workers = [job(shared, cluster=cluster, index=i) for i in range(2)]
+    chief, other = finished(*workers)
+    assert "Epoch 2/2" in chief and "Epoch" not in other
+    wanted = weights(one)
+    assert len(wanted) > 20
+    for workdir in (parts, shared):
+        assert (workdir / "report.json").is_file()
+        for found, value in zip(weights(workdir), wanted, strict=True):
+            np.testing.assert_allclose(found, value, rtol=1e-5, atol=1e-6)
+        rows = (workdir / "metrics.jsonl").read_text().splitlines()
+        assert len(rows) == 2  # of one writer
+
+
+@pytest.mark.slow
+def test_a_worker_that_does_not_come_is_one_line(tmp_path):
+    cluster = free_addresses(2)
+    waiting = job(tmp_path, "--config.strategy.timeout=5", cluster=cluster)
+    (output,) = finished(waiting, code=2)
+    assert "train: not all of 2 workers came within 5 s" in output
+    assert not list(tmp_path.iterdir())
+
+
+def config(**fields):
+    found = two_moons.get_config().strategy
+    found.update(fields)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "describes no worker"),
+        ("[]", "describes no worker"),
+        ('{"cluster": {"worker": ["a:1"]}}', "describes no worker .KeyError"),
+        (
+            '{"cluster": {"ps": ["a:1"]}, "task": {"type": "ps", "index": 0}}',
+            "has the role 'ps'",
+        ),
+        (
+            '{"cluster": {"worker": ["a:1"]}, "task": {"type": "worker", "index": 1}}',
+            "task worker 1, which is not in its cluster of 1 workers",
+        ),
+    ],
+)
+def test_a_tf_config_that_describes_no_worker_is_refused(text, message):
+    with pytest.raises(ValueError, match=message):
+        strategies.read_tf_config(text)
+
+
+def test_a_chief_is_the_first_worker():
+    cluster = {"chief": ["a:1"], "worker": ["b:1", "c:1"]}
+    task = {"type": "worker", "index": 1}
+    worker = strategies.read_tf_config(json.dumps({"cluster": cluster, "task": task}))
+    assert worker == strategies.Worker(2, ("a:1", "b:1", "c:1"))
+    assert strategies.read_tf_config("") is None
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"name": "both"}, "must be one of auto"),
+        ({"name": "multi_worker"}, "TF_CONFIG is not set"),
+        ({"name": "tpu"}, "names none"),
+        ({"name": "mirrored", "tpu": "local"}, "Drop one of them"),
+        ({"name": "one_device", "logical_cpus": 2}, "for mirrored and multi_worker"),
+    ],
+)
+def test_choices_that_do_not_fit_are_refused(fields, message, monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    with pytest.raises(ValueError, match=message):
+        strategies.place(config(**fields))
+
+
+def test_a_tf_config_beside_another_choice_or_a_taken_port_is_refused(monkeypatch):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        address = f"127.0.0.1:{taken.getsockname()[1]}"
+        task = {"type": "worker", "index": 0}
+        described = {"cluster": {"worker": [address, "b:1"]}, "task": task}
+        monkeypatch.setenv("TF_CONFIG", json.dumps(described))
+        with pytest.raises(ValueError, match="Unset TF_CONFIG, or choose multi_worker"):
+            strategies.place(config(name="one_device"))
+        with pytest.raises(ValueError, match="cannot be used"):
+            strategies.place(config())
