@@ -27,11 +27,11 @@ class Worker(NamedTuple):
     """This process among those of a job.
 
     Attributes:
-      index: of this worker.
+      number: of this worker.
       addresses: of all workers, "host:port".
     """
 
-    index: int
+    number: int
     addresses: tuple[str, ...]
 
 
@@ -85,7 +85,7 @@ def read_tf_config(text: str) -> Worker | None:
       >>> cluster = '{"worker": ["a:1", "b:1"]}'
       >>> task = '{"type": "worker", "index": 1}'
       >>> read_tf_config(f'{{"cluster": {cluster}, "task": {task}}}')
-      Worker(index=1, addresses=('a:1', 'b:1'))
+      Worker(number=1, addresses=('a:1', 'b:1'))
     """
     if not text.strip():
         return None
@@ -190,12 +190,12 @@ def _tpu(name):
 
 
 def _multi_worker(worker, timeout):
-    _check_port_is_free(worker.addresses[worker.index])
+    _check_port_is_free(worker.addresses[worker.number])
     count = len(worker.addresses)
     message = f"not all of {count} workers came within {timeout:g} s. Start all of them"
     with ended_after(timeout, message, exit_code=2):
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
-    return Place(strategy, worker.index == 0)
+    return Place(strategy, worker.number == 0)
 
 
 def _check_port_is_free(address):
