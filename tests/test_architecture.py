@@ -74,3 +74,26 @@ def test_completion_offers_public_names_only(name):
     offered = set(dir(module)) - {"__version__"}
     assert offered == set(module.__all__)
     assert all(getattr(module, public) is not None for public in offered)
+
+
+def public_arguments(node, path):
+    """Name and annotation of what public functions and methods take."""
+    for part in node.body:
+        name = getattr(part, "name", "_")
+        if name.startswith("_") and name != "__init__":
+            continue
+        if isinstance(part, ast.ClassDef):
+            yield from public_arguments(part, f"{path}.{name}")
+        elif isinstance(part, ast.FunctionDef):
+            given = [*part.args.posonlyargs, *part.args.args, *part.args.kwonlyargs]
+            for argument in given:
+                if argument.arg not in ("self", "cls"):
+                    yield f"{path}.{name}({argument.arg})", argument.annotation
+
+
+def test_public_arguments_are_typed():
+    found = []
+    for path in (p for p in FILES if "tfp_flows" in p.parts):
+        found += public_arguments(ast.parse(path.read_text()), path.stem)
+    assert len(found) > 1000
+    assert not [name for name, annotation in found if annotation is None]

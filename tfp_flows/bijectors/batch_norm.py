@@ -123,7 +123,7 @@ class BatchNorm(KerasBijector):
             adapted=True,
         )
 
-    def forward_and_log_det(self, x, context=None):
+    def forward_and_log_det(self, x: Any, context: tf.Tensor | None = None):
         """Returns y and log|det dy/dx|."""
         weights = self._layers["weights"]
         log_scale, shift = self._trained()
@@ -132,7 +132,7 @@ class BatchNorm(KerasBijector):
         y = u * tf.exp(weights["log_unit"]) + weights["center"]
         return y, -self._log_det(log_scale, spread)
 
-    def inverse_and_log_det(self, y, context=None):
+    def inverse_and_log_det(self, y: Any, context: tf.Tensor | None = None):
         """Returns x and log|det dx/dy|."""
         weights = self._layers["weights"]
         mean, variance = weights["mean"], weights["variance"]

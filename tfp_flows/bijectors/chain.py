@@ -3,6 +3,7 @@
 import functools
 import operator
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -141,11 +142,11 @@ class Chain(KerasBijector):
         """
         return self._fused if direction == "inverse" else self._fused[::-1]
 
-    def forward_and_log_det(self, x, context=None):
+    def forward_and_log_det(self, x: Any, context: tf.Tensor | None = None):
         """Returns y and the sum of the parts' log-dets."""
         return self._walk("forward", x, self._prepared(context))
 
-    def inverse_and_log_det(self, y, context=None):
+    def inverse_and_log_det(self, y: Any, context: tf.Tensor | None = None):
         """Returns x and the sum of the parts' log-dets."""
         return self._walk("inverse", y, self._prepared(context))
 

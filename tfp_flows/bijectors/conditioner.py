@@ -106,7 +106,7 @@ class Conditioner:
             network([x, context]) if self._takes_list else network(x, context=context)
         )
 
-    def adapt(self, layers, x: tf.Tensor, context: tf.Tensor | None) -> None:
+    def adapt(self, layers: Any, x: tf.Tensor, context: tf.Tensor | None) -> None:
         """Lets network and head set their data-dependent weights, if they have any.
 
         Args:

@@ -8,7 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors.conditioner import Conditioner
-from tfp_flows.bijectors.keras_bijector import KerasBijector
+from tfp_flows.bijectors.keras_bijector import OPPOSITE, KerasBijector
 from tfp_flows.bijectors.shapes import as_shape
 from tfp_flows.scalar_maps import ScalarMap
 
@@ -100,11 +100,11 @@ class Coupling(KerasBijector):
         """
         self._conditioner.adapt(self._layers, self._split(y)[0], context)
 
-    def forward_and_log_det(self, x, context=None):
+    def forward_and_log_det(self, x: Any, context: tf.Tensor | None = None):
         """Returns y and log|det dy/dx|."""
         return self._walk(self._scalar_map.forward, 1.0, x, context)
 
-    def inverse_and_log_det(self, y, context=None):
+    def inverse_and_log_det(self, y: Any, context: tf.Tensor | None = None):
         """Returns x and log|det dx/dy|."""
         return self._walk(self._scalar_map.inverse, -1.0, y, context)
 
@@ -117,15 +117,21 @@ class Coupling(KerasBijector):
         # The sign after the sum: one operation less on every unit.
         return self._join(passive, active), sign * self._sum(log_det, value)
 
-    def recompute(self, direction, out, tape, context=None):
+    def recompute(
+        self,
+        direction: str,
+        out: Any,
+        tape: tf.GradientTape,
+        context: tf.Tensor | None = None,
+    ):
         """Finds the input again with one network call: its input is in the output."""
         passive, active = map(tf.identity, self._split(out))
         tape.watch(passive)
         raw = self._conditioner(self._layers, passive, context)
         params = tf.split(raw, self._scalar_map.num_params, -1)
-        there, back, sign = self._scalar_map.forward, self._scalar_map.inverse, 1.0
-        if direction == "inverse":
-            there, back, sign = back, there, -1.0
+        there = getattr(self._scalar_map, direction)
+        back = getattr(self._scalar_map, OPPOSITE[direction])
+        sign = 1.0 if direction == "forward" else -1.0
         with tape.stop_recording():
             active = back(active, *params)[0]
         tape.watch(active)

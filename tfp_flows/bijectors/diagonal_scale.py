@@ -55,12 +55,12 @@ class DiagonalScale(KerasBijector):
             is_constant_jacobian=True,
         )
 
-    def forward_and_log_det(self, x, context=None):
+    def forward_and_log_det(self, x: Any, context: tf.Tensor | None = None):
         """Returns y and log|det dy/dx|."""
         log_scale = tf.convert_to_tensor(self._layers["weights"]["log_scale"])
         return x * tf.exp(log_scale), tf.reduce_sum(log_scale)
 
-    def inverse_and_log_det(self, y, context=None):
+    def inverse_and_log_det(self, y: Any, context: tf.Tensor | None = None):
         """Returns x and log|det dx/dy|."""
         log_scale = tf.convert_to_tensor(self._layers["weights"]["log_scale"])
         return y * tf.exp(-log_scale), -tf.reduce_sum(log_scale)

@@ -69,11 +69,11 @@ class FromTFP(KerasBijector):
         """What is wrapped."""
         return self._bijector
 
-    def forward_and_log_det(self, x, context=None):
+    def forward_and_log_det(self, x: Any, context: tf.Tensor | None = None):
         """Returns y and the log-det of the step from x to y."""
         return self._apply("forward", x, len(self._latent_shape), context)
 
-    def inverse_and_log_det(self, y, context=None):
+    def inverse_and_log_det(self, y: Any, context: tf.Tensor | None = None):
         """Returns x and the log-det of the step from y to x."""
         return self._apply("inverse", y, len(self._event_shape), context)
 

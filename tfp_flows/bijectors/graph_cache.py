@@ -7,6 +7,8 @@ every key of its graph alive: no traced function that called a TFP bijector is e
 freed. Here the entries of a graph hang on the graph itself and die with it.
 """
 
+from typing import Any
+
 import tensorflow as tf
 import tensorflow_probability as tfp
 from tensorflow_probability.python.internal import cache_util
@@ -28,7 +30,7 @@ class GraphLocalCache(cache_util.BijectorCache):
         return getattr(graph, _ATTRIBUTE)
 
     @storage.setter
-    def storage(self, value):
+    def storage(self, value: Any):
         self._eager_storage = value
 
     def __get__(self, bijector, bijector_class=None):

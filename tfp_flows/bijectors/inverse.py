@@ -1,5 +1,7 @@
 """A bijector taken the other way round."""
 
+from typing import Any
+
 import tensorflow as tf
 
 from tfp_flows.bijectors.keras_bijector import OPPOSITE, KerasBijector
@@ -52,15 +54,21 @@ class Inverse(KerasBijector):
         """What is inverted."""
         return (self._bijector,)
 
-    def forward_and_log_det(self, x, context=None):
+    def forward_and_log_det(self, x: Any, context: tf.Tensor | None = None):
         """Returns the inverse of what is inverted, and its log-det."""
         return self._bijector.inverse_and_log_det(x, context)
 
-    def inverse_and_log_det(self, y, context=None):
+    def inverse_and_log_det(self, y: Any, context: tf.Tensor | None = None):
         """Returns the forward of what is inverted, and its log-det."""
         return self._bijector.forward_and_log_det(y, context)
 
-    def recompute(self, direction, out, tape, context=None):
+    def recompute(
+        self,
+        direction: str,
+        out: Any,
+        tape: tf.GradientTape,
+        context: tf.Tensor | None = None,
+    ):
         """As the bijector does it, the other way round."""
         return self._bijector.recompute(OPPOSITE[direction], out, tape, context)
 

@@ -101,7 +101,7 @@ class MaskedAutoregressive(KerasBijector):
         if hasattr(self._layers["network"], "adapt"):
             self._layers["network"].adapt(y, self._own(context))
 
-    def inverse_and_log_det(self, y, context=None):
+    def inverse_and_log_det(self, y: Any, context: tf.Tensor | None = None):
         """Returns x and log|det dx/dy|."""
         rows, context = self._rows(y, context)
         params = self._layers["network"].separate(rows, context)
@@ -110,7 +110,7 @@ class MaskedAutoregressive(KerasBijector):
         log_slope = tf.zeros_like(x) if log_slope is None else log_slope
         return self._like(y, x, log_slope, -1.0)
 
-    def forward_and_log_det(self, x, context=None):
+    def forward_and_log_det(self, x: Any, context: tf.Tensor | None = None):
         """Returns y and log|det dy/dx|."""
         events, context = self._rows(x, context)
         rows, context = never_empty(events), never_empty(context)
@@ -125,7 +125,8 @@ class MaskedAutoregressive(KerasBijector):
 
         batch = rows.shape[0] if rows.shape[0] is not None else tf.shape(rows)[0]
         found = generate(network, batch, draw, [self.dtype, self.dtype], context)
-        return self._like(x, *(as_many(part, events) for part in found), 1.0)
+        y, log_slope = (as_many(part, events) for part in found)
+        return self._like(x, y, log_slope, 1.0)
 
     def _rows(self, value, context):
         """Returns events and contexts with one batch axis, as networks want them."""

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
@@ -150,7 +151,7 @@ class Multiscale(KerasBijector):
             y, _ = chain.inverse_and_log_det(y, context)
             y = y[..., y.shape[-1] // 2 :]
 
-    def inverse_and_log_det(self, y, context=None):
+    def inverse_and_log_det(self, y: Any, context: tf.Tensor | None = None):
         """Returns x and log|det dx/dy|."""
         finished, total = [], 0.0
         for chain in self._chains:
@@ -162,7 +163,7 @@ class Multiscale(KerasBijector):
             y, _ = squeeze.forward_and_log_det(tf.concat([half, y], axis=-1))
         return y, total
 
-    def forward_and_log_det(self, x, context=None):
+    def forward_and_log_det(self, x: Any, context: tf.Tensor | None = None):
         """Returns y and log|det dy/dx|."""
         finished, total = [], 0.0
         for squeeze in self._squeezes:

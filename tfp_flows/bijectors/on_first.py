@@ -1,5 +1,7 @@
 """A bijector on the first of two parts, the other one left alone."""
 
+from typing import Any
+
 import tensorflow as tf
 
 from tfp_flows.bijectors.keras_bijector import KerasBijector
@@ -67,12 +69,12 @@ class OnFirst(KerasBijector):
         """
         self._bijector.adapt(y[0], context)
 
-    def forward_and_log_det(self, x, context=None):
+    def forward_and_log_det(self, x: Any, context: tf.Tensor | None = None):
         """Maps the first part from the latent to the data side."""
         first, log_det = self._bijector.forward_and_log_det(x[0], context)
         return [first, x[1]], log_det
 
-    def inverse_and_log_det(self, y, context=None):
+    def inverse_and_log_det(self, y: Any, context: tf.Tensor | None = None):
         """Maps the first part from the data to the latent side."""
         first, log_det = self._bijector.inverse_and_log_det(y[0], context)
         return [first, y[1]], log_det

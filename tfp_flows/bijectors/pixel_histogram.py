@@ -117,7 +117,7 @@ class PixelHistogram(KerasBijector):
         slopes = self._num_values * share / share.sum(1, keepdims=True)
         self._layers["weights"].assign(adapted=True, **_tables(slopes))
 
-    def inverse_and_log_det(self, y, context=None):
+    def inverse_and_log_det(self, y: Any, context: tf.Tensor | None = None):
         """Returns x and log|det dx/dy|."""
         flat = self._flat(y)
         inside = tf.clip_by_value(flat, 0.0, float(self._num_values))
@@ -128,7 +128,7 @@ class PixelHistogram(KerasBijector):
         x = tf.where(self._is_inside(flat), left + slope * (inside - cell), flat)
         return tf.reshape(x, tf.shape(y)), self._log_det(flat, slope, y)
 
-    def forward_and_log_det(self, x, context=None):
+    def forward_and_log_det(self, x: Any, context: tf.Tensor | None = None):
         """Returns y and log|det dy/dx|."""
         flat = self._flat(x)
         inside = tf.clip_by_value(flat, 0.0, float(self._num_values))

@@ -66,7 +66,7 @@ class PixelLogit(KerasBijector):
         self._logit_edge = math.log(edge / (1 - edge))
         self._tangent = 1.0 / (edge * (1 - edge))  # dx / dp at either edge
 
-    def inverse_and_log_det(self, y, context=None):
+    def inverse_and_log_det(self, y: Any, context: tf.Tensor | None = None):
         """Returns x and log|det dx/dy|."""
         p = self._alpha + self._slope * y
         inside = tf.clip_by_value(p, self._edge, 1.0 - self._edge)
@@ -76,7 +76,7 @@ class PixelLogit(KerasBijector):
         x = log_p - log_q + self._tangent * beyond
         return x, self._sum(math.log(self._slope) - log_p - log_q)
 
-    def forward_and_log_det(self, x, context=None):
+    def forward_and_log_det(self, x: Any, context: tf.Tensor | None = None):
         """Returns y and log|det dy/dx|."""
         inside = tf.clip_by_value(x, self._logit_edge, -self._logit_edge)
         beyond = x - inside

@@ -3,7 +3,7 @@
 import functools
 import math
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -81,11 +81,11 @@ class PositionAffine(KerasBijector):
         """Returns the map from the data to the latent side, from weights alone."""
         raise NotImplementedError(f"{type(self).__name__} has no inverse map.")
 
-    def forward_and_log_det(self, x, context=None):
+    def forward_and_log_det(self, x: Any, context: tf.Tensor | None = None):
         """Returns y and the log-det of a whole event, a scalar."""
         return self._apply(self.forward_map, x)
 
-    def inverse_and_log_det(self, y, context=None):
+    def inverse_and_log_det(self, y: Any, context: tf.Tensor | None = None):
         """Returns x and the log-det of a whole event, a scalar."""
         return self._apply(self.inverse_map, y)
 

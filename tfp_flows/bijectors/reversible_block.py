@@ -94,14 +94,14 @@ class ReversibleBlock(KerasBijector):
     def _residual(self, key, value, context):
         return self._conditioners[key](self._layers_of(key), value, context)
 
-    def forward_and_log_det(self, x, context=None):
+    def forward_and_log_det(self, x: Any, context: tf.Tensor | None = None):
         """Returns y and log|det dy/dx|."""
         z, u = x
         first = z + self._residual("f", u, context)
         second = u + self._residual("g", first, context)
         return [first, second], tf.zeros([], self.dtype)
 
-    def inverse_and_log_det(self, y, context=None):
+    def inverse_and_log_det(self, y: Any, context: tf.Tensor | None = None):
         """Returns x and log|det dx/dy|."""
         first, second = y
         u = second - self._residual("g", first, context)

@@ -70,11 +70,11 @@ class Squeeze(KerasBijector):
     def _is_permutation(self):
         return True
 
-    def forward_and_log_det(self, x, context=None):
+    def forward_and_log_det(self, x: Any, context: tf.Tensor | None = None):
         """Returns y and log|det dy/dx|."""
         return self._move(unsqueeze, x, self._event_shape)
 
-    def inverse_and_log_det(self, y, context=None):
+    def inverse_and_log_det(self, y: Any, context: tf.Tensor | None = None):
         """Returns x and log|det dx/dy|."""
         return self._move(squeeze, y, self._latent_shape)
 

@@ -130,7 +130,7 @@ class TriangularAffine(KerasBijector):
         log_det = tf.math.log(unit) + tf.math.log(tf.linalg.diag_part(factor))
         return weights["center"], unit, factor, tf.reduce_sum(log_det)
 
-    def forward_and_log_det(self, x, context=None):
+    def forward_and_log_det(self, x: Any, context: tf.Tensor | None = None):
         """Returns y and log|det dy/dx|."""
         center, unit, factor, log_det = self._fitted()
         diagonal, log_det_trained, lower = self._trained()
@@ -140,7 +140,7 @@ class TriangularAffine(KerasBijector):
         rows = matmul(rows, factor, transpose_b=True) * unit + center
         return tf.reshape(rows, tf.shape(x)), log_det + log_det_trained
 
-    def inverse_and_log_det(self, y, context=None):
+    def inverse_and_log_det(self, y: Any, context: tf.Tensor | None = None):
         """Returns x and log|det dx/dy|."""
         center, unit, factor, log_det = self._fitted()
         diagonal, log_det_trained, lower = self._trained()

@@ -60,13 +60,13 @@ class UnitInterval(KerasBijector):
         self._least = max(np.nextafter(self._low, kind(1)), np.finfo(kind).tiny)
         self._most = np.nextafter(self._high, kind(0))
 
-    def forward_and_log_det(self, x, context=None):
+    def forward_and_log_det(self, x: Any, context: tf.Tensor | None = None):
         """Returns y and log|det dy/dx|."""
         y = self._low + self._width * tf.sigmoid(x)
         y = tf.clip_by_value(y, self._least, self._most)
         return y, self._sum(-tf.nn.softplus(x) - tf.nn.softplus(-x))
 
-    def inverse_and_log_det(self, y, context=None):
+    def inverse_and_log_det(self, y: Any, context: tf.Tensor | None = None):
         """Returns x and log|det dx/dy|."""
         outside = (y < self._least) | (y > self._most)
         y = tf.where(outside, tf.constant(0.5, self.dtype), y)

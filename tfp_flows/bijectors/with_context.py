@@ -79,14 +79,14 @@ class WithContext(KerasBijector):
         """Whether the bijector is."""
         return self._bijector.is_adapted
 
-    def forward_and_log_det(self, x, context=None):
+    def forward_and_log_det(self, x: Any, context: tf.Tensor | None = None):
         """Maps from the latent to the data side under the context of its own."""
         given = {"context": tf.convert_to_tensor(self._context)}
         y = self._bijector.forward(x, **given)
         ndims = len(self._latent_shape)
         return y, self._bijector.forward_log_det_jacobian(x, ndims, **given)
 
-    def inverse_and_log_det(self, y, context=None):
+    def inverse_and_log_det(self, y: Any, context: tf.Tensor | None = None):
         """Maps from the data to the latent side under the context of its own."""
         given = {"context": tf.convert_to_tensor(self._context)}
         x = self._bijector.inverse(y, **given)

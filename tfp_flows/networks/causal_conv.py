@@ -107,7 +107,9 @@ class CausalConv(SequenceNetwork):
         """Number of time steps before t that the parameters of t depend on."""
         return 1 + (self.kernel_size - 1) * sum(self._dilations)
 
-    def build(self, x_shape, context_shape=None):
+    def build(
+        self, x_shape: tuple[Any, ...], context_shape: tuple[Any, ...] | None = None
+    ):
         """Makes the weights; a context adds a dense layer to each gated unit."""
         self._read_context_shape(context_shape)
         self._first.build((None, x_shape[-1]))
@@ -124,7 +126,7 @@ class CausalConv(SequenceNetwork):
         self._hidden.build((None, self.skip_filters))
         self._last.build((None, self.skip_filters))
 
-    def call(self, x, context=None):
+    def call(self, x: tf.Tensor, context: tf.Tensor | None = None):
         """Returns params `[B, T, C, num_params]`."""
         h = self._first(delayed(x, 1))
         shifts = [None] * self.num_layers

@@ -1,6 +1,9 @@
 """Small convolutional residual networks for signals, images and volumes."""
 
+from typing import Any
+
 import keras
+import tensorflow as tf
 
 from tfp_flows.networks.grid_context import has_positions, joined, joined_shape
 from tfp_flows.networks.grids import at_all_positions
@@ -60,7 +63,7 @@ class ConvResNet(keras.layers.Layer):
         self.activation = activation
         self.dropout = dropout
         self._first = self._conv(3)
-        self._context_dense = None
+        self._context_dense: keras.layers.Layer | None = None
         self._blocks = [self._block() for _ in range(num_blocks)]
         self._last = self._activation()
 
@@ -82,17 +85,20 @@ class ConvResNet(keras.layers.Layer):
             [self._activation(), mix, self._activation(), *drop, self._conv(3)]
         )
 
-    def build(self, x_shape, context_shape=None):
+    def build(
+        self, x_shape: tuple[Any, ...], context_shape: tuple[Any, ...] | None = None
+    ):
         """Makes the weights; a context adds a dense layer, or channels."""
         hidden = (*x_shape[:-1], self.filters)
         self._first.build(joined_shape(x_shape, context_shape, self.name))
         for block in self._blocks:
             block.build(hidden)
         if context_shape is not None and not has_positions(context_shape):
-            self._context_dense = HiddenDense(self.filters, dtype=self.dtype_policy)
-            self._context_dense.build(context_shape)
+            dense = HiddenDense(self.filters, dtype=self.dtype_policy)
+            dense.build(context_shape)
+            self._context_dense = dense
 
-    def call(self, x, context=None):
+    def call(self, x: tf.Tensor, context: tf.Tensor | None = None):
         """Returns features `[B, *positions, filters]`."""
         features = self._first(joined(x, context))
         if self._context_dense is not None:

@@ -1,6 +1,7 @@
 """Glow's conditioner: 3x3, 1x1, 3x3 convolutions with act norm between them."""
 
 import math
+from typing import Any
 
 import keras
 import numpy as np
@@ -59,7 +60,9 @@ class GlowNet(keras.layers.Layer):
             self._drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
         self._context_kernel = None
 
-    def build(self, x_shape, context_shape=None):
+    def build(
+        self, x_shape: tuple[Any, ...], context_shape: tuple[Any, ...] | None = None
+    ):
         """Makes the weights; a context adds a dense layer, or channels."""
         channels = joined_shape(x_shape, context_shape, self.name)[-1]
         window = [3] * (len(x_shape) - 2)
@@ -113,7 +116,7 @@ class GlowNet(keras.layers.Layer):
         self._norms[i][0].assign(log_scale - np.log(found.scale))
         self._norms[i][1].assign((bias - mean) / found.scale)
 
-    def call(self, x, context=None):
+    def call(self, x: tf.Tensor, context: tf.Tensor | None = None):
         """Returns features `[B, *positions, filters]`."""
         first = self._first(x, context)
         # Rectified as rows: TensorFlow fuses product, bias and rectifier.

@@ -10,6 +10,7 @@ sign, and one step of all weights adds up to a fraction of the bound.
 """
 
 from collections.abc import Callable
+from typing import Any
 
 import keras
 import numpy as np
@@ -70,16 +71,16 @@ class ZeroDense(Head):
       0.0
     """
 
-    def build(self, h_shape):
+    def build(self, h_shape: tuple[Any, ...]):
         """Makes the weights."""
         self._add_weights((h_shape[-1], self.units))
 
-    def call(self, h):
+    def call(self, h: tf.Tensor):
         """Returns `[..., units]`."""
         kernel = self.kernel * self._gain
         return keras.ops.matmul(h - self.center, kernel) + self.bias * self._share
 
-    def compute_output_shape(self, h_shape):
+    def compute_output_shape(self, h_shape: tuple[Any, ...]):
         """Returns the shape of the result."""
         return (*h_shape[:-1], self.units)
 
@@ -112,7 +113,7 @@ class ZeroConv(Head):
         super().__init__(units, depth, **kwargs)
         self.kernel_size = kernel_size
 
-    def build(self, h_shape):
+    def build(self, h_shape: tuple[Any, ...]):
         """Makes the weights."""
         window = [self.kernel_size] * (len(h_shape) - 2)
         self._add_weights((*window, h_shape[-1], self.units))
@@ -127,7 +128,7 @@ class ZeroConv(Head):
         kernel, bias = (tf.convert_to_tensor(v) for v in self.prepared_from)
         return [kernel * self._gain, bias * self._share]
 
-    def call(self, h):
+    def call(self, h: tf.Tensor):
         """Returns `[B, *positions, units]`."""
         kernel, bias = prepared(self.prepare)
         # Before the padding: outside of the event lie features like the mean ones.

@@ -1,8 +1,10 @@
 """Keras' dense and convolutional layers with kernels that optimizers move slowly."""
 
 import math
+from typing import Any
 
 import keras
+import tensorflow as tf
 
 from tfp_flows.networks import gains
 from tfp_flows.networks.grids import convolve
@@ -47,11 +49,11 @@ class HiddenDense(keras.layers.Dense):
       TensorShape([5, 8])
     """
 
-    def __init__(self, units: int, kernel_initializer=None, **kwargs):
+    def __init__(self, units: int, kernel_initializer: Any = None, **kwargs):
         initial = kernel_initializer or HiddenInitializer()
         super().__init__(units, kernel_initializer=initial, **kwargs)
 
-    def call(self, h, training=None):
+    def call(self, h: tf.Tensor, training: bool | None = None):
         """Returns `[..., units]`."""
         y = keras.ops.matmul(h, self.kernel * gains.hidden(h.shape[-1]))
         if self.use_bias:
@@ -78,7 +80,7 @@ class HiddenConv(keras.layers.Layer):
     """
 
     def __init__(
-        self, filters: int, kernel_size: int, kernel_initializer=None, **kwargs
+        self, filters: int, kernel_size: int, kernel_initializer: Any = None, **kwargs
     ):
         super().__init__(**kwargs)
         self.filters = filters
@@ -86,7 +88,7 @@ class HiddenConv(keras.layers.Layer):
         initial = kernel_initializer or HiddenInitializer()
         self.kernel_initializer = keras.initializers.get(initial)
 
-    def build(self, h_shape):
+    def build(self, h_shape: tuple[Any, ...]):
         """Makes the weights."""
         window = [self.kernel_size] * (len(h_shape) - 2)
         shape = (*window, h_shape[-1], self.filters)
@@ -97,12 +99,12 @@ class HiddenConv(keras.layers.Layer):
             shape=(self.filters,), initializer="zeros", name="bias"
         )
 
-    def call(self, h):
+    def call(self, h: tf.Tensor):
         """Returns `[B, *positions, filters]`."""
         gain = gains.hidden(math.prod(self.kernel.shape[:-1]))
         return keras.ops.add(convolve(h, self.kernel * gain), self.bias)
 
-    def compute_output_shape(self, h_shape):
+    def compute_output_shape(self, h_shape: tuple[Any, ...]):
         """Returns the shape of the result."""
         return (*h_shape[:-1], self.filters)
 

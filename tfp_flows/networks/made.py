@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import numpy as np
@@ -98,7 +99,9 @@ class MADE(AutoregressiveNetwork):
             )
         self._activate = keras.activations.get(activation)
 
-    def build(self, x_shape, context_shape=None):
+    def build(
+        self, x_shape: tuple[Any, ...], context_shape: tuple[Any, ...] | None = None
+    ):
         """Makes the weights; a context feeds the first layer."""
         highest, size = self.num_positions - 1, self._order.size
         lowest = min(1, highest) if context_shape is None else 0
@@ -180,7 +183,9 @@ class MADE(AutoregressiveNetwork):
         x = tf.reshape(x, [-1, self._order.size * self.num_features])
         return self._pass(dense, _halves(x, self._cuts[0]))
 
-    def call(self, x, context=None, separate=False):
+    def call(
+        self, x: tf.Tensor, context: tf.Tensor | None = None, separate: Any = False
+    ):
         """Returns params `[B, *event_shape, P]`; each by itself if `separate`."""
         parts = self._parts(x, context)
         parts = [
@@ -194,7 +199,7 @@ class MADE(AutoregressiveNetwork):
         shape = [-1, *self.event_shape, self.num_params]
         return tf.reshape(tf.transpose(params, [0, 2, 1]), shape)
 
-    def separate(self, x, context=None):
+    def separate(self, x: tf.Tensor, context: tf.Tensor | None = None):
         """Returns the params of `call`, each a contiguous tensor `[B, *event_shape]`.
 
         The weights lie so that this costs nothing, while a last axis of params has to
@@ -212,7 +217,7 @@ class MADE(AutoregressiveNetwork):
             h = tf.nest.map_structure(self._activate, h)
         return dense(len(self._dense) - 1, h)
 
-    def initial_state(self, batch, context=None):
+    def initial_state(self, batch: Any, context: tf.Tensor | None = None):
         """Returns the weights, sorted by step, and empty records of each layer.
 
         Everything has the batch as last axis: a block of units is then one piece of
@@ -226,7 +231,7 @@ class MADE(AutoregressiveNetwork):
             for k, layer in enumerate(self._dense)
         ]
 
-    def step(self, state, x_previous, i):
+    def step(self, state: Any, x_previous: tf.Tensor, i: Any):
         """Returns the params of position i; see `AutoregressiveNetwork`."""
         state, i = list(state), tf.convert_to_tensor(i, tf.int32)
 

@@ -69,7 +69,7 @@ class MaskedDense(keras.layers.Layer):
         self._center: Any = None
         self._config = {"cut_in": cut_in, "cut_out": cut_out, "depth": depth}
 
-    def build(self, x_shape):
+    def build(self, x_shape: tuple[Any, ...]):
         """Makes the weights."""
         is_head, fan_in = self._depth is not None, self._degrees[0].size
         self._share = gains.share(self._depth or 1)
@@ -94,7 +94,7 @@ class MaskedDense(keras.layers.Layer):
         """Sets the centre of a head to the mean of its inputs, given in parts."""
         self._center.assign(np.mean(np.concatenate(x, -1), axis=0, dtype=np.float64))
 
-    def call(self, x):
+    def call(self, x: tf.Tensor):
         """Returns the parts of `[B, units]`."""
         inputs, units = self._cuts
         if self._center is not None:

@@ -2,8 +2,10 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import keras
+import tensorflow as tf
 
 from tfp_flows.networks.hidden import HiddenDense
 
@@ -98,7 +100,9 @@ class MLP(keras.layers.Layer):
         ]
         return [self._dense(width), *blocks, activation()]
 
-    def build(self, x_shape, context_shape=None):
+    def build(
+        self, x_shape: tuple[Any, ...], context_shape: tuple[Any, ...] | None = None
+    ):
         """Makes the weights; a context widens the first layer."""
         width = x_shape[-1]
         if context_shape is not None:
@@ -109,7 +113,7 @@ class MLP(keras.layers.Layer):
             layer.build(shape)
             shape = layer.compute_output_shape(shape)
 
-    def call(self, x, context=None):
+    def call(self, x: tf.Tensor, context: tf.Tensor | None = None):
         """Returns features `[B, hidden_units[-1]]`."""
         if context is not None:
             context = keras.ops.reshape(context, (-1, self._context_size))

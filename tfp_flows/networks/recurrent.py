@@ -78,7 +78,9 @@ class RecurrentNetwork(SequenceNetwork):
             dtype=self.dtype_policy,
         )
 
-    def build(self, x_shape, context_shape=None):
+    def build(
+        self, x_shape: tuple[Any, ...], context_shape: tuple[Any, ...] | None = None
+    ):
         """Makes the weights; a context widens the first layer."""
         self._read_context_shape(context_shape)
         width = x_shape[-1] + (0 if context_shape is None else context_shape[-1])
@@ -87,7 +89,7 @@ class RecurrentNetwork(SequenceNetwork):
             width = units
         self._last.build((None, width))
 
-    def call(self, x, context=None):
+    def call(self, x: tf.Tensor, context: tf.Tensor | None = None):
         """Returns params `[B, T, C, num_params]`."""
         h = delayed(x, 1)
         if context is not None:

@@ -60,12 +60,12 @@ class Affine(ScalarMap):
             )
         self._bound, self._scale = float(bound), scale
 
-    def forward(self, x, shift, raw):
+    def forward(self, x: tf.Tensor, shift: tf.Tensor, raw: tf.Tensor):
         """Returns (x + shift) exp(log_scale) and log_scale."""
         log_scale = _SCALES[self._scale](raw, self._bound)
         return (x + shift) * tf.exp(log_scale), log_scale
 
-    def inverse(self, y, shift, raw):
+    def inverse(self, y: tf.Tensor, shift: tf.Tensor, raw: tf.Tensor):
         """Returns y exp(-log_scale) - shift and log_scale."""
         log_scale = _SCALES[self._scale](raw, self._bound)
         return y / tf.exp(log_scale) - shift, log_scale

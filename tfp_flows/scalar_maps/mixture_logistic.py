@@ -68,14 +68,14 @@ class MixtureLogistic(ScalarMap):
         place = (np.arange(num_components) + 0.5) / num_components
         self._gains, self._first_weights = 0.5 + place, np.log(0.5 + place[::-1])
 
-    def inverse(self, y, *params):
+    def inverse(self, y: tf.Tensor, *params):
         """Returns x = affine^-1(logit F(y)) and log dy/dx."""
         mixture, affine = self._components(params)
         z, log_slope = _logit_cdf(y, *mixture)
         x, log_scale = self._affine.inverse(z, *affine)
         return x, log_scale - log_slope
 
-    def forward(self, x, *params):
+    def forward(self, x: tf.Tensor, *params):
         """Returns y with logit F(y) = affine(x) and log dy/dx."""
         mixture, affine = self._components(params)
         z, log_scale = self._affine.forward(x, *affine)

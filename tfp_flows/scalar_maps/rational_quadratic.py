@@ -107,7 +107,7 @@ class RationalQuadratic(ScalarMap):
         self._shared = 2 * self._bound * (1 - min_bin)
         self._log_steepest = -math.log(min_derivative)
 
-    def inverse(self, y, *params):
+    def inverse(self, y: tf.Tensor, *params):
         """Returns x, by the rational form, and log dy/dx."""
         inside, safe = self._inside(y)
         here = self._bin(safe, params, by_data=True)
@@ -117,7 +117,7 @@ class RationalQuadratic(ScalarMap):
         x = here.bottom + here.height * t * (s * t + d0 * (1 - t)) / q
         return self._with_tails(inside, y, x, t, s, d0, d1, q)
 
-    def forward(self, x, *params):
+    def forward(self, x: tf.Tensor, *params):
         """Returns y, by the root of a quadratic, and log dy/dx."""
         inside, safe = self._inside(x)
         here = self._bin(safe, params, by_data=False)

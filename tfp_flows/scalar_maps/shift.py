@@ -1,5 +1,7 @@
 """NICE's map of single units: a shift."""
 
+import tensorflow as tf
+
 from tfp_flows.scalar_maps.scalar_map import ScalarMap
 
 
@@ -9,10 +11,10 @@ class Shift(ScalarMap):
     num_params = 1
     keeps_volume = True
 
-    def forward(self, x, shift):
+    def forward(self, x: tf.Tensor, shift: tf.Tensor):
         """Returns x + shift and None."""
         return x + shift, None
 
-    def inverse(self, y, shift):
+    def inverse(self, y: tf.Tensor, shift: tf.Tensor):
         """Returns y - shift and None."""
         return y - shift, None

@@ -5,7 +5,7 @@
 | log_prob  | x f32 [B, *E], seed i64 [B, 2]       | log_prob f32 [B] |
 | sample    | seed i64 [B, 2], temperature f32 [B] | x f32 [B, *E]    |
 
-`serving_default`, `valid` and `context` are as for flows, see `signatures`.
+`serving_default`, `valid` and `context` are as for flows, see `flow_endpoints`.
 
 `log_prob` is a lower bound in nats, from one draw of the auxiliary variable, which
 follows from the row's seed: average over seeds for a tighter one.

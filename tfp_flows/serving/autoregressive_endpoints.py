@@ -7,7 +7,7 @@
 | bits_per_dim | x i32 [B, *E]                        | bits_per_dim [B], log_prob |
 
 x is int32 for integer data, for which `bits_per_dim` is there, and float32 otherwise.
-`serving_default`, `valid` and `context` are as for flows, see `signatures`.
+`serving_default`, `valid` and `context` are as for flows, see `flow_endpoints`.
 
 `log_prob` is exact, in nats: of integers the log of a probability, with no noise and no
 seed. There is no latent space, so no `encode` and no `decode`. `sample` makes its rows
@@ -19,6 +19,8 @@ otherwise, may continue a sample differently.
 """
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -67,12 +69,12 @@ class AutoregressiveEndpoints(Endpoints):
         }
         return {**signatures, "bits_per_dim": event} if integer else signatures
 
-    def typical(self, values):
+    def typical(self, values: Mapping[str, np.ndarray]):
         """Returns samples `[N, *E]`, one for each seed."""
         u = self._uniforms(values["seed"])
         return self._draw(u, values["temperature"], values.get("context"))
 
-    def golden_seeds(self, temperature, context):
+    def golden_seeds(self, temperature: Any, context: Any):
         """Returns those seeds whose samples change least when their uniforms move.
 
         Rounding moves them a little, and may decide a draw and so all that follow it.

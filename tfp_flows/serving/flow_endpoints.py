@@ -20,11 +20,14 @@ Integer data. `log_prob`, `encode` and `decode` speak of the continuous flow in 
 units: the integer k is the cell [k, k + 1), its middle is k + 0.5, and log_prob is a
 density per unit of pixel volume. `bits_per_dim` takes the integers themselves and adds
 the noise of `seed`, uniform or from the model's noise flow: a lower bound on log P(x)
+from typing import Any
 from one sample, with the noise's own -log q(u | x) in it. `sample` returns whole
 numbers as float32, and the log-density of the point before it was rounded down.
 """
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -83,13 +86,13 @@ class FlowEndpoints(Endpoints):
             signatures["bits_per_dim"] = {"x": spec(self._outer_event, tf.int32)} | seed
         return signatures
 
-    def typical(self, values):
+    def typical(self, values: Mapping[str, np.ndarray]):
         """Returns decoded normals `[N, *E]`."""
         context = {"context": values["context"]} if "context" in values else {}
         z = values["z"].astype(self._real.as_numpy_dtype)
         return np.asarray(self._model.decode(z, **context))
 
-    def points(self, x):
+    def points(self, x: Any):
         """Returns where the flow is asked: in the middles of integers' cells."""
         if self._num_values is None:
             return x

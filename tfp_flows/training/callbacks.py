@@ -63,21 +63,21 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
         self._passes, self._validation = passes, validation
         self._epoch = 0
 
-    def on_train_begin(self, logs=None):
+    def on_train_begin(self, logs: dict[str, Any] | None = None):
         """Lets steps count again."""
         self.model.guard.reset()
 
-    def on_epoch_begin(self, epoch, logs=None):
+    def on_epoch_begin(self, epoch: int, logs: dict[str, Any] | None = None):
         """Remembers the epoch for the message."""
         self._epoch = epoch
         self.model.guard.begin_epoch()
 
-    def on_epoch_end(self, epoch, logs=None):
+    def on_epoch_end(self, epoch: int, logs: dict[str, Any] | None = None):
         """Adds the number of steps left out so far to the history."""
         if logs is not None and self.model.on_nonfinite == "skip":
             logs["skipped"] = self.model.skipped_steps
 
-    def on_train_batch_end(self, batch, logs=None):
+    def on_train_batch_end(self, batch: int, logs: dict[str, Any] | None = None):
         """Raises if the model has stopped, which it says by NaN as the loss."""
         if math.isfinite((logs or {}).get("loss", 0.0)):
             return
@@ -87,7 +87,7 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
         where = f"step {steps - 1} of epoch {self._epoch}"
         raise step_error(self.model, self._passes, limit, where)
 
-    def on_test_end(self, logs=None):
+    def on_test_end(self, logs: dict[str, Any] | None = None):
         """Raises if the loss of the validation data is not finite."""
         loss = float((logs or {}).get("loss", 0.0))
         if math.isfinite(loss):

@@ -327,7 +327,9 @@ class FlowModel(ReportingModel):
         }
 
     @classmethod
-    def from_config(cls, config: dict[str, Any], custom_objects=None) -> "FlowModel":
+    def from_config(
+        cls, config: dict[str, Any], custom_objects: dict[str, Any] | None = None
+    ) -> "FlowModel":
         """Rebuilds the flow by its recipe and the model around it."""
         config = dict(config)
         recipe = config.pop("recipe")

@@ -2,6 +2,7 @@
 
 import gc
 from collections.abc import Callable
+from typing import Any
 
 import tensorflow as tf
 
@@ -122,11 +123,11 @@ class Repeat(KerasBijector):
             updates.append(stack.current(scope))
         stack.assign([tf.stack(column) for column in zip(*updates, strict=True)])
 
-    def forward_and_log_det(self, x, context=None):
+    def forward_and_log_det(self, x: Any, context: tf.Tensor | None = None):
         """Returns y and log|det dy/dx|."""
         return self._walk("forward", x, context)
 
-    def inverse_and_log_det(self, y, context=None):
+    def inverse_and_log_det(self, y: Any, context: tf.Tensor | None = None):
         """Returns x and log|det dx/dy|."""
         return self._walk("inverse", y, context)
 

@@ -1,5 +1,6 @@
 """The ways in which the equal steps of a `Repeat` run; README.md compares them."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -23,7 +24,9 @@ from tfp_flows.networks.weights.training_mode import TrainingMode
 Result = tuple[tf.Tensor, tf.Tensor, list[tf.Tensor | None]]
 
 
-def way_of(memory: str, purpose: str, value: tf.Tensor, event_shape) -> str:
+def way_of(
+    memory: str, purpose: str, value: tf.Tensor, event_shape: Sequence[int]
+) -> str:
     """Returns how steps are to run: a name for `Steps.run`.
 
     Args:

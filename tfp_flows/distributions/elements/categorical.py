@@ -1,5 +1,7 @@
 """An integer with a free probability for each value."""
 
+from typing import Any
+
 import tensorflow as tf
 
 from tfp_flows.distributions.elements.element import (
@@ -39,7 +41,7 @@ class Categorical(Element):
         self._one_hot = one_hot
         self.num_features = self.num_values if one_hot else 1
 
-    def log_prob(self, params, x):
+    def log_prob(self, params: tf.Tensor, x: tf.Tensor):
         """Returns the sum of log p over the units, `[...]`."""
         # As a list of units: with more axes of unknown size TensorFlow adds an Assert,
         # which may not be served.
@@ -48,11 +50,11 @@ class Categorical(Element):
         )
         return -tf.reduce_sum(tf.reshape(nll, tf.shape(x)), axis=-1)
 
-    def from_uniform(self, params, u, temperature=1.0):
+    def from_uniform(self, params: tf.Tensor, u: tf.Tensor, temperature: Any = 1.0):
         """Returns the value whose share of (0, 1) holds u."""
         return inverse_cdf(params / column(temperature, params), u[..., 0])
 
-    def features(self, x, dtype):
+    def features(self, x: tf.Tensor, dtype: Any):
         """Returns the values scaled to -1 .. 1, or their indicators."""
         if not self._one_hot:
             return super().features(x, dtype)

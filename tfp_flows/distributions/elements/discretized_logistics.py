@@ -1,5 +1,7 @@
 """PixelCNN++'s element: discretised logistics, the channels of a pixel together."""
 
+from typing import Any
+
 import numpy as np
 import tensorflow as tf
 
@@ -75,18 +77,19 @@ class DiscretizedLogisticMixture(Element):
         per_component = (1, num_channels, num_channels, pairs)
         self._sizes = [num_components * n for n in per_component]
         self.num_params = -(-sum(self._sizes) // num_channels)
-        self._half_width = 1.0 / (self.num_values - 1)
+        self._largest = self.num_values - 1
+        self._half_width = 1.0 / self._largest
         place = 2.0 * (np.arange(num_components) + 0.5) / num_components - 1.0
         self._first_means = place[:, None]
         # Neighbours overlap: a logistic's standard deviation is 1.8 scales.
         self._first_log_scale = float(np.log(1.0 / (1.8 * num_components)))
 
-    def log_prob(self, params, x):
+    def log_prob(self, params: tf.Tensor, x: tf.Tensor):
         """Returns log p of the units, `[...]`: of one pixel, or summed over all."""
         logits, means, log_scales, coefficients = self._components(params)
         t = self.features(self._as_pixels(x), params.dtype)[..., None, :]  # [..., 1, C]
         means = means + self._shift(coefficients, t)
-        edges = tf.constant([0, self.num_values - 1], x.dtype)
+        edges = tf.constant([0, self._largest], x.dtype)
         pixel = self._as_pixels(x)[..., None, :]
         log_cells = self._log_cells(
             t - means, log_scales, pixel == edges[0], pixel == edges[1]
@@ -95,7 +98,7 @@ class DiscretizedLogisticMixture(Element):
         log_prob = tf.reduce_logsumexp(log_component, axis=-1)
         return log_prob if self._channels > 1 else tf.reduce_sum(log_prob, axis=-1)
 
-    def from_uniform(self, params, u, temperature=1.0):
+    def from_uniform(self, params: tf.Tensor, u: tf.Tensor, temperature: Any = 1.0):
         """Returns a draw: a component, then its channels one after the other."""
         logits, means, log_scales, coefficients = self._components(params)
         hot = as_real(temperature, params.dtype)
@@ -106,7 +109,8 @@ class DiscretizedLogisticMixture(Element):
         by_channel = lambda v: pick(tf.linalg.matrix_transpose(v), chosen)  # noqa: E731
         mean, log_scale = by_channel(means), by_channel(log_scales)
         noise = noise * tf.exp(log_scale) * hot
-        drawn, shown = [], []
+        drawn: list = []
+        shown: list = []
         for c in range(self._channels):
             y = mean[..., c] + noise[..., c]
             for b, previous in enumerate(shown):
@@ -168,7 +172,7 @@ class DiscretizedLogisticMixture(Element):
     def _rounded(self, y):
         """Returns the value whose cell y lies in, int32."""
         x = tf.floor((y + 1.0) * (0.5 / self._half_width) + 0.5)
-        return tf.cast(tf.clip_by_value(x, 0.0, self.num_values - 1.0), tf.int32)
+        return tf.cast(tf.clip_by_value(x, 0.0, float(self._largest)), tf.int32)
 
     def _as_pixels(self, x):
         """Adds the axis of channels to single units: `[..., C]`."""

@@ -1,6 +1,7 @@
 """A real unit: a mixture of normals."""
 
 import math
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -63,7 +64,7 @@ class NormalMixture(Element):
             log_scales = log_scales + tf.math.log(temperature)
         return logits, means, log_scales
 
-    def log_prob(self, params, x):
+    def log_prob(self, params: tf.Tensor, x: tf.Tensor):
         """Returns the sum of log p over the units, `[...]`."""
         logits, means, log_scales = self._components(params)
         white = (x[..., None] - means) * tf.exp(-log_scales)
@@ -75,7 +76,7 @@ class NormalMixture(Element):
             tf.reduce_logsumexp(log_weights + log_component, axis=-1), axis=-1
         )
 
-    def from_uniform(self, params, u, temperature=1.0):
+    def from_uniform(self, params: tf.Tensor, u: tf.Tensor, temperature: Any = 1.0):
         """Returns a draw: the first number chooses the component."""
         logits, means, log_scales = self._components(params, temperature)
         chosen = inverse_cdf(logits, u[..., 0])

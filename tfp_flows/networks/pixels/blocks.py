@@ -59,7 +59,9 @@ class GatedBlock(_ConvBlock):
           arXiv:1606.05328
     """
 
-    def build(self, h_shape, context_shape=None):
+    def build(
+        self, h_shape: tuple[Any, ...], context_shape: tuple[Any, ...] | None = None
+    ):
         """Makes the weights."""
         n = self._filters = h_shape[-1]
         self._up = self.add("up", self.reach + 1, self.kernel_size, n, 2 * n)
@@ -70,7 +72,13 @@ class GatedBlock(_ConvBlock):
         self._out = self.add("out", n, n)
         self._out_bias = self.add_bias("out_bias", n)
 
-    def call(self, above, h, context=None, training=None):
+    def call(
+        self,
+        above: tf.Tensor,
+        h: tf.Tensor,
+        context: tf.Tensor | None = None,
+        training: bool | None = None,
+    ):
         """Returns (above, h)."""
         vertical, mixed = self._vertical(above, context, padding=self.reach)
         horizontal = mixed + look_left(h, self.masked(self._left, parts=2))
@@ -96,7 +104,7 @@ class GatedBlock(_ConvBlock):
             "left": self.zeros(batch, self.reach, n),
         }
 
-    def start_row(self, state, above, context):
+    def start_row(self, state: Any, above: tf.Tensor, context: tf.Tensor | None):
         """Runs the vertical stack over a row; returns the state and `above`."""
         rows = tf.concat([state["rows"], above], axis=1)
         vertical, mixed = self._vertical(rows, context)
@@ -107,7 +115,7 @@ class GatedBlock(_ConvBlock):
         }
         return state, above + vertical
 
-    def step(self, state, h, place):
+    def step(self, state: Any, h: tf.Tensor, place: Any):
         """Runs the horizontal stack over a pixel; returns h and the state."""
         left = state["left"]
         window = tf.concat([left, h[:, None]], axis=1)
@@ -139,7 +147,9 @@ class ResidualBlock(_ConvBlock):
           ICML 2016. arXiv:1601.06759
     """
 
-    def build(self, h_shape, context_shape=None):
+    def build(
+        self, h_shape: tuple[Any, ...], context_shape: tuple[Any, ...] | None = None
+    ):
         """Makes the weights."""
         n = h_shape[-1]
         t = self._filters = max(self.groups, n // 2)
@@ -151,7 +161,13 @@ class ResidualBlock(_ConvBlock):
         self._out = self.add("out", t, n)
         self._out_bias = self.add_bias("out_bias", n)
 
-    def call(self, above, h, context=None, training=None):
+    def call(
+        self,
+        above: tf.Tensor,
+        h: tf.Tensor,
+        context: tf.Tensor | None = None,
+        training: bool | None = None,
+    ):
         """Returns (above, h); above is not used."""
         t = self._map_in(h)
         up = look_up(t, self.read(self._up), padding=self.reach)[:, :-1]
@@ -176,7 +192,7 @@ class ResidualBlock(_ConvBlock):
             "left": self.zeros(batch, self.reach, t),
         }
 
-    def start_row(self, state, above, context):
+    def start_row(self, state: Any, above: tf.Tensor, context: tf.Tensor | None):
         """Convolves the rows above; returns the state, and `above` as it came."""
         row = state["row"]
         rows = tf.concat([state["rows"][:, 1:], row[:, None]], axis=1)
@@ -184,7 +200,7 @@ class ResidualBlock(_ConvBlock):
         left = tf.zeros_like(state["left"])
         return {"row": row, "rows": rows, "up": up[:, 0], "left": left}, above
 
-    def step(self, state, h, place):
+    def step(self, state: Any, h: tf.Tensor, place: Any):
         """Returns h of a pixel and the state."""
         t = self._map_in(h)
         window = tf.concat([state["left"], t[:, None]], axis=1)

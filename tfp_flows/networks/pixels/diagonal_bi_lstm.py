@@ -89,7 +89,9 @@ class DiagonalBlock(PixelBlock):
         super().__init__(groups, **kwargs)
         self.units = units
 
-    def build(self, h_shape, context_shape=None):
+    def build(
+        self, h_shape: tuple[Any, ...], context_shape: tuple[Any, ...] | None = None
+    ):
         """Makes the weights."""
         n, gates = h_shape[-1], 4 * self.units
         self._channels = n
@@ -102,7 +104,13 @@ class DiagonalBlock(PixelBlock):
         self._out = self.add("out", self.units, n)
         self._out_bias = self.add_bias("out_bias", n)
 
-    def call(self, above, h, context=None, training=None):
+    def call(
+        self,
+        above: tf.Tensor,
+        h: tf.Tensor,
+        context: tf.Tensor | None = None,
+        training: bool | None = None,
+    ):
         """Returns (above, h)."""
         right = pointwise(h, self.masked(self._right, parts=4))
         row_above = tf.pad(h[:, :-1], [[0, 0], [1, 0], [0, 0], [0, 0]])
@@ -154,7 +162,7 @@ class DiagonalBlock(PixelBlock):
             "cell": self.zeros(batch, u),
         }
 
-    def start_row(self, state, above, context):
+    def start_row(self, state: Any, above: tf.Tensor, context: tf.Tensor | None):
         """Sends the leftward LSTM over the row; returns the state and above."""
         beside, over = tf.split(self.read(self._recurrent), 2, axis=1)
         gates = self._leftward_gates(state["row"][:, None], above, context)[:, 0]
@@ -175,7 +183,7 @@ class DiagonalBlock(PixelBlock):
         }
         return state, above
 
-    def step(self, state, h, place):
+    def step(self, state: Any, h: tf.Tensor, place: Any):
         """Returns h of a pixel and the state."""
         beside = self.read(self._recurrent)[0, : self.units]
         gates = tf.matmul(h, self.masked(self._right, parts=4))

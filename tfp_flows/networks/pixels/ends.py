@@ -42,7 +42,7 @@ class PixelInput(PixelLayer):
         self.filters = filters
         self.kernel_size = kernel_size
 
-    def build(self, x_shape):
+    def build(self, x_shape: tuple[Any, ...]):
         """Makes the weights."""
         self._channels = x_shape[-1]
         reach, shape = self.kernel_size // 2, (self._channels, self.filters)
@@ -50,7 +50,7 @@ class PixelInput(PixelLayer):
         self._left = self.add("left", reach + 1, *shape)
         self._bias = self.add_bias("bias", self.filters)
 
-    def call(self, x):
+    def call(self, x: tf.Tensor):
         """Returns (above, h)."""
         reach = self.kernel_size // 2
         above = look_up(x, self.read(self._up), padding=reach)[:, :-1]
@@ -66,7 +66,7 @@ class PixelInput(PixelLayer):
             "above": self.zeros(batch, width, self.filters),
         }
 
-    def write(self, state, x_previous, i):
+    def write(self, state: Any, x_previous: tf.Tensor, i: Any):
         """Puts the block before position i into its row; nothing at i = 0."""
         row = state["row"]
         shape = [-1, row.shape[1] * self.groups, self._channels // self.groups]
@@ -76,7 +76,7 @@ class PixelInput(PixelLayer):
         blocks = tf.where(here[None, :, None], value, blocks)
         return state | {"row": tf.reshape(blocks, [-1, *row.shape[1:]])}
 
-    def start_row(self, state):
+    def start_row(self, state: Any):
         """Moves down by a row; returns its state and `above`, `[B, 1, W, filters]`."""
         row = state["row"]
         rows = tf.concat([state["rows"][:, 1:], row[:, None]], axis=1)
@@ -86,7 +86,7 @@ class PixelInput(PixelLayer):
         state = {"row": tf.zeros_like(row), "rows": rows, "above": above[:, 0]}
         return state, above
 
-    def step(self, state, column):
+    def step(self, state: Any, column: Any):
         """Returns h of a pixel, `[B, filters]`."""
         reach = self.kernel_size // 2
         row = tf.pad(state["row"], [[0, 0], [reach, 0], [0, 0]])
@@ -122,7 +122,7 @@ class PixelHead(PixelLayer):
         self.channels = channels
         self.num_params = num_params
 
-    def build(self, h_shape):
+    def build(self, h_shape: tuple[Any, ...]):
         """Makes the weights."""
         n, units = h_shape[-1], self.channels * self.num_params
         self._hidden = self.add("hidden", n, n, initializer="he_normal")
@@ -130,7 +130,7 @@ class PixelHead(PixelLayer):
         self._out = self.add("out", n, units, initializer="zeros")
         self._out_bias = self.add_bias("out_bias", units)
 
-    def call(self, h):
+    def call(self, h: tf.Tensor):
         """Returns params of all channels of each pixel."""
         hidden = self.masked(self._hidden)
         h = pointwise(tf.nn.relu(h), hidden, self.read(self._hidden_bias))

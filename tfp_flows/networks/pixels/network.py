@@ -1,6 +1,7 @@
 """What masked convolutions and pixel recurrences share: one walk over the image."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -92,7 +93,9 @@ class PixelNetwork(AutoregressiveNetwork):
         """Returns the layers between input and head."""
         raise NotImplementedError(f"{type(self).__name__} has no blocks.")
 
-    def build(self, x_shape, context_shape=None):
+    def build(
+        self, x_shape: tuple[Any, ...], context_shape: tuple[Any, ...] | None = None
+    ):
         """Makes the weights."""
         if context_shape is not None and len(context_shape) != 2:
             raise ValueError(
@@ -105,14 +108,19 @@ class PixelNetwork(AutoregressiveNetwork):
             block.build(h_shape, context_shape)
         self._head.build(h_shape)
 
-    def call(self, x, context=None, training=None):
+    def call(
+        self,
+        x: tf.Tensor,
+        context: tf.Tensor | None = None,
+        training: bool | None = None,
+    ):
         """Returns params `[B, H, W, C, num_params]`."""
         above, h = self._input(x)
         for block in self._blocks:
             above, h = block(above, h, context, training=training)
         return self._head(h)
 
-    def initial_state(self, batch, context=None):
+    def initial_state(self, batch: Any, context: tf.Tensor | None = None):
         """Returns black images and empty memories."""
         width = self.event_shape[1]
         state = {
@@ -123,7 +131,7 @@ class PixelNetwork(AutoregressiveNetwork):
             return state
         return state | {"context": tf.cast(context, self.compute_dtype)}
 
-    def step(self, state, x_previous, i):
+    def step(self, state: Any, x_previous: tf.Tensor, i: Any):
         """Returns params `[B, block_size, num_params]` of position i, and the state."""
         i, width = tf.convert_to_tensor(i, tf.int32), self.event_shape[1]
         state = state | {"input": self._input.write(state["input"], x_previous, i)}

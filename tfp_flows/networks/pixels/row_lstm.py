@@ -109,7 +109,9 @@ class RowLSTMBlock(PixelBlock):
         self.units = units
         self.kernel_size = kernel_size
 
-    def build(self, h_shape, context_shape=None):
+    def build(
+        self, h_shape: tuple[Any, ...], context_shape: tuple[Any, ...] | None = None
+    ):
         """Makes the weights."""
         n, gates = h_shape[-1], 4 * self.units
         self._channels = n
@@ -119,7 +121,13 @@ class RowLSTMBlock(PixelBlock):
         self._out = self.add("out", self.units, n)
         self._out_bias = self.add_bias("out_bias", n)
 
-    def call(self, above, h, context=None, training=None):
+    def call(
+        self,
+        above: tf.Tensor,
+        h: tf.Tensor,
+        context: tf.Tensor | None = None,
+        training: bool | None = None,
+    ):
         """Returns (above, h); above is not used."""
         gates = self.shifted(
             look_left(h, self.masked(self._left, parts=4)), self._shift, context
@@ -147,14 +155,14 @@ class RowLSTMBlock(PixelBlock):
             "left": self.zeros(batch, self.kernel_size // 2, self._channels),
         }
 
-    def start_row(self, state, above, context):
+    def start_row(self, state: Any, above: tf.Tensor, context: tf.Tensor | None):
         """Convolves the row above; returns the state, and `above` as it came."""
         gates = _along(state["output"], self.read(self._up))[:, None]
         gates = self.shifted(gates, self._shift, context)[:, 0]
         left = tf.zeros_like(state["left"])
         return state | {"gates": gates, "left": left}, above
 
-    def step(self, state, h, place):
+    def step(self, state: Any, h: tf.Tensor, place: Any):
         """Returns h of a pixel and the state."""
         window = tf.concat([state["left"], h[:, None]], axis=1)
         gates = look_back(window, self.masked(self._left, parts=4))

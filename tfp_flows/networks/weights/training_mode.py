@@ -35,7 +35,7 @@ class TrainingMode(keras.layers.Layer):
         """Calls the function with the flag set."""
         return self(tf.zeros([]), run=function, training=training)
 
-    def call(self, x, run, training=None):
+    def call(self, x: tf.Tensor, run: Any, training: bool | None = None):
         """Notes the flag, or runs a function under it."""
         self._seen = training
         return x if run is None else run()
