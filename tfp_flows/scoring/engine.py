@@ -1,0 +1,69 @@
+"""Which engine runs a job: Beam's flags, and what holds without any."""
+
+import contextlib
+import io
+import os
+from collections.abc import Sequence
+
+from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+
+# Beam's DirectRunner would first look for a program to download; what it falls back to
+# is this one.
+_LOCAL = "FnApiRunner"
+_LOCAL_DEFAULTS = {
+    "direct_running_mode": "multi_processing",
+    "direct_num_workers": str(os.cpu_count()),
+}
+
+
+def options(flags: Sequence[str] = ()) -> PipelineOptions:
+    """Returns Beam's options; without a runner, one process for each core here.
+
+    Args:
+      flags: as on a command line, such as `["--runner=FlinkRunner"]`.
+
+    Raises:
+      ValueError: for a flag that Beam does not know, or a value that it refuses. Other
+        engines than the local one may know flags that Beam does not.
+
+    Example:
+      >>> options(["--direct_num_workers=2"]).get_all_options()["runner"]
+      'FnApiRunner'
+    """
+    flags = list(flags)
+    runner = _parsed(flags).view_as(StandardOptions).runner
+    if runner not in (None, "DirectRunner", _LOCAL):
+        return PipelineOptions(flags)
+    _check_known(flags)
+    given = {flag.lstrip("-").partition("=")[0] for flag in flags}
+    more = {k: v for k, v in _LOCAL_DEFAULTS.items() if k not in given}
+    # The last of two flags counts.
+    local = [*flags, *(f"--{k}={v}" for k, v in more.items()), f"--runner={_LOCAL}"]
+    return PipelineOptions(local)
+
+
+def _parsed(flags):
+    """Returns options, or raises what argparse would have written and left with."""
+    errors = io.StringIO()
+    try:
+        with contextlib.redirect_stderr(errors):
+            parsed = PipelineOptions(flags)
+            parsed.get_all_options()
+    except SystemExit as error:
+        line = errors.getvalue().strip().rpartition("error: ")[2]
+        raise ValueError(f"Beam does not take its flags: {line}.") from error
+    return parsed
+
+
+def _check_known(flags):
+    stray = [flag for flag in flags if not flag.startswith("-")]
+    known = _parsed(flags).get_all_options()
+    every = PipelineOptions(flags).get_all_options(retain_unknown_options=True)
+    unknown = [f"--{name}" for name in every if name not in known]
+    # A word may be the value of the flag before it; Beam has the last say on that.
+    if unknown or (stray and not flags[0].startswith("-")):
+        name = unknown[0] if unknown else stray[0]
+        raise ValueError(
+            f"Beam does not know {name!r}. After -- stand flags of Beam, such as "
+            "--direct_num_workers=2."
+        )
