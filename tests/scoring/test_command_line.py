@@ -66,7 +66,7 @@ def arguments(exported, rows, tmp_path):
     ("changes", "message"),
     [
         ({"model": "{tmp}"}, "There is no"),
-        ({"model": "{base}"}, "Did you mean version 1"),
+        ({"model": "{base}"}, "Did you mean its version"),
         ({"signature": "anomaly_score"}, "has no signature 'anomaly_score'; it has"),
         ({"signature": "bits_per_dim"}, "it has decode, encode, log_prob, sample."),
         ({"input": "{tmp}/none*"}, "No file matches"),
@@ -103,6 +103,7 @@ def test_a_wrong_value(changes, message, arguments, capsys, tmp_path):
     [
         (["--nope=1"], "Beam does not know '--nope'"),
         (["stray"], "Beam does not know 'stray'"),
+        (["--direct_num_workers=2", "stray"], "Beam does not know 'stray'"),
         (["--direct_running_mode=many"], "invalid choice"),
         (["--direct_num_workers=many"], "invalid int"),
     ],

@@ -56,14 +56,16 @@ def _parsed(flags):
 
 
 def _check_known(flags):
-    stray = [flag for flag in flags if not flag.startswith("-")]
     known = _parsed(flags).get_all_options()
     every = PipelineOptions(flags).get_all_options(retain_unknown_options=True)
     unknown = [f"--{name}" for name in every if name not in known]
-    # A word may be the value of the flag before it; Beam has the last say on that.
-    if unknown or (stray and not flags[0].startswith("-")):
-        name = unknown[0] if unknown else stray[0]
+    for before, flag in zip(["", *flags], flags, strict=False):
+        # After "--name" a word is its value, after "--name=value" it has no meaning.
+        is_value = before.startswith("-") and "=" not in before
+        if not flag.startswith("-") and not is_value:
+            unknown.append(flag)
+    if unknown:
         raise ValueError(
-            f"Beam does not know {name!r}. After -- stand flags of Beam, such as "
+            f"Beam does not know {unknown[0]!r}. After -- stand flags of Beam, such as "
             "--direct_num_workers=2."
         )

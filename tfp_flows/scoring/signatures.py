@@ -88,15 +88,12 @@ def _meta_graph(model):
 
 
 def _hint(model):
-    if not tf.io.gfile.isdir(model):
-        return ". Pass the directory of a version, such as served/digits/1."
-    names = (name.rstrip("/") for name in tf.io.gfile.listdir(model))
-    versions = sorted((int(name) for name in names if name.isdigit()), reverse=True)
+    names = tf.io.gfile.listdir(model) if tf.io.gfile.isdir(model) else []
+    versions = [int(name) for name in (n.rstrip("/") for n in names) if name.isdigit()]
     if not versions:
         return ". Pass the directory of a version, such as served/digits/1."
-    return f". Did you mean version {versions[0]}, {posixpath.join(model, '')}" + (
-        f"{versions[0]}?"
-    )
+    newest = posixpath.join(model, str(max(versions)))
+    return f". Did you mean its version {newest!r}?"
 
 
 def _specs(tensors):
