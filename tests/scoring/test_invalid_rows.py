@@ -1,5 +1,7 @@
 """Bad rows are told with their reason, change no other row and stop no job."""
 
+import gzip
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,8 @@ import pyarrow as pa  # noqa: E402
 from pyarrow import parquet  # noqa: E402
 
 from tests.scoring import files  # noqa: E402
+from tfp_flows.scoring.blocks import Invalid  # noqa: E402
+from tfp_flows.scoring.readers import csv  # noqa: E402
 
 
 def test_of_csv(exported, run, tmp_path):
@@ -84,31 +88,47 @@ def test_of_integers(exported, run, tmp_path):
     }
 
 
+def test_broken_lines_keep_their_place(monkeypatch, tmp_path):
+    monkeypatch.setattr(csv, "_BYTES", 4096)  # many batches, and lines read ahead
+    lines = [f"{i},1,2" if i % 100 == 7 else f"{i},1" for i in range(5000)]
+    (tmp_path / "a.csv").write_text("\n".join(["a,b", *lines]))
+    reader = csv.Csv()
+    [piece] = reader.pieces(str(tmp_path / "a.csv"), 64)
+    broken = set()
+    for item in reader.read(piece, 64, ["a", "b"], None):
+        if isinstance(item, Invalid):
+            broken.add(int(item.row.rpartition(":")[2]))
+        else:
+            np.testing.assert_array_equal(item.positions, item.columns["a"])
+            assert len(item.positions) <= 64
+    assert broken == set(range(7, 5000, 100))
+
+
+def _write(path, rows):
+    if ".csv" in path.name:
+        lines = ["a,b,c,d", *(",".join(map(str, row)) for row in rows.tolist())]
+        path.write_bytes(gzip.compress("\n".join(lines).encode()))
+    elif path.suffix == ".npy":
+        np.save(path, rows)
+    elif path.suffix == ".parquet":
+        parquet.write_table(pa.table({"x": rows.tolist()}), path)
+    else:
+        files.write_tfrecord(path, [{"x": row} for row in rows])
+
+
 @pytest.mark.parametrize("name", ["a.csv.gz", "a.npy", "a.parquet", "a.tfrecord"])
 def test_a_damaged_file_does_not_stop_the_others(name, exported, rows, run, tmp_path):
-    if "csv" in name:
-        import gzip
-
-        lines = ["a,b,c,d", *(",".join(map(str, row)) for row in rows.tolist())]
-        content = gzip.compress("\n".join(lines).encode())
-    elif name.endswith("npy"):
-        np.save(tmp_path / name, rows)
-    elif name.endswith("parquet"):
-        parquet.write_table(pa.table({"x": rows.tolist()}), tmp_path / name)
-    else:
-        files.write_tfrecord(tmp_path / name, [{"x": row} for row in rows])
-    if "csv" not in name:
-        content = (tmp_path / name).read_bytes()
-    (tmp_path / name).write_bytes(content[: len(content) // 2])
-    (tmp_path / f"b{name[1:]}").write_bytes(content)
+    damaged, whole = tmp_path / name, tmp_path / f"b{name[1:]}"
+    _write(whole, rows)
+    content = whole.read_bytes()
+    damaged.write_bytes(content[: len(content) // 2])
     found, bad, _ = run(exported("vector"), tmp_path / f"*{name[1:]}", batch_size=7)
-    [line] = bad.values()
-    assert line["row"].startswith(str(tmp_path / name))
-    assert "cannot be read from here on" in line["reason"]
-    whole = {key for key in found if key.startswith(str(tmp_path / "b"))}
-    assert len(whole) == len(rows)
-    # Rows before the damage are not lost, where a file is read from its beginning.
-    assert name != "a.npy" and name != "a.tfrecord" or len(found) > len(rows) + 15
+    reasons = [line["reason"] for line in bad.values()]
+    assert any("cannot be read from here on" in reason for reason in reasons)
+    assert all(line["row"].startswith(str(damaged)) for line in bad.values())
+    assert sum(key.startswith(str(whole)) for key in found) == len(rows)
+    if name in ("a.npy", "a.tfrecord"):  # what stands before the damage is scored
+        assert sum(key.startswith(str(damaged)) for key in found) > 15
 
 
 def test_no_file_of_bad_rows_when_all_are_good(exported, rows, run, tmp_path):
