@@ -2,6 +2,8 @@
 
 import importlib.util
 import pathlib
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -134,6 +136,20 @@ def test_a_place_that_cannot_be_written(arguments, capsys, tmp_path):
     arguments["output"] = tmp_path / "a.npy" / "scores"  # below a file
     given = [f"--{name}={value}" for name, value in arguments.items()]
     assert "cannot be written" in _refused(given, capsys)
+
+
+@needs_beam
+@pytest.mark.slow
+def test_a_process_writes_one_line_too(arguments, tmp_path):
+    given = [f"--{name}={value}" for name, value in arguments.items()]
+    done = subprocess.run(
+        [sys.executable, "-m", "tfp_flows.scoring", *given, "--key=id"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    wanted = "scoring: There is no column 'id'; the first file has x."
+    assert done.stderr.splitlines() == [wanted]
 
 
 def test_help_shows_the_examples(capsys):

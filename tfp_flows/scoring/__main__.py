@@ -12,6 +12,7 @@ runs on this machine, in one process for each core.
 """
 
 import argparse
+import contextlib
 import os
 import sys
 import time
@@ -47,15 +48,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(chosen, flags):
-    from tfp_flows import scoring  # late: a wrong flag is told without loading Beam
+    from tfp_flows import scoring  # its jobs load Beam and TensorFlow, this does not
 
     start = time.perf_counter()
-    job = scoring.sample if chosen.pop("mode") == "sample" else scoring.score
+    with _quiet_loading():
+        job = scoring.sample if chosen.pop("mode") == "sample" else scoring.score
     summary = job(**chosen, flags=flags)
     bad = f", {summary.invalid:,} invalid: {chosen['output']}-invalid*"
     seconds = time.perf_counter() - start
     print(f"{summary.rows:,} rows in {seconds:.1f} s{bad if summary.invalid else ''}")
     return 0
+
+
+@contextlib.contextmanager
+def _quiet_loading():
+    """Drops the notes that TensorFlow's C++ writes while it is loaded.
+
+    No environment variable silences them. Python's errors are raised, not written.
+    """
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with open(os.devnull, "w") as nowhere:
+        os.dup2(nowhere.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
 
 
 def _parser():

@@ -4,11 +4,11 @@ import csv
 
 import numpy as np
 import pyarrow as pa
-from apache_beam.io.filesystems import FileSystems
 from pyarrow import compute
 from pyarrow import csv as arrow_csv
 
 from tfp_flows.scoring.blocks import Invalid, Raw, name_of
+from tfp_flows.scoring.readers.opening import opened
 from tfp_flows.scoring.readers.reader import Reader, objects
 
 _BYTES = 4 << 20  # read at once
@@ -37,7 +37,7 @@ class Csv(Reader):
                 yield Invalid(name_of(piece.path, position), reason)
 
         start = 0
-        with FileSystems.open(piece.path) as file:
+        with opened(piece.path) as file:
             for batch in _batches(file, names, keep):
                 # Arrow reads ahead: lines of the next batch may be known as broken.
                 every = np.arange(start, start + batch.num_rows + len(broken))
@@ -62,7 +62,7 @@ class Csv(Reader):
 
 
 def _header(path):
-    with FileSystems.open(path) as file:
+    with opened(path) as file:
         line = file.readline().decode("utf-8-sig")
     names = next(csv.reader([line]), [])
     if not names or any(map(_is_number, names)) or len(set(names)) < len(names):

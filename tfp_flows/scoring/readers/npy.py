@@ -4,10 +4,9 @@ import math
 from typing import Any
 
 import numpy as np
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
 
 from tfp_flows.scoring.blocks import Raw
+from tfp_flows.scoring.readers.opening import opened
 from tfp_flows.scoring.readers.reader import Piece, Reader
 
 COLUMN = "x"  # the array is one column, that of the model's first input
@@ -19,13 +18,13 @@ class Npy(Reader):
 
     def widths(self, path):
         """Returns how many numbers a row of the array has."""
-        with _opened(path) as file:
+        with opened(path) as file:
             shape, _ = _header(file, path)
         return {COLUMN: math.prod(shape[1:])}
 
     def pieces(self, path, size):
         """Returns ranges of some blocks."""
-        with _opened(path) as file:
+        with opened(path) as file:
             shape, _ = _header(file, path)
         step = size * _BLOCKS
         starts = range(0, shape[0], step)
@@ -33,7 +32,7 @@ class Npy(Reader):
 
     def read(self, piece, size, numbers, key):
         """Yields the rows of a range."""
-        with _opened(piece.path) as file:
+        with opened(piece.path) as file:
             shape, dtype = _header(file, piece.path)
             row = dtype.itemsize * math.prod(shape[1:])
             file.seek(file.tell() + piece.start * row)
@@ -48,10 +47,6 @@ class Npy(Reader):
                     yield Raw(piece.path, start + np.arange(whole), columns)
                 if whole < count:
                     raise ValueError(f"the file ends, its header says {shape[0]} rows")
-
-
-def _opened(path):
-    return FileSystems.open(path, compression_type=CompressionTypes.UNCOMPRESSED)
 
 
 def _header(file: Any, path: str) -> tuple[tuple[int, ...], np.dtype]:

@@ -5,11 +5,10 @@ from collections.abc import Iterator
 
 import numpy as np
 import pyarrow as pa
-from apache_beam.io.filesystem import CompressionTypes
-from apache_beam.io.filesystems import FileSystems
 from pyarrow import parquet as pq
 
 from tfp_flows.scoring.blocks import Raw
+from tfp_flows.scoring.readers.opening import opened
 from tfp_flows.scoring.readers.reader import Piece, Reader, objects
 
 
@@ -44,8 +43,7 @@ class Parquet(Reader):
 
 @contextlib.contextmanager
 def _opened(path) -> Iterator[pq.ParquetFile]:
-    plain = CompressionTypes.UNCOMPRESSED
-    with FileSystems.open(path, compression_type=plain) as file:
+    with opened(path) as file:
         yield pq.ParquetFile(file)
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import google_crc32c
 import numpy as np
 import tensorflow as tf
-from apache_beam.io.filesystems import FileSystems
 from google.protobuf.message import DecodeError
 
 from tfp_flows.scoring.blocks import Invalid, Raw, name_of
+from tfp_flows.scoring.readers.opening import opened
 from tfp_flows.scoring.readers.reader import Reader, objects
 
 _LENGTH = struct.Struct("<QI")  # of the record, and its checksum
@@ -25,7 +25,7 @@ class TFRecord(Reader):
     def widths(self, path):
         """Returns the features of the first examples; only rows tell their lengths."""
         names: set[str] = set()
-        with FileSystems.open(path) as file:
+        with opened(path) as file:
             for record in itertools.islice(_records(file), _LOOKED_AT):
                 example = _parsed(record)
                 if not isinstance(example, str):
@@ -36,7 +36,7 @@ class TFRecord(Reader):
         """Yields blocks of rows, and the records that are none."""
         names = sorted({*numbers, *([] if key is None else [key])})
         kept: list[tuple[int, Any]] = []
-        with FileSystems.open(piece.path) as file:
+        with opened(piece.path) as file:
             try:
                 for position, record in enumerate(_records(file)):
                     found = _parsed(record)
