@@ -55,7 +55,7 @@ def arguments(exported, rows, tmp_path):
     """Returns flags of a job that would run."""
     np.save(tmp_path / "a.npy", rows)
     (tmp_path / "b.csv").write_text("id,a,b,c,d\n1,1,2,3,4\n")
-    (tmp_path / "c.json").write_text("{}")
+    (tmp_path / "c.json").write_text("1,2,3,4")
     return {
         "model": exported("vector").directory,
         "input": tmp_path / "a.npy",
@@ -73,7 +73,7 @@ def arguments(exported, rows, tmp_path):
         ({"signature": "bits_per_dim"}, "it has decode, encode, log_prob, sample."),
         ({"input": "{tmp}/none*"}, "No file matches"),
         ({"input": "{tmp}/c.json"}, "tells no format"),
-        ({"input": "{tmp}/c.json", "input_format": "csv"}, "header"),
+        ({"input": "{tmp}/c.json", "input_format": "csv"}, "must name the columns"),
         ({"input": "{tmp}/*"}, "several formats"),
         ({"input": "{tmp}/b.csv", "key": "name"}, "no column 'name'"),
         ({"input": "{tmp}/b.csv"}, "x needs 4 numbers a row"),

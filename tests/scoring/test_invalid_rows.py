@@ -121,7 +121,7 @@ def test_a_damaged_file_does_not_stop_the_others(name, exported, rows, run, tmp_
     damaged, whole = tmp_path / name, tmp_path / f"b{name[1:]}"
     _write(whole, rows)
     content = whole.read_bytes()
-    damaged.write_bytes(content[: len(content) // 2])
+    damaged.write_bytes(content[: len(content) // 2 + 3])
     found, bad, _ = run(exported("vector"), tmp_path / f"*{name[1:]}", batch_size=7)
     reasons = [line["reason"] for line in bad.values()]
     assert any("cannot be read from here on" in reason for reason in reasons)

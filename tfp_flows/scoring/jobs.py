@@ -76,6 +76,7 @@ def score(
 
     Raises:
       ValueError: for a wrong argument, before anything is written.
+      RuntimeError: if the job fails while it runs.
 
     Example:
       >>> score("served/wine/1", "rows/*.csv", "scores/a")  # doctest: +SKIP
@@ -128,6 +129,7 @@ def sample(
 
     Raises:
       ValueError: for a wrong argument, before anything is written.
+      RuntimeError: if the job fails while it runs.
 
     Example:
       >>> sample("served/wine/1", "samples/a", 1000)  # doctest: +SKIP
@@ -151,8 +153,11 @@ def _run(source, handler, sink, beam_options):
     every = [*invalid, results | "Sink" >> sink] | beam.Flatten()
     every | "CountInvalid" >> beam.Map(lambda row: _count("invalid", 1))
     every | writing.WriteInvalid(sink.prefix)
-    result = pipeline.run()
-    result.wait_until_finish()
+    try:
+        result = pipeline.run()
+        result.wait_until_finish()
+    except Exception as error:  # whatever it was, no mistake in an argument
+        raise RuntimeError("The job failed while it ran; see above.") from error
     return Summary(*(_total(result, name) for name in Summary._fields))
 
 

@@ -70,9 +70,11 @@ def examples(block: Block, outputs: Mapping[str, np.ndarray]) -> Iterator[bytes]
         else:
             features[KEY].int64_list.value.append(int(key))
         for name, value in outputs.items():
-            row = value[i].ravel().tolist()
-            kind = "float_list" if value.dtype.kind == "f" else "int64_list"
-            getattr(features[name], kind).value.extend(row)
+            feature, row = features[name], np.ravel(value[i])
+            if row.dtype.kind == "f":
+                feature.float_list.value.extend(row.tolist())
+            else:
+                feature.int64_list.value.extend(row.astype(np.int64).tolist())
         yield example.SerializeToString(deterministic=True)
 
 
