@@ -13,6 +13,7 @@ runs on this machine, in one process for each core.
 
 import argparse
 import contextlib
+import logging
 import os
 import sys
 import time
@@ -51,6 +52,7 @@ def _run(chosen, flags):
     from tfp_flows import scoring  # its jobs load Beam and TensorFlow, this does not
 
     start = time.perf_counter()
+    logging.getLogger("apache_beam").setLevel(logging.ERROR)
     with _quiet_loading():
         job = scoring.sample if chosen.pop("mode") == "sample" else scoring.score
     summary = job(**chosen, flags=flags)

@@ -6,6 +6,10 @@ import os
 from collections.abc import Sequence
 
 from apache_beam.options.pipeline_options import PipelineOptions, StandardOptions
+from apache_beam.portability.api import beam_provision_api_pb2
+from apache_beam.runners.portability.fn_api_runner import fn_runner
+from apache_beam.runners.portability.portable_runner import JobServiceHandle
+from apache_beam.runners.runner import PipelineRunner
 
 # Beam's DirectRunner would first look for a program to download; what it falls back to
 # is this one.
@@ -13,6 +17,7 @@ _LOCAL = "FnApiRunner"
 _LOCAL_DEFAULTS = {
     "direct_running_mode": "multi_processing",
     "direct_num_workers": str(os.cpu_count()),
+    "default_sdk_harness_log_level": "ERROR",  # of workers, which tell all they do
 }
 
 
@@ -40,6 +45,22 @@ def options(flags: Sequence[str] = ()) -> PipelineOptions:
     # The last of two flags counts.
     local = [*flags, *(f"--{k}={v}" for k, v in more.items()), f"--runner={_LOCAL}"]
     return PipelineOptions(local)
+
+
+def runner(beam_options: PipelineOptions) -> PipelineRunner | None:
+    """Returns the local runner, None for another engine, which Beam finds by name.
+
+    Args:
+      beam_options: what `options` returned.
+    """
+    if beam_options.view_as(StandardOptions).runner != _LOCAL:
+        return None
+    # As Beam's DirectRunner does: without this, workers do not see any option.
+    encoded = JobServiceHandle.encode_pipeline_options(beam_options.get_all_options())
+    information = beam_provision_api_pb2.ProvisionInfo(pipeline_options=encoded)
+    return fn_runner.FnApiRunner(
+        provision_info=fn_runner.ExtendedProvisionInfo(information)
+    )
 
 
 def _parsed(flags):

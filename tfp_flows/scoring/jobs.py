@@ -146,7 +146,7 @@ def sample(
 
 
 def _run(source, handler, sink, beam_options):
-    pipeline = beam.Pipeline(options=beam_options)
+    pipeline = beam.Pipeline(engine.runner(beam_options), beam_options)
     blocks, *invalid = pipeline | "Source" >> source
     results = blocks | RunInference(handler)
     results | "Count" >> beam.Map(lambda r: _count("rows", len(r.example.keys)))
