@@ -3,7 +3,7 @@
 import contextlib
 import gzip
 from collections.abc import Iterator
-from typing import IO
+from typing import IO, cast
 
 from apache_beam.io.filesystem import CompressionTypes
 from apache_beam.io.filesystems import FileSystems
@@ -25,4 +25,4 @@ def opened(path: str) -> Iterator[IO[bytes]]:
             yield file
             return
         with gzip.GzipFile(fileobj=file) as unpacked:
-            yield unpacked
+            yield cast(IO[bytes], unpacked)
