@@ -1,4 +1,4 @@
-"""Three exported models, rows for them, and jobs within this process."""
+"""A few exported models, rows for them, and jobs within this process."""
 
 import dataclasses
 import json
@@ -17,6 +17,8 @@ _RECIPES = {
     "vector": lambda: flows.real_nvp((4,), **_SMALL),
     "digits": lambda: flows.real_nvp((4,), **_SMALL, num_values=17),
     "conditional": lambda: flows.real_nvp((4,), **_SMALL, context_shape=(2,)),
+    "autoregressive": lambda: flows.recurrent((4, 1), (4,), num_values=5),
+    "auxiliary": lambda: flows.reversible((4,), 1, (4,)),
     "image": lambda: flows.glow((4, 4, 1), 1, 1, 4, num_values=17),
 }
 

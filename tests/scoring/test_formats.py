@@ -90,6 +90,27 @@ def test_a_context_has_columns_of_its_own(exported, rows, run, tmp_path):
     np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
 
 
+def test_integers_of_an_autoregressive_model_have_their_probability(
+    exported, run, tmp_path
+):
+    model, path = exported("autoregressive"), tmp_path / "rows.npy"
+    rows = np.random.default_rng(4).integers(0, 5, (9, 4, 1))
+    np.save(path, rows)
+    found, _, _ = run(model, path)
+    got = np.array([found[f"{path}:{i}"]["log_prob"] for i in range(len(rows))])
+    wanted = model.flow.log_prob(rows.astype(np.int32))
+    np.testing.assert_allclose(got, wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_a_model_with_an_auxiliary_variable_takes_its_noise(
+    exported, rows, run, tmp_path
+):
+    path = tmp_path / "rows.npy"
+    np.save(path, rows)
+    found, bad, _ = run(exported("auxiliary"), path)
+    assert len(found) == len(rows) and not bad
+
+
 def test_encoded_images_are_decoded(exported, run, tmp_path):
     model, path = exported("image"), tmp_path / "digits-test.tfrecord-00000-of-00001"
     images = np.random.default_rng(1).integers(0, 17, (6, 4, 4, 1), np.uint8)

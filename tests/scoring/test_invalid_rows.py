@@ -131,6 +131,13 @@ def test_a_damaged_file_does_not_stop_the_others(name, exported, rows, run, tmp_
         assert sum(key.startswith(str(damaged)) for key in found) > 15
 
 
+def test_of_which_there_is_nothing_else(exported, run, tmp_path):
+    (tmp_path / "a.csv").write_text("a,b,c,d\nx,1,2,3\n1,2\n")
+    found, bad, summary = run(exported("vector"), tmp_path / "a.csv")
+    assert not found and len(bad) == 2
+    assert summary == (0, 2)
+
+
 def test_no_file_of_bad_rows_when_all_are_good(exported, rows, run, tmp_path):
     np.save(tmp_path / "a.npy", rows)
     _, bad, summary = run(exported("vector"), tmp_path / "a.npy")
