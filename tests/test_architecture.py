@@ -17,6 +17,7 @@ FLOORS = {
     "tfp_flows.flows": 3,
     "tfp_flows.training": 4,
     "tfp_flows.serving": 4,
+    "tfp_flows.scoring": 4,
     "tfp_flows": 5,  # the root, which offers them all
     "train": 6,
 }
@@ -48,6 +49,13 @@ def test_imports_point_downward(path):
         there = home(name)
         if here and there and here != there:
             assert FLOORS[there] < FLOORS[here], f"{module} imports {name}"
+
+
+def test_scoring_knows_models_by_their_exports_alone():
+    files = [path for path in FILES if "scoring" in path.parts]
+    ours = {name for path in files for name in imported(path) if home(name)}
+    assert files
+    assert all(f"{name}.".startswith("tfp_flows.scoring.") for name in ours)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))
