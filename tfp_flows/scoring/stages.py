@@ -1,6 +1,7 @@
 """Where blocks come from: files that are cut and read, or the numbers of samples."""
 
 from collections.abc import Iterable
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -27,7 +28,7 @@ class Files(beam.PTransform):
         self._rows = rows
         self._size = size
 
-    def expand(self, begin):
+    def expand(self, begin: Any):
         """Returns blocks, bad files and bad rows."""
         files = begin | beam.Create(self._files)
         cut = files | "Cut" >> _with_invalid(Cut(self._size))
@@ -58,7 +59,7 @@ class Draws(beam.PTransform):
         self._temperature = temperature
         self._size = size
 
-    def expand(self, begin):
+    def expand(self, begin: Any):
         """Returns blocks."""
         starts = begin | beam.Create(range(0, self._count, self._size))
         draw = beam.Map(_draw, self._count, self._seed, self._temperature, self._size)
@@ -86,7 +87,7 @@ class Cut(beam.DoFn):
     def __init__(self, size: int):
         self._size = size
 
-    def process(self, element):
+    def process(self, element: Any):
         """Yields the pieces of one file, a pair of path and format."""
         path, format_ = element
         try:
@@ -108,7 +109,7 @@ class Read(beam.DoFn):
         self._size = size
         self._numbers = [name for names in rows.columns.values() for name in names]
 
-    def process(self, piece):
+    def process(self, piece: Any):
         """Yields blocks, and bad rows with their tag."""
         for item in self._items(piece):
             block, invalid = self._rows.block(item) if _is_raw(item) else (None, [item])

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import apache_beam as beam
 import numpy as np
@@ -114,11 +115,12 @@ class Write(beam.PTransform):
         self._format = format_
         self._columns = schema(signature, keys)
 
-    def expand(self, results):
+    def expand(self, results: Any):
         """Returns the bad rows that the model found."""
         if self._format == PARQUET:
             columns = self._columns
-            tables = results | "ToTables" >> beam.Map(lambda r: table(*_of(r), columns))
+            to_table = lambda r: table(*_of(r), columns=columns)  # noqa: E731
+            tables = results | "ToTables" >> beam.Map(to_table)
             tables | "WriteParquet" >> beam.io.WriteToParquetBatched(
                 self.prefix, columns, codec="snappy", file_name_suffix=".parquet"
             )
@@ -141,7 +143,7 @@ class WriteInvalid(beam.PTransform):
         super().__init__()
         self._prefix = f"{prefix}-invalid"
 
-    def expand(self, invalid):
+    def expand(self, invalid: Any):
         """Returns what Beam's writing of text returns."""
         return (
             invalid

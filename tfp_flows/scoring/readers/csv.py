@@ -1,6 +1,7 @@
 """CSV with a header: numbers separated by commas."""
 
 import csv
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +10,7 @@ from pyarrow import csv as arrow_csv
 
 from tfp_flows.scoring.blocks import Invalid, Raw, name_of
 from tfp_flows.scoring.readers.opening import opened
-from tfp_flows.scoring.readers.reader import Reader, objects
+from tfp_flows.scoring.readers.reader import Piece, Reader, objects
 
 _BYTES = 4 << 20  # read at once
 
@@ -17,11 +18,11 @@ _BYTES = 4 << 20  # read at once
 class Csv(Reader):
     """Reads a file from its beginning; lines of another length are no rows."""
 
-    def widths(self, path):
+    def widths(self, path: str):
         """Returns the header's names, one number each."""
         return dict.fromkeys(_header(path), 1)
 
-    def read(self, piece, size, numbers, key):
+    def read(self, piece: Piece, size: int, numbers: Sequence[str], key: str | None):
         """Yields blocks of rows, and the lines that are none."""
         names = _header(piece.path)
         broken: dict[int, int] = {}  # position -> columns; those not told yet

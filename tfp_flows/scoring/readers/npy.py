@@ -1,6 +1,7 @@
 """Arrays `[N, *event]` as `numpy.save` writes them."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -16,13 +17,13 @@ _BLOCKS = 16  # of a piece: many enough to share, few enough to keep track of
 class Npy(Reader):
     """Reads a range of rows at a time, from its place in the file."""
 
-    def widths(self, path):
+    def widths(self, path: str):
         """Returns how many numbers a row of the array has."""
         with opened(path) as file:
             shape, _ = _header(file, path)
         return {COLUMN: math.prod(shape[1:])}
 
-    def pieces(self, path, size):
+    def pieces(self, path: str, size: int):
         """Returns ranges of some blocks."""
         with opened(path) as file:
             shape, _ = _header(file, path)
@@ -30,7 +31,7 @@ class Npy(Reader):
         starts = range(0, shape[0], step)
         return [Piece(path, "npy", part, start) for part, start in enumerate(starts)]
 
-    def read(self, piece, size, numbers, key):
+    def read(self, piece: Piece, size: int, numbers: Sequence[str], key: str | None):
         """Yields the rows of a range."""
         with opened(piece.path) as file:
             shape, dtype = _header(file, piece.path)

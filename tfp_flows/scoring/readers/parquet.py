@@ -1,7 +1,7 @@
 """Parquet: columns of numbers, lists of numbers, or encoded images."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -15,12 +15,12 @@ from tfp_flows.scoring.readers.reader import Piece, Reader, objects
 class Parquet(Reader):
     """Reads row groups, each a piece of its own, and of them what is asked for."""
 
-    def widths(self, path):
+    def widths(self, path: str):
         """Returns 1 for columns of numbers; only rows tell how long a list is."""
         with _opened(path) as file:
             return {field.name: _width(field.type) for field in file.schema_arrow}
 
-    def pieces(self, path, size):
+    def pieces(self, path: str, size: int):
         """Returns the row groups."""
         with _opened(path) as file:
             groups = file.metadata.num_row_groups
@@ -28,7 +28,7 @@ class Parquet(Reader):
         starts = np.cumsum([0, *counts])[:-1].tolist()
         return [Piece(path, "parquet", i, start) for i, start in enumerate(starts)]
 
-    def read(self, piece, size, numbers, key):
+    def read(self, piece: Piece, size: int, numbers: Sequence[str], key: str | None):
         """Yields the rows of a row group."""
         with _opened(piece.path) as file:
             wanted = {*numbers, key}

@@ -2,7 +2,7 @@
 
 import itertools
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import google_crc32c
@@ -12,7 +12,7 @@ from google.protobuf.message import DecodeError
 
 from tfp_flows.scoring.blocks import Invalid, Raw, name_of
 from tfp_flows.scoring.readers.opening import opened
-from tfp_flows.scoring.readers.reader import Reader, objects
+from tfp_flows.scoring.readers.reader import Piece, Reader, objects
 
 _LENGTH = struct.Struct("<QI")  # of the record, and its checksum
 _CHECKSUM = struct.Struct("<I")
@@ -22,7 +22,7 @@ _LOOKED_AT = 100  # records that tell which features there are: one may lack som
 class TFRecord(Reader):
     """Reads a file from its beginning; a damaged record is no row, and no more."""
 
-    def widths(self, path):
+    def widths(self, path: str):
         """Returns the features of the first examples; only rows tell their lengths."""
         names: set[str] = set()
         with opened(path) as file:
@@ -32,7 +32,7 @@ class TFRecord(Reader):
                     names.update(example.features.feature)
         return dict.fromkeys(sorted(names))
 
-    def read(self, piece, size, numbers, key):
+    def read(self, piece: Piece, size: int, numbers: Sequence[str], key: str | None):
         """Yields blocks of rows, and the records that are none."""
         names = sorted({*numbers, *([] if key is None else [key])})
         kept: list[tuple[int, Any]] = []
