@@ -119,7 +119,11 @@ class Write(beam.PTransform):
         """Returns the bad rows that the model found."""
         if self._format == PARQUET:
             columns = self._columns
-            to_table = lambda r: table(*_of(r), columns=columns)  # noqa: E731
+
+            def to_table(result):
+                block, outputs = _of(result)
+                return table(block, outputs, columns)
+
             tables = results | "ToTables" >> beam.Map(to_table)
             tables | "WriteParquet" >> beam.io.WriteToParquetBatched(
                 self.prefix, columns, codec="snappy", file_name_suffix=".parquet"
