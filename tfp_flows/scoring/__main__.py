@@ -12,12 +12,13 @@ runs on this machine, in one process for each core.
 """
 
 import argparse
-import contextlib
 import logging
 import os
 import sys
 import time
 from collections.abc import Sequence
+
+from tfp_flows.quiet import quiet_loading
 
 SIGNATURES = ("log_prob", "bits_per_dim", "encode", "anomaly_score")
 _OF_ROWS = ("input", "signature", "key", "x", "context", "input_format")
@@ -53,30 +54,13 @@ def _run(chosen, flags):
 
     start = time.perf_counter()
     logging.getLogger("apache_beam").setLevel(logging.ERROR)
-    with _quiet_loading():
+    with quiet_loading():
         job = scoring.sample if chosen.pop("mode") == "sample" else scoring.score
     summary = job(**chosen, flags=flags)
     bad = f", {summary.invalid:,} invalid: {chosen['output']}-invalid*"
     seconds = time.perf_counter() - start
     print(f"{summary.rows:,} rows in {seconds:.1f} s{bad if summary.invalid else ''}")
     return 0
-
-
-@contextlib.contextmanager
-def _quiet_loading():
-    """Drops the notes that TensorFlow's C++ writes while it is loaded.
-
-    No environment variable silences them. Python's errors are raised, not written.
-    """
-    sys.stderr.flush()
-    saved = os.dup(2)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
 
 
 def _parser():
