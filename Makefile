@@ -6,7 +6,7 @@ WORKERS ?= -n 2 --dist loadgroup
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export CUDA_VISIBLE_DEVICES ?= -1
 
-.PHONY: help train test test-fast lint bench clean
+.PHONY: help train test test-fast test-scoring lint bench clean
 
 help: ## Shows the targets.
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/:/'
@@ -20,6 +20,10 @@ test: .venv/.test ## Runs all tests, the slow ones and the doctests included.
 test-fast: .venv/.test ## Runs the tests that take seconds.
 	$(BIN)/python -m pytest -m "not slow" $(WORKERS) $(ARGS)
 
+# Apache Beam holds protobuf at 6: its tests have an environment of their own.
+test-scoring: .venv-scoring/.test ## Runs the tests that need Apache Beam.
+	.venv-scoring/bin/python -m pytest tests/scoring tests/test_doctests.py -k scoring $(ARGS)
+
 lint: .venv/.test ## Checks style, formatting and types.
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
@@ -28,8 +32,8 @@ lint: .venv/.test ## Checks style, formatting and types.
 bench: .venv/.bench ## Times the flows beside their networks and TFP; prints ratios.
 	$(BIN)/python -m benchmarks $(ARGS)
 
-clean: ## Removes the virtual environment and what was built.
-	rm -rf .venv build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+clean: ## Removes the virtual environments and what was built.
+	rm -rf .venv .venv-scoring build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
 
 .venv/.train: EXTRAS = train
 .venv/.test: EXTRAS = train,test
@@ -39,4 +43,10 @@ clean: ## Removes the virtual environment and what was built.
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --editable ".[$(EXTRAS)]"
+	touch $@
+
+.venv-scoring/.test: setup.cfg pyproject.toml
+	test -x $(@D)/bin/python || $(PYTHON) -m venv $(@D)
+	$(@D)/bin/python -m pip install --quiet --upgrade pip
+	$(@D)/bin/python -m pip install --quiet --editable ".[scoring,test]"
 	touch $@

@@ -9,6 +9,7 @@ import pytest
 ROOT = pathlib.Path(__file__).parent.parent
 # Floor of each package; a module may import lower floors and its own package.
 FLOORS = {
+    "tfp_flows.quiet": 0,
     "tfp_flows.version": 0,
     "tfp_flows.networks": 1,
     "tfp_flows.scalar_maps": 1,
@@ -17,6 +18,7 @@ FLOORS = {
     "tfp_flows.flows": 3,
     "tfp_flows.training": 4,
     "tfp_flows.serving": 4,
+    "tfp_flows.scoring": 4,
     "tfp_flows": 5,  # the root, which offers them all
     "train": 6,
 }
@@ -48,6 +50,13 @@ def test_imports_point_downward(path):
         there = home(name)
         if here and there and here != there:
             assert FLOORS[there] < FLOORS[here], f"{module} imports {name}"
+
+
+def test_scoring_knows_models_by_their_exports_alone():
+    files = [path for path in FILES if "scoring" in path.parts]
+    homes = {home(name) for path in files for name in imported(path)}
+    assert files
+    assert homes <= {"tfp_flows.scoring", "tfp_flows.quiet", None}
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda p: str(p.relative_to(ROOT)))

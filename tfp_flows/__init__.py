@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # what is loaded on first use
         flows,
         networks,
         scalar_maps,
+        scoring,
         serving,
         training,
     )
@@ -34,6 +35,7 @@ __all__ = [
     "flows",
     "networks",
     "scalar_maps",
+    "scoring",
     "serving",
     "training",
 ]

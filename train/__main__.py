@@ -8,13 +8,14 @@ python -m train --config.epochs=5 --config.flow.options.num_steps=8
 The same command again continues a run that was stopped.
 """
 
-import contextlib
 import os
 import pathlib
 import sys
 
 from absl import app, flags, logging
 from ml_collections import config_flags
+
+from tfp_flows.quiet import quiet_loading
 
 _DEFAULT = pathlib.Path(__file__).parent / "configs" / "digits_glow.py"
 
@@ -40,7 +41,7 @@ def main(argv: list[str]) -> int | None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.ERROR)  # the libraries' notes to themselves
-    with _quiet_loading():
+    with quiet_loading():
         # Late: a wrong flag is told without loading TensorFlow.
         from train import job, strategies
 
@@ -59,23 +60,6 @@ def main(argv: list[str]) -> int | None:
         _refuse("stopped. The same command continues after the last whole epoch.")
         return 130  # as shells report an interrupt
     return None
-
-
-@contextlib.contextmanager
-def _quiet_loading():
-    """Drops the notes that TensorFlow's C++ writes while it is loaded.
-
-    No environment variable silences them. Python's errors are raised, not written.
-    """
-    sys.stderr.flush()
-    saved = os.dup(2)
-    with open(os.devnull, "w") as nowhere:
-        os.dup2(nowhere.fileno(), 2)
-    try:
-        yield
-    finally:
-        os.dup2(saved, 2)
-        os.close(saved)
 
 
 def _parse(argv):

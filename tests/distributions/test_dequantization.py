@@ -315,10 +315,10 @@ def test_noise_that_does_not_fit_is_refused(make, message):
 @pytest.mark.parametrize(
     ("shape", "options", "message"),
     [
-        ((2, 2), {}, "Flatten"),
+        ((2,) * 5, {}, "Flatten"),
         ((4,), {"num_steps": 0}, "num_steps >= 1"),
         ((1,), {}, "at least 2 units"),
-        ((1, 1, 3), {}, "at least 2 pixels"),
+        ((1, 1, 3), {}, "at least 2 positions"),
     ],
 )
 def test_noise_needs_something_to_couple(shape, options, message):

@@ -10,8 +10,8 @@ from tfp_flows.networks import MADE, MLP
 @pytest.mark.parametrize(
     ("build", "match"),
     [
-        (lambda: flows.real_nvp((4,), filters=7), "filters=7: it is for images"),
-        (lambda: flows.real_nvp((4,), num_levels=2), "num_levels=2: it is for images"),
+        (lambda: flows.real_nvp((4,), filters=7), "filters=7: it is for events with"),
+        (lambda: flows.real_nvp((4,), num_levels=2), "num_levels=2: it is for events"),
         (
             lambda: flows.flow_pp((4, 4, 1), hidden_units=(8,)),
             r"hidden_units=\(8,\): it is for vectors",

@@ -138,7 +138,7 @@ def _computed(graph, of_weights, captured, names, known):
     ops = [op for op in ops if op.type != "Placeholder"]
     run = tf.function(lambda: _imported(graph, ops, captured, names), autograph=False)
     values = {}
-    for name, value in zip(names, run(), strict=True):
+    for name, value in zip(names, run.get_concrete_function()(), strict=True):
         key = value.dtype, tuple(value.shape), value.numpy().tobytes()
         if key not in known:
             known[key] = tf.Variable(value, trainable=False, name="prepared")
