@@ -250,7 +250,7 @@ class Watch(keras.callbacks.Callback):
         self._seconds = seconds
         self._running = contextlib.ExitStack()
 
-    def _again(self, *_):
+    def _again(self, *_, **__):
         self._running.close()
         message = (
             f"no step ended within {self._seconds:g} s: a worker is gone or hangs. "
