@@ -11,28 +11,35 @@ from tfp_flows import flows
 from tfp_flows.bijectors import precision
 
 
-def as_tf32(x):
-    """Rounds to 10 bits after the point, as such a GPU does before it multiplies."""
-    bits = tf.bitcast(x, tf.int32) + (1 << 12)
-    rounded = tf.bitcast(bits & ~((1 << 13) - 1), tf.float32)
-    return x + tf.stop_gradient(rounded - x)
+def rounded(x, bits):
+    """Rounds to so many bits after the point, as a device does before it multiplies."""
+    dropped = 23 - bits
+    whole = tf.bitcast(x, tf.int32) + (1 << dropped - 1)
+    value = tf.bitcast(whole & ~((1 << dropped) - 1), tf.float32)
+    return x + tf.stop_gradient(value - x)
 
 
-def rounding(function):
+def rounding(function, bits):
     def call(x, kernel, *args, **kwargs):
         if x.dtype == tf.float32:
-            x, kernel = as_tf32(x), as_tf32(kernel)
+            x, kernel = rounded(x, bits), rounded(kernel, bits)
         return function(x, kernel, *args, **kwargs)
 
     return call
 
 
-@pytest.fixture
-def rounding_device(monkeypatch):
-    """Has products and convolutions of float32 rounded as a GPU with TF32 does."""
-    monkeypatch.setattr(tf, "matmul", rounding(tf.matmul))
-    monkeypatch.setattr(tf.nn, "conv2d", rounding(tf.nn.conv2d))
-    monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind: [kind])
+DEVICES = {"GPU": 10, "TPU": 7}  # bits of TF32 and of bfloat16
+
+
+@pytest.fixture(params=DEVICES)
+def rounding_device(monkeypatch, request):
+    """Has products and convolutions of float32 rounded as such a device does."""
+    bits = DEVICES[request.param]
+    monkeypatch.setattr(tf, "matmul", rounding(tf.matmul, bits))
+    monkeypatch.setattr(tf.nn, "conv2d", rounding(tf.nn.conv2d, bits))
+    for name in ("list_physical_devices", "list_logical_devices"):
+        found = lambda kind: [kind] if kind == request.param else []  # noqa: E731
+        monkeypatch.setattr(tf.config, name, found)
 
 
 def test_a_product_is_that_of_float64(rounding_device):
@@ -42,9 +49,9 @@ def test_a_product_is_that_of_float64(rounding_device):
     exact = a.astype(np.float64) @ c.T.astype(np.float64)
     found = precision.matmul(tf.constant(a), tf.constant(c), transpose_b=True)
     assert found.dtype == tf.float32
-    np.testing.assert_array_equal(found, exact.astype(np.float32))
-    rounded = tf.matmul(tf.constant(a), tf.constant(c), transpose_b=True)
-    assert np.abs(rounded - exact).max() > 1e-4  # so the device does round
+    np.testing.assert_allclose(found, exact, rtol=0, atol=2e-6)
+    plain = tf.matmul(tf.constant(a), tf.constant(c), transpose_b=True)
+    assert np.abs(plain - exact).max() > 1e-4  # so the device does round
 
 
 def test_what_is_rounded(monkeypatch):

@@ -6,7 +6,8 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.distributions.bases import stateless_seed
+from tfp_flows.distributions import noise
+from tfp_flows.distributions.bases import seed_for
 from tfp_flows.distributions.flow import Flow
 from tfp_flows.distributions.model import Model
 from tfp_flows.distributions.wrapper import Wrapper
@@ -149,8 +150,10 @@ class Augmented(Wrapper):
 
     def _adapt(self, x, context, seed):
         if isinstance(self._auxiliary, Model) and not self._auxiliary.is_adapted:
-            noise = tf.random.stateless_normal(tf.shape(x), stateless_seed(seed))
-            self._auxiliary.adapt(tf.cast(noise, x.dtype), self._seen(x))
+            normal = tf.random.stateless_normal(
+                tf.shape(x), noise.salted(seed, "adapt")[:2], dtype=x.dtype
+            )
+            self._auxiliary.adapt(normal, self._seen(x))
         self.joint._adapt([x, self._draw(x, seed)[0]], context, seed)
 
     def _seen(self, x):
@@ -158,7 +161,8 @@ class Augmented(Wrapper):
 
     def _draw(self, x, seed):
         """Draws u for each x, with log q(u | x)."""
-        seed, context = stateless_seed(seed), self._seen(x)
+        seed = seed_for(self._auxiliary, noise.salted(seed, "augmented"))
+        context = self._seen(x)
         if context is not None:
             return self._auxiliary.experimental_sample_and_log_prob(
                 [], seed=seed, context=context

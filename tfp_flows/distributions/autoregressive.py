@@ -6,10 +6,8 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 
-from tfp_flows.distributions import rows
-from tfp_flows.distributions.bases import stateless_seed
+from tfp_flows.distributions import noise, rows
 from tfp_flows.distributions.elements.element import Element, as_real
 from tfp_flows.distributions.model import Model
 from tfp_flows.networks.autoregressive_network import (
@@ -159,13 +157,8 @@ class Autoregressive(Model):
         """
         static = tf.get_static_value(count)
         count = count if static is None else static
-        return tf.random.stateless_uniform(
-            tf.stack([count, self.num_uniforms]),
-            tfp.random.sanitize_seed(stateless_seed(seed), salt="autoregressive"),
-            minval=self._real.as_numpy_dtype(2.0**-24),  # never 0: logit is finite
-            dtype=self._real,
-            alg="philox",
-        )
+        seed = noise.salted(seed, "autoregressive")
+        return noise.uniform([count, self.num_uniforms], seed, self._real)
 
     def from_uniform(
         self,

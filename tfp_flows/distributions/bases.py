@@ -7,6 +7,9 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.distributions import noise
+from tfp_flows.distributions.model import Model
+
 tfb, tfd = tfp.bijectors, tfp.distributions
 
 
@@ -67,6 +70,12 @@ class Base(tfd.Distribution):
     def _default_event_space_bijector(self):
         return tfb.Identity()
 
+    def _sample_n(self, n, seed=None):
+        # By quantiles, not by TensorFlow's normals: as fast, and row by row.
+        seed = noise.salted(seed, salt=type(self).__name__)
+        u = noise.uniform([n, self.num_uniforms], seed, self.dtype)
+        return self.from_uniform(u)
+
     def _sum(self, x):
         return tf.reduce_sum(
             x, list(range(x.shape.rank - self._shape.rank, x.shape.rank))
@@ -110,12 +119,6 @@ class StandardNormal(Base):
 
     def _log_prob(self, z):
         return -0.5 * self._sum(tf.square(z)) - self._log_normalizer
-
-    def _sample_n(self, n, seed=None):
-        # Philox by name: the default algorithm is 20 times slower under XLA on a CPU.
-        shape = tf.concat([[n], self._event_shape_tensor()], axis=0)
-        seed = tfp.random.sanitize_seed(seed, salt="standard_normal")
-        return tf.random.stateless_normal(shape, seed, dtype=self.dtype, alg="philox")
 
     def from_uniform(self, u: tf.Tensor) -> tf.Tensor:
         """Maps uniform numbers through the quantile function; see `Base`."""
@@ -167,18 +170,6 @@ class StandardLogistic(Base):
     def _log_prob(self, z):
         return -self._sum(tf.abs(z) + 2.0 * tf.nn.softplus(-tf.abs(z)))
 
-    def _sample_n(self, n, seed=None):
-        shape = tf.concat([[n], self._event_shape_tensor()], axis=0)
-        seed = tfp.random.sanitize_seed(seed, salt="standard_logistic")
-        u = tf.random.stateless_uniform(
-            shape,
-            seed,
-            minval=self.dtype.as_numpy_dtype(2.0**-24),  # never 0: logit is finite
-            dtype=self.dtype,
-            alg="philox",
-        )
-        return _logit(u)
-
     def from_uniform(self, u: tf.Tensor) -> tf.Tensor:
         """Maps uniform numbers through the quantile function; see `Base`."""
         return self._uniform_to_event(_logit(u))
@@ -190,24 +181,16 @@ class StandardLogistic(Base):
         return tf.fill(self._shape, self.dtype.as_numpy_dtype(math.pi**2 / 3))
 
 
-def stateless_seed(seed: Any) -> Any:
-    """Makes a Python integer a seed that always gives the same numbers.
-
-    TFP takes an integer for a stateful seed: the second call with it draws anew.
+def seed_for(distribution: tfd.Distribution, seed: tf.Tensor) -> tf.Tensor:
+    """Returns a seed as a distribution takes it; those of TFP know no places.
 
     Args:
-      seed: Python integer, or whatever else TFP takes for a seed.
-
-    Returns:
-      A pair of integers for an integer, anything else unchanged.
-
-    Example:
-      >>> stateless_seed(7)
-      (0, 7)
+      distribution: that is to be sampled.
+      seed: int32 `[2]` or `[3]`, as from `noise.salted`.
     """
-    if not isinstance(seed, int):
+    if seed.shape == [2] or isinstance(distribution, (Base, Model)):
         return seed
-    return (seed >> 31) & 0x7FFFFFFF, seed & 0x7FFFFFFF
+    return tfp.random.fold_in(seed[:2], seed[2])
 
 
 def _logit(u):

@@ -7,7 +7,8 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.distributions.bases import StandardNormal, stateless_seed
+from tfp_flows.distributions import noise
+from tfp_flows.distributions.bases import StandardNormal, seed_for
 from tfp_flows.distributions.model import Model
 
 tfd = tfp.distributions
@@ -198,7 +199,8 @@ class Flow(_TransformedDistribution, Model):
             shape = tf.concat([shape, context_batch], axis=0)
         static = tf.get_static_value(shape)
         shape = shape if static is None else static
-        z = self.distribution.sample(shape, seed=stateless_seed(seed))
+        seed = seed_for(self.distribution, noise.salted(seed, "flow"))
+        z = self.distribution.sample(shape, seed=seed)
         if isinstance(temperature, (int, float)) and temperature == 1:
             return z
         temperature = tf.cast(temperature, z.dtype)

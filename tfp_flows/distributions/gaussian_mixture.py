@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-import tensorflow_probability as tfp
 
 from tfp_flows.distributions import expectation_maximisation
 from tfp_flows.distributions.bases import Base
@@ -172,17 +171,6 @@ class GaussianMixture(Base, Model):
         log_component = -0.5 * tf.reduce_sum(white**2, axis=1) - log_normalizer
         log_weight = tf.nn.log_softmax(self._layer["logits"])[:, None]
         return tf.reshape(tf.reduce_logsumexp(log_weight + log_component, 0), batch)
-
-    def _sample_n(self, n, seed=None):
-        seed = tfp.random.sanitize_seed(seed, salt="gaussian_mixture")
-        u = tf.random.stateless_uniform(
-            [n, self.num_uniforms],
-            seed,
-            minval=self.dtype.as_numpy_dtype(2.0**-24),  # never 0: ndtri is finite
-            dtype=self.dtype,
-            alg="philox",
-        )
-        return self.from_uniform(u)
 
     def from_uniform(self, u: tf.Tensor) -> tf.Tensor:
         """Maps the first number to a component, the others to an event of it.

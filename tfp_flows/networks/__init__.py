@@ -4,6 +4,7 @@ from tfp_flows.networks import gains, masks
 from tfp_flows.networks.autoregressive_network import AutoregressiveNetwork, generate
 from tfp_flows.networks.causal_conv import CausalConv
 from tfp_flows.networks.conv_net import ConvResNet
+from tfp_flows.networks.dropout import Dropout
 from tfp_flows.networks.glow_net import GlowNet
 from tfp_flows.networks.heads import ZeroConv, ZeroDense, zero_conv
 from tfp_flows.networks.hidden import HiddenConv, HiddenDense
@@ -22,6 +23,7 @@ __all__ = [
     "CausalConv",
     "ConvResNet",
     "DiagonalBiLSTM",
+    "Dropout",
     "GlowNet",
     "HiddenConv",
     "HiddenDense",

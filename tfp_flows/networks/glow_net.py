@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.networks import gains
+from tfp_flows.networks.dropout import Dropout
 from tfp_flows.networks.grid_context import has_positions, joined, joined_shape
 from tfp_flows.networks.grids import at_all_positions, convolve
 from tfp_flows.networks.hidden import HiddenInitializer
@@ -57,7 +58,7 @@ class GlowNet(keras.layers.Layer):
         self.dropout = dropout
         self._drop = None
         if dropout:
-            self._drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
+            self._drop = Dropout(dropout, dtype=self.dtype_policy)
         self._context_kernel = None
 
     def build(
@@ -156,9 +157,10 @@ class GlowNet(keras.layers.Layer):
         """What the second act norm gives, as rows `[-1, filters]`."""
         kernel = tf.cast(prepared(self.prepare)[1], first.dtype)
         # A 1x1 convolution as a matrix product: up to twice as fast on small images.
-        rows = tf.reshape(tf.nn.relu(first), [-1, self.filters])
+        first = tf.nn.relu(first)
         if self._drop is not None:
-            rows = self._drop(rows)
+            first = self._drop(first)
+        rows = tf.reshape(first, [-1, self.filters])
         return tf.nn.bias_add(tf.matmul(rows, kernel), self._norms[1][1])
 
     def get_config(self):

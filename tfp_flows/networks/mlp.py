@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfp_flows.networks.dropout import Dropout
 from tfp_flows.networks.hidden import HiddenDense
 
 
@@ -74,7 +75,7 @@ class MLP(keras.layers.Layer):
     def _drop(self):
         if not self.dropout:
             return []
-        return [keras.layers.Dropout(self.dropout, dtype=self.dtype_policy)]
+        return [Dropout(self.dropout, dtype=self.dtype_policy)]
 
     def _plain(self):
         blocks = (

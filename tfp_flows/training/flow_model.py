@@ -46,10 +46,11 @@ class FlowModel(ReportingModel):
     Cost: what the flow's networks cost; XLA compiles only what a replica computes.
 
     The noise of a step (dequantisation, dropout) follows from `seed`, the optimizer's
-    step and the replica, so that a run resumed from a `.keras` file or a
-    `BackupAndRestore` continues as if not stopped. It replaces the state of the
-    layers' own seed generators; layers that use Keras' global generator instead draw
-    the same numbers at every step.
+    step and an example's place in the batch, so that a run resumed from a `.keras` file
+    or a `BackupAndRestore` continues as if not stopped, and any number of replicas
+    draws what one device would. It replaces the state of the layers' own seed
+    generators. Keras' own random layers draw other numbers on other replicas (take
+    `networks.Dropout`); those of its global generator draw the same at every step.
 
     Args:
       flow: a flow or a dequantized one, built under the same `strategy.scope()`.
@@ -251,12 +252,13 @@ class FlowModel(ReportingModel):
         x, context = batches.split(self.flow, data)
         pair = x if context is None else (context, x)
         size = tf.shape(x)[0]
+        first_row, total = replicas.shares(size)
         step = self.optimizer.iterations.value
         result = self._steps.gradients(
             pair,
-            1.0 / replicas.total(tf.cast(size, tf.float32)),
-            seeds.seed_at(self.seed, Purpose.TRAIN, step),
-            seeds.seed_at(self.seed, Purpose.LAYERS, step),
+            1.0 / total,
+            seeds.seed_at(self.seed, Purpose.TRAIN, step, first_row),
+            seeds.seed_at(self.seed, Purpose.LAYERS, step, first_row),
         )
         counts, has_stopped = self.guard.step(
             result.health,
@@ -281,17 +283,20 @@ class FlowModel(ReportingModel):
         """Evaluates this replica's part of a batch; Keras calls it."""
         x, context = batches.split(self.flow, data)
         pair = x if context is None else (context, x)
-        seed = seeds.seed_at(self.seed, Purpose.EVALUATE, self._density.nll.count.value)
+        size = tf.shape(x)[0]
+        first_row, _, seen = replicas.shares(size, self._density.nll.count.value)
+        seed = seeds.seed_at(self.seed, Purpose.EVALUATE, seen, first_row)
         nll_sum, penalty = self._steps.losses(pair, seed)
-        return self._logs(nll_sum, penalty, tf.shape(x)[0])
+        return self._logs(nll_sum, penalty, size)
 
     def predict_step(self, data: Any) -> tf.Tensor:
         """Returns log_prob of each example of a batch `[B]`; Keras calls it."""
         x, context = batches.split(self.flow, data)
         pair = x if context is None else (context, x)
         # No step and no count here: the batch itself tells one noise from another.
-        fingerprint = tf.reduce_sum(tf.cast(x, tf.int64))
-        seed = seeds.seed_at(self.seed, Purpose.PREDICT, fingerprint, replica=False)
+        fingerprint = tf.reduce_sum(tf.cast(x, tf.int64)) % 2**31
+        first_row, _, fingerprint = replicas.shares(tf.shape(x)[0], fingerprint)
+        seed = seeds.seed_at(self.seed, Purpose.PREDICT, fingerprint, first_row)
         return self._steps.log_prob(pair, seed)
 
     def _logs(self, nll_sum, penalty, num_examples, counts=True):

@@ -119,7 +119,7 @@ class Guard:
             found = tf.where(tf.math.is_finite(norm), found, Reason.GRADIENT)
         found = tf.where(bad_losses > 0, Reason.LOSS, found)
         is_calm = (norm < 1e10) & (tf.abs(rate) <= 1.0)  # NaN is neither
-        is_safe = is_calm & (record.is_wild == 0) & self._is_tame
+        is_safe = is_calm & (record.is_wild == 0)
         is_running = record.in_a_row <= self._max_skips
         is_done = tf.cond(
             is_running & (found == Reason.NONE),
@@ -140,45 +140,33 @@ class Guard:
 
     def _attempt(self, strategy, is_safe, args):
         """Updates, and unless that is safe, looks at the result and may undo it."""
-        groups: dict[tf.DType, list[tf.Variable]] = {}
-        for variable in self._variables:
-            groups.setdefault(variable.dtype, []).append(variable)
-        before = tf.cond(
-            is_safe,
-            lambda: [tf.zeros([0], dtype) for dtype in groups],
-            # One vector for all of a dtype: few values to hand from branch to branch.
-            lambda: [_packed(variables) for variables in groups.values()],
-        )
-        # A write is ordered after a branch that reads, but not after the reads in it.
-        with tf.control_dependencies(before):
-            strategy.extended.call_for_each_replica(self._update, args=args)
-        return tf.cond(
-            is_safe,
-            lambda: tf.constant(True),
-            lambda: self._kept_if_finite(before, list(groups.values())),
-        )
 
-    def _kept_if_finite(self, before, groups):
+        def update():
+            strategy.extended.call_for_each_replica(self._update, args=args)
+            return tf.constant(True)
+
+        def on_trial():
+            before = [tf.convert_to_tensor(v) for v in self._variables]
+            with tf.control_dependencies(before):
+                update()
+            return self._kept_if_finite(before)
+
+        # Written out in both branches: what a branch returns must have one shape on
+        # TPUs, so the copies cannot be handed out of one that may have made none.
+        return tf.cond(is_safe, update, on_trial) if self._is_tame else on_trial()
+
+    def _kept_if_finite(self, before):
         floats = [v for v in self._variables if v.dtype.is_floating]
         is_finite = tf.reduce_all(
             tf.stack([tf.reduce_all(tf.math.is_finite(v)) for v in floats])
         )
 
         def undo():
-            for vector, variables in zip(before, groups, strict=True):
-                sizes = [v.shape.num_elements() for v in variables]
-                for variable, part in zip(
-                    variables, tf.split(vector, sizes), strict=True
-                ):
-                    variable.assign(tf.reshape(part, variable.shape))
+            for variable, value in zip(self._variables, before, strict=True):
+                variable.assign(value)
             return tf.constant(False)
 
         return tf.cond(is_finite, lambda: tf.constant(True), undo)
-
-
-def _packed(variables):
-    flat = [tf.reshape(tf.convert_to_tensor(v), [-1]) for v in variables]
-    return tf.concat(flat, axis=0)
 
 
 def _first(strategy, value):

@@ -13,8 +13,31 @@ def spans_workers(strategy: tf.distribute.Strategy) -> bool:
     ) and strategy.num_replicas_in_sync > len(strategy.extended.worker_devices)
 
 
+def shares(size: tf.Tensor, *others: tf.Tensor) -> tuple[tf.Tensor, ...]:
+    """Tells a replica its place in the batch; only in a replica's step.
+
+    Args:
+      size: integer scalar, number of this replica's examples.
+      *others: scalars to be summed over all replicas in the same message.
+
+    Returns:
+      How many examples the replicas before this one have, how many all have, and the
+      sums of the others; float64 scalars, which hold counts exactly.
+    """
+    values = [tf.cast(v, tf.float64) for v in (size, *others)]
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return tf.zeros([], tf.float64), *values
+    count = context.num_replicas_in_sync
+    # Not a plain Python integer: under TPU strategies this is a tensor.
+    here = tf.one_hot(context.replica_id_in_sync_group, count, dtype=tf.float64)
+    sums = total(tf.concat([here * values[0], tf.stack(values)], axis=0))
+    before = tf.reduce_sum(tf.cumsum(sums[:count], exclusive=True) * here)
+    return before, *tf.unstack(sums[count:])
+
+
 def total(value: tf.Tensor) -> tf.Tensor:
-    """Returns the sum of a scalar over all replicas; only in a replica's step."""
+    """Returns the sum of a value over all replicas; only in a replica's step."""
     context = tf.distribute.get_replica_context()
     if context is None or context.num_replicas_in_sync == 1:
         return value

@@ -63,8 +63,8 @@ class ReplicaSteps:
         Args:
           data: x or (context, x), this replica's part of the batch.
           weight: scalar, 1 / global batch size.
-          seed: int32 `[2]`, for dequantisation noise.
-          layer_seed: int32 `[2]`, for dropout and the like.
+          seed: int32 `[3]`, for dequantisation noise.
+          layer_seed: int32 `[3]`, for dropout and the like.
 
         Returns:
           Sums and gradients whose sum over replicas is the whole batch's.

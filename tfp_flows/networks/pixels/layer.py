@@ -6,6 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.networks.dropout import Dropout
+
 
 class Place(NamedTuple):
     """Where a step stands in its row.
@@ -96,7 +98,7 @@ class PixelBlock(PixelLayer):
     def __init__(self, groups: int = 1, dropout: float = 0.0, **kwargs):
         super().__init__(groups, **kwargs)
         self.dropout = dropout
-        self._drop = keras.layers.Dropout(dropout, dtype=self.dtype_policy)
+        self._drop = Dropout(dropout, dtype=self.dtype_policy)
 
     def add_shift(self, name: str, units: int, context_shape: tuple | None):
         """Adds a bias, and a kernel for the context where there is one."""

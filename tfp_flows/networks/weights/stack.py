@@ -146,7 +146,8 @@ class Stack(keras.layers.Layer):
             if value is None:
                 continue
             if i in self._generators:
-                self._generators[i].next()
+                state = self._generators[i].state
+                state.assign(state + tf.constant([1, 0], state.dtype))
             else:
                 self._arrays[i].assign(value)
 
