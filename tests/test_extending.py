@@ -95,7 +95,7 @@ def test_the_network_gives_the_same_numbers_in_both_ways(page):
 
 def test_the_data_set_is_three_parts(page):
     splits = page["splits"]
-    sizes = [len(part.x) for part in (splits.train, splits.valid, splits.test)]
+    sizes = [len(part) for part in (splits.train, splits.valid, splits.test)]
     assert sizes == [4000, 500, 1000]
     assert splits.event_shape == (2,) and splits.num_values is None
 

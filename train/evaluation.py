@@ -75,7 +75,7 @@ def bits_per_dim(flow: Model, part: Any, num_draws: int, batch_size: int = 500) 
       batch_size: events at a time.
     """
     exact = flow.is_exact
-    scale = -1.0 / (np.prod(part.x.shape[1:]) * math.log(2.0))
+    scale = -1.0 / (math.prod(part.event_shape) * math.log(2.0))
 
     @tf.function(reduce_retracing=True)
     def log_prob(x, context, seed):
@@ -86,10 +86,12 @@ def bits_per_dim(flow: Model, part: Any, num_draws: int, batch_size: int = 500) 
     def draw(i):
         pieces = []
         for start in range(0, len(part), batch_size):
-            rows = slice(start, start + batch_size)
-            context = None if part.context is None else part.context[rows]
+            end = min(start + batch_size, len(part))
+            x, context = part.rows(np.arange(start, end))
+            if flow.context_shape is None:  # baselines are not told
+                context = None
             seed = tf.constant([i, start])
-            pieces.append(log_prob(tf.constant(part.x[rows]), context, seed).numpy())
+            pieces.append(log_prob(tf.constant(x), context, seed).numpy())
         return np.concatenate(pieces)
 
     draws = [draw(i) for i in range(1 if exact else num_draws)]
@@ -123,7 +125,7 @@ def _score(name, flow, part, num_draws, train_seconds, batch_size=500):
         num_parameters=parameters,
         train_seconds=train_seconds,
         sample_seconds=_sample_seconds(flow, part),
-        num_dims=math.prod(part.x.shape[1:]),
+        num_dims=math.prod(part.event_shape),
         is_exact=flow.is_exact,
     )
 
@@ -132,8 +134,8 @@ def _sample_seconds(flow, part, count: int = 100):
     """Draws twice: the first time is that of tracing."""
     given: dict[str, Any] = {}
     shape: Any = count
-    if part.context is not None:
-        context = np.resize(part.context, (count, *part.context.shape[1:]))
+    if flow.context_shape is not None:
+        context = np.resize(part.head(count).context, (count, *flow.context_shape))
         given, shape = {"context": tf.constant(context)}, ()
     draw = tf.function(lambda seed: flow.sample(shape, seed=seed, **given))
     seconds = []
@@ -167,20 +169,26 @@ def baseline_scores(splits: Any, config: Any) -> list:
 def _unigram_score(splits):
     """Every unit for itself, with the shares that the values have in training."""
     start = time.perf_counter()
-    counts = np.bincount(splits.train.x.ravel(), minlength=splits.num_values)
+    counts = sum(
+        np.bincount(x.ravel(), minlength=splits.num_values)
+        for x, _ in splits.train.blocks()
+    )
     shares = (counts + 1.0) / (counts + 1.0).sum()  # none is 0 (Laplace)
     counted = time.perf_counter()
     shape = 100, *splits.event_shape
     np.random.default_rng(0).choice(splits.num_values, shape, p=shares)
     drawn = time.perf_counter()
-    bits = -np.log2(shares)[splits.test.x].reshape(len(splits.test), -1)
+    bits_of = -np.log2(shares)
+    bits = [
+        bits_of[x].reshape(len(x), -1).mean(axis=1) for x, _ in splits.test.blocks()
+    ]
     return Score(
         name="unigram",
-        bits=bits.mean(axis=1),
+        bits=np.concatenate(bits),
         num_parameters=splits.num_values - 1,
         train_seconds=counted - start,
         sample_seconds=drawn - counted,
-        num_dims=bits.shape[1],
+        num_dims=math.prod(splits.event_shape),
         is_exact=True,
     )
 
@@ -200,9 +208,7 @@ def gaussian_scores(splits: Any, config: Any) -> list:
     """
     num_draws, config = config.num_draws, config.baselines
     shape = {"event_shape": splits.event_shape, "num_values": splits.num_values}
-    plain = dataclasses.replace(splits.test, context=None)
-    valid = dataclasses.replace(splits.valid, context=None)
-    events = splits.train.x[: config.max_events]
+    events, _ = splits.train.head(config.max_events)
     if splits.num_values is not None:
         # Every event with several draws of noise: small components overfit to one.
         draws = min(config.fit_draws, max(1, config.max_events // len(events)))
@@ -213,7 +219,12 @@ def gaussian_scores(splits: Any, config: Any) -> list:
             **shape, num_components=count, covariance_floor=floor
         )
         seconds = _seconds_to_adapt(mixture, events)
-        return bits_per_dim(mixture, valid, num_draws).mean(), count, mixture, seconds
+        return (
+            bits_per_dim(mixture, splits.valid, num_draws).mean(),
+            count,
+            mixture,
+            seconds,
+        )
 
     single = flows.gaussian(**shape)
     single_seconds = _seconds_to_adapt(single, events)
@@ -222,8 +233,8 @@ def gaussian_scores(splits: Any, config: Any) -> list:
     _, count, mixture, seconds = min(fits, key=lambda fit: fit[0])
     name = f"mixture of {count} Gaussians"
     return [
-        _score("Gaussian", single, plain, num_draws, single_seconds),
-        _score(name, mixture, plain, num_draws, seconds),
+        _score("Gaussian", single, splits.test, num_draws, single_seconds),
+        _score(name, mixture, splits.test, num_draws, seconds),
     ]
 
 

@@ -9,9 +9,11 @@ from typing import Any
 import keras
 import ml_collections
 import numpy as np
+import tensorflow as tf
 
 from tfp_flows import FlowModel, flows, serving
 from tfp_flows.distributions import Model
+from tfp_flows.training import adaptation, sampling
 from train import (
     audio,
     callbacks,
@@ -21,6 +23,8 @@ from train import (
     report,
     strategies,
 )
+
+_POINTS = 10_000  # test events in a scatter plot
 
 
 def run(config: Any, workdir: pathlib.Path, say: Callable = print) -> dict:
@@ -143,11 +147,13 @@ def train(
     checkpoints.restore_last()
     first, log = checkpoints.next_epoch, workdir / "metrics.jsonl"
     if first < epochs and not checkpoints.is_finished:
+        _adapt(model, splits.train)
+        n = splits.train.steps_per_epoch(size)
         model.fit(
-            splits.train.shuffled_epochs(
-                size, config.seed, first, epochs, config.data.flip
+            splits.train.steps(
+                size, config.seed, first * n, epochs * n, config.data.flip
             ),
-            steps_per_epoch=splits.train.steps_per_epoch(size),
+            steps_per_epoch=n,
             validation_data=splits.valid.batches(size),
             initial_epoch=first,
             epochs=epochs,
@@ -170,6 +176,15 @@ def _build(name, options, splits):
         **given,
         **options.to_dict(),
     )
+
+
+def _adapt(model, part):
+    """Adapts the flow to a sample: `fit` would read all steps to draw one."""
+    if not model.flow.is_adapted:
+        (x, context), places = part.sample(model.adapt_examples, model.seed)
+        given = None if context is None else tf.convert_to_tensor(context)
+        sample = sampling.Sample(tf.convert_to_tensor(x), given, places)
+        adaptation.adapt(model, sample)
 
 
 def _verbosity(there):
@@ -236,12 +251,10 @@ def draw(
         pictures.sequences(flow, splits.test, workdir / "samples.png", seed)
         return
     if len(splits.event_shape) != 3:
-        kwargs = (
-            {} if splits.context_shape is None else {"context": splits.test.context}
-        )
-        count = () if kwargs else len(splits.test)
-        drawn = flow.sample(count, seed=(seed, 0), **kwargs).numpy()
-        pictures.points(drawn, splits.test.x, workdir / "samples.png")
+        x, context = splits.test.head(_POINTS)
+        kwargs = {} if context is None else {"context": context}
+        drawn = flow.sample(() if kwargs else len(x), seed=(seed, 0), **kwargs).numpy()
+        pictures.points(drawn, x, workdir / "samples.png")
         return
     pictures.samples_beside_data(flow, splits.test, workdir / "samples.png", seed)
     if flow.flow is None:  # no latent to walk in
@@ -255,11 +268,12 @@ def publish(
     flow: Model, splits: Any, saved: dict, config: Any, workdir: pathlib.Path
 ) -> pathlib.Path:
     """Exports the flow with its saved report on the card."""
+    examples, contexts = splits.test.head(8)
     return serving.export(
         flow,
         workdir / "export",
-        examples=splits.test.x[:8],
-        contexts=None if splits.context_shape is None else splits.test.context[:8],
+        examples=examples,
+        contexts=contexts,
         card={"report": saved, "data": _data_facts(config.data)},
     )
 

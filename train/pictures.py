@@ -69,31 +69,30 @@ def samples_beside_data(
     rows, columns = 8, 6
     count = rows * columns
     kwargs = {}
-    if part.context is not None:
-        kwargs["context"] = np.resize(part.context, (count, *part.context.shape[1:]))
+    x, context = part.head(count)
+    if context is not None:
+        kwargs["context"] = np.resize(context, (count, *context.shape[1:]))
     blocks = [
         flow.sample(() if kwargs else count, (seed, 0), temperature=t, **kwargs).numpy()
         for t in temperatures
     ]
-    blocks.append(np.resize(part.x, (count, *part.x.shape[1:])))
-    blank = np.full_like(blocks[-1][:rows], _white(part)).reshape(
-        rows, 1, *part.x.shape[1:]
-    )
+    blocks.append(np.resize(x, (count, *x.shape[1:])))
+    blank = np.full_like(blocks[-1][:rows], _white(x)).reshape(rows, 1, *x.shape[1:])
     blocks = [b.reshape(rows, columns, *b.shape[1:]) for b in blocks]
     spaced = [piece for block in blocks for piece in (block, blank)][:-1]
     images = np.concatenate(spaced, axis=1)
     shown = ", ".join(f"{t:g}" for t in temperatures)
     grid(
-        images.reshape(-1, *part.x.shape[1:]),
+        images.reshape(-1, *x.shape[1:]),
         path,
         columns=images.shape[1],
         heading=f"samples at temperatures {shown}, and test images (right)",
     )
 
 
-def _white(part):
+def _white(images):
     """The value that `grid` shows white: grey images are dark on white paper."""
-    return part.x.max() if part.x.shape[-1] > 1 else 0
+    return images.max() if images.shape[-1] > 1 else 0
 
 
 def interpolations(flow: Model, part: Any, path: pathlib.Path, rows: int = 8) -> None:
@@ -105,17 +104,16 @@ def interpolations(flow: Model, part: Any, path: pathlib.Path, rows: int = 8) ->
       path: of the PNG.
       rows: number of walks, each of 10 images with the ends included.
     """
-    ends = part.x[: 2 * rows]
-    rows = len(ends) // 2
-    context = None if part.context is None else part.context[: 2 * rows]
-    z = flow.encode(ends[: 2 * rows], context).numpy()
+    rows = min(2 * rows, len(part)) // 2
+    ends, context = part.head(2 * rows)
+    z = flow.encode(ends, context).numpy()
     start, end = z[:rows], z[rows : 2 * rows]
     images = []
     for t in np.linspace(0.0, 1.0, 10):
         between = _slerp(start, end, t).astype(np.float32)
         given = None if context is None else context[:rows]
         images.append(flow.decode(between, given).numpy())
-    way = np.stack(images, axis=1).reshape(-1, *part.x.shape[1:])
+    way = np.stack(images, axis=1).reshape(-1, *part.event_shape)
     heading = "test images (left and right) and the way between their z"
     grid(way, path, columns=10, heading=heading)
 
@@ -150,8 +148,7 @@ def completions(
       rows: number of images.
       draws: of each.
     """
-    images = part.x[:rows]
-    context = None if part.context is None else part.context[:rows]
+    images, context = part.head(rows)
     height = images.shape[1]
     upper = np.arange(height).reshape(height, 1, 1) < height // 2
     drawn = complete(model, images, upper, draws, seed=(seed, 1), context=context)
@@ -179,7 +176,7 @@ def extremes(bits: np.ndarray, part: Any, path: pathlib.Path, count: int = 16) -
     chosen = np.concatenate([order[:count], order[-count:]])
     titles = [f"{bits[i]:.2f}" for i in chosen]
     heading = "most likely (above) and least likely test images, bits/dim"
-    grid(part.x[chosen], path, min(8, count), titles, heading)
+    grid(part.rows(chosen).x, path, min(8, count), titles, heading)
 
 
 def curves(history: Sequence[Mapping[str, float]], path: pathlib.Path) -> None:
@@ -217,11 +214,12 @@ def sequences(
       seed: of the samples.
       rows: number of each.
     """
-    given = {} if part.context is None else {"context": part.context[:rows]}
+    x, context = part.head(rows)
+    given = {} if context is None else {"context": context}
     drawn = flow.sample(() if given else rows, seed=(seed, 0), **given).numpy()
     size = (8, 1.2 * rows)
     figure, axes = plt.subplots(rows, 2, figsize=size, sharex=True, sharey=True)
-    for row, values in zip(axes, zip(drawn, part.x[:rows], strict=False), strict=False):
+    for row, values in zip(axes, zip(drawn, x, strict=False), strict=False):
         for axis, sequence in zip(row, values, strict=True):
             axis.plot(sequence, linewidth=0.8)
     axes[0, 0].set_title("samples")

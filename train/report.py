@@ -6,13 +6,15 @@ import pathlib
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
+
 from train.evaluation import Score
 
 _BINARIZED = {
     "": "",
     "threshold": "Images binarised: 1 from half of the range.",
     "stochastic": "Images binarised: 1 with the probability of the grey level, drawn "
-    "once with seed {}.",
+    "once for each with seed {}.",
 }
 
 
@@ -135,7 +137,8 @@ def how_measured(scores: Sequence[Score], splits: Any, config: Any) -> str:
 def _known(score, splits):
     """Holds a model of sequences against the process that they come from."""
     nll, steps = _nats_a_step(score, splits)
-    excess = nll + splits.process.log_prob(splits.test.x) / steps
+    known = [splits.process.log_prob(x) for x, _ in splits.test.blocks()]
+    excess = nll + np.concatenate(known) / steps
     error, excess_error = _error(nll), _error(excess)
     return (
         f"Entropy rate of the process: {splits.process.entropy_rate:.4f} nats a step; "

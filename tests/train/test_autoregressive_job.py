@@ -65,8 +65,8 @@ def test_xla_trains_what_the_graph_trains(tmp_path):
     config = tiny("pixel_rnn")
     config.optimizer.ema = 0.5
     splits = pipelines.load(config.data, tmp_path)
-    x = splits.train.x[: 2 * config.data.batch_size, 2:5, 2:6]
-    part = pipelines.splits.Part(x)
+    x = splits.train.head(2 * config.data.batch_size).x[:, 2:5, 2:6]
+    part = pipelines.Part(pipelines.Arrays(x))
     splits = dataclasses.replace(splits, train=part, valid=part)
     histories = []
     for jit_compile in ("true", "false"):
@@ -95,9 +95,9 @@ def test_a_process_is_reported_beside_its_entropy_rate(tmp_path):
 
 def test_the_process_itself_is_not_above_its_own_density():
     process = processes.GaussianAR((0.5,), 1.0)
-    part = pipelines.splits.Part(process.draw(50, 10, seed=0))
-    splits = pipelines.splits.Splits(part, part, part, None, process)
-    bits = -process.log_prob(part.x) / (10 * np.log(2))
+    part = pipelines.Part(pipelines.Arrays(process.draw(50, 10, seed=0)))
+    splits = pipelines.Splits(part, part, part, None, process)
+    bits = -process.log_prob(part.head(len(part)).x) / (10 * np.log(2))
     score = evaluation.Score("itself", bits, 1, 0.0, 0.0, num_dims=10, is_exact=True)
     note = report.how_measured([score], splits, digits_real_nvp.get_config())
     nll = bits * np.log(2)
@@ -115,7 +115,7 @@ def test_a_report_says_how_images_were_binarised(binarize, said):
     config = digits_real_nvp.get_config()
     config.data.binarize, config.data.seed = binarize, 7
     part = image_part()
-    splits = pipelines.splits.Splits(part, part, part, 2)
+    splits = pipelines.Splits(part, part, part, 2)
     score = evaluation.Score("m", np.ones(3), 1, 0.0, 0.0, num_dims=16, is_exact=True)
     assert said in report.how_measured([score], splits, config)
 
@@ -127,8 +127,8 @@ def test_every_model_of_a_config_can_be_built(module):
     config = module.get_config()
     shapes = {"ar_process": (200, 1), "mnist": (28, 28, 1), "digits": (8, 8, 1)}
     values = {"ar_process": None, "mnist": 2, "digits": 17}[config.data.name]
-    part = pipelines.splits.Part(np.zeros((1, *shapes[config.data.name])))
-    splits = pipelines.splits.Splits(part, part, part, values)
+    part = pipelines.Part(pipelines.Arrays(np.zeros((1, *shapes[config.data.name]))))
+    splits = pipelines.Splits(part, part, part, values)
     wanted = [r for r in config.rivals.values() if r.epochs]
     for model in (config.flow, *wanted):
         assert job._build(model.name, model.options, splits).trainable_variables
@@ -137,7 +137,7 @@ def test_every_model_of_a_config_can_be_built(module):
 
 def image_part(count=3):
     x = np.random.default_rng(0).integers(0, 4, (count, 4, 4, 1))
-    return pipelines.splits.Part(x.astype(np.uint8))
+    return pipelines.Part(pipelines.Arrays(x.astype(np.uint8)))
 
 
 def test_bits_of_an_exact_model_are_those_of_one_evaluation():
@@ -147,7 +147,9 @@ def test_bits_of_an_exact_model_are_those_of_one_evaluation():
         variable.assign(variable + 0.1 * noise)
     part = image_part()
     bits = evaluation.bits_per_dim(model, part, num_draws=5, batch_size=2)
-    np.testing.assert_allclose(bits, model.bits_per_dim(part.x), rtol=1e-5)
+    np.testing.assert_allclose(
+        bits, model.bits_per_dim(part.head(len(part)).x), rtol=1e-5
+    )
     assert np.ptp(bits) > 0.0
 
 
@@ -160,9 +162,9 @@ def test_completions_keep_the_upper_half_and_draw_the_rest(tmp_path, monkeypatch
     part = image_part()
     pictures.completions(model, part, tmp_path / "c.png", seed=0, draws=5)
     images = drawn[0].reshape(3, 7, 4, 4, 1)
-    upper = np.broadcast_to(part.x[:, None, :2], (3, 7, 2, 4, 1))
+    upper = np.broadcast_to(part.head(len(part)).x[:, None, :2], (3, 7, 2, 4, 1))
     np.testing.assert_array_equal(images[:, :, :2], upper)
-    np.testing.assert_array_equal(images[:, -1], part.x)
+    np.testing.assert_array_equal(images[:, -1], part.head(len(part)).x)
     assert (images[:, 0, 2:] == 0).all()
     lower = images[:, 1:-1, 2:]
     assert len({tuple(x.ravel()) for x in lower.reshape(15, 8)}) == 15

@@ -83,7 +83,7 @@ def test_the_reported_the_restored_and_the_served_number_agree(digits_run):
         **config.flow.options.to_dict(),
     )
     FlowModel(flow).load_weights(workdir / "model.weights.h5")
-    x = splits.test.x[:8].astype(np.float32) + 0.5
+    x = splits.test.head(8).x.astype(np.float32) + 0.5
     served = tf.saved_model.load(str(workdir / "export" / "1"))
     served = served.signatures["log_prob"](x=tf.constant(x))["log_prob"]
     np.testing.assert_allclose(served, flow.flow.log_prob(x), rtol=1e-5)
@@ -245,9 +245,9 @@ def test_scores_have_the_standard_errors_of_the_book():
 
 
 def test_a_report_says_which_numbers_are_exact_and_whose_noise_was_learned():
-    settings, splits = digits_real_nvp.get_config(), pipelines.splits
-    parts = [splits.Part(np.zeros((1, 4)))] * 3
-    integers, reals = (splits.Splits(*parts, n) for n in (17, None))
+    settings = digits_real_nvp.get_config()
+    parts = [pipelines.Part(pipelines.Arrays(np.zeros((1, 4))))] * 3
+    integers, reals = (pipelines.Splits(*parts, n) for n in (17, None))
     scores = [score("Gaussian", [1.0], is_exact=False), score("pixel_cnn", [1.0])]
     note = report.how_measured(scores, integers, settings)
     assert note.startswith("Exact, in one evaluation without noise: pixel_cnn. The")
@@ -263,13 +263,14 @@ def test_a_report_says_which_numbers_are_exact_and_whose_noise_was_learned():
 
 def test_bits_average_the_bound_over_seeded_draws():
     flow = flows.gaussian((2,), num_values=4)
-    part = pipelines.splits.Part(np.array([[0, 1], [2, 3], [1, 1]]))
+    events = np.array([[0, 1], [2, 3], [1, 1]])
+    part = pipelines.Part(pipelines.Arrays(events))
     one = evaluation.bits_per_dim(flow, part, 3, batch_size=2)
     np.testing.assert_array_equal(one, evaluation.bits_per_dim(flow, part, 3, 2))
     draws = [
         np.concatenate(
             [
-                flow.bits_per_dim(part.x[s : s + 2], seed=tf.constant([i, s]))
+                flow.bits_per_dim(events[s : s + 2], seed=tf.constant([i, s]))
                 for s in (0, 2)
             ]
         )

@@ -21,6 +21,14 @@ def workdir(tmp_path_factory):
     return tmp_path_factory.mktemp("work")
 
 
+def events(part):
+    return part.head(len(part)).x
+
+
+def contexts(part):
+    return part.head(len(part)).context
+
+
 def config(**fields):
     made = digits_real_nvp.get_config().data
     made.update(fields)
@@ -45,7 +53,9 @@ def test_every_digit_is_in_exactly_one_part(workdir):
     from sklearn.datasets import load_digits
 
     splits = pipelines.load(config(), workdir)
-    parts = [p.x.reshape(len(p), 64) for p in (splits.train, splits.valid, splits.test)]
+    parts = [
+        events(p).reshape(len(p), 64) for p in (splits.train, splits.valid, splits.test)
+    ]
     ours = np.concatenate(parts)
     theirs = load_digits().data
     assert sorted(map(tuple, ours)) == sorted(map(tuple, theirs.astype(ours.dtype)))
@@ -54,23 +64,24 @@ def test_every_digit_is_in_exactly_one_part(workdir):
 def test_labels_as_context_are_one_hot(workdir):
     splits = pipelines.load(config(context=True), workdir)
     assert splits.context_shape == (10,)
-    np.testing.assert_array_equal(splits.train.context.sum(axis=1), 1.0)
+    np.testing.assert_array_equal(contexts(splits.train).sum(axis=1), 1.0)
 
 
 def test_the_order_of_an_epoch_is_a_function_of_seed_and_number(workdir):
     part = pipelines.load(config(), workdir).test
 
-    def epochs(seed, first, last):
-        batches = list(part.shuffled_epochs(100, seed, first, last))
-        assert len(batches) == (last - first) * part.steps_per_epoch(100)
+    def some(seed, first, last):
+        n = part.steps_per_epoch(100)
+        batches = list(part.steps(100, seed, first * n, last * n))
+        assert len(batches) == (last - first) * n
         return np.concatenate([b.numpy() for b in batches])
 
-    both = epochs(0, 3, 5)
-    np.testing.assert_array_equal(both[250:], epochs(0, 4, 5))
+    both = some(0, 3, 5)
+    np.testing.assert_array_equal(both[250:], some(0, 4, 5))
     assert (both[:250] != both[250:]).any()
-    assert (epochs(0, 4, 5) != epochs(1, 4, 5)).any()
+    assert (some(0, 4, 5) != some(1, 4, 5)).any()
     assert sorted(both[:250].reshape(250, -1).sum(1)) == sorted(
-        part.x.reshape(250, -1).sum(1)
+        events(part).reshape(250, -1).sum(1)
     )
 
 
@@ -78,14 +89,14 @@ def test_half_of_the_images_are_mirrored_anew_in_each_epoch(workdir):
     part = pipelines.load(config(context=True), workdir).test
 
     def epoch(number, flip):
-        batches = part.shuffled_epochs(100, 0, number, number + 1, flip)
-        contexts, images = zip(*batches, strict=True)
-        return np.concatenate(contexts), np.concatenate(images)
+        n = part.steps_per_epoch(100)
+        batches = part.steps(100, 0, number * n, (number + 1) * n, flip)
+        return [np.concatenate(values) for values in zip(*batches, strict=True)]
 
     shares = []
     for number in (0, 1):
-        (contexts, plain), (same, mirrored) = epoch(number, False), epoch(number, True)
-        np.testing.assert_array_equal(contexts, same)
+        (labels, plain), (same, mirrored) = epoch(number, False), epoch(number, True)
+        np.testing.assert_array_equal(labels, same)
         differs = (plain != mirrored).any(axis=(1, 2, 3))
         np.testing.assert_array_equal(mirrored[differs], plain[differs][:, :, ::-1])
         assert 0.3 < differs.mean() < 0.7
@@ -116,7 +127,9 @@ def test_tables_are_read_from_csv_and_npy(tmp_path, header):
         )
         splits = pipelines.load(fields, tmp_path)
         assert len(splits.train) == 70
-        every = np.concatenate([p.x for p in (splits.train, splits.valid, splits.test)])
+        every = np.concatenate(
+            [events(p) for p in (splits.train, splits.valid, splits.test)]
+        )
         np.testing.assert_allclose(np.sort(every, 0), np.sort(rows, 0), rtol=1e-6)
 
 
@@ -142,6 +155,7 @@ def test_tables_are_read_from_csv_and_npy(tmp_path, header):
         ({"name": "mnist", "num_values": 1}, "power of two from 2 to 256"),
         ({"name": "mnist", "num_values": -32}, "power of two from 2 to 256"),
         ({"name": "two_moons", "num_valid": 0}, "valid part of 'two_moons' is empty"),
+        ({"cache": "disk"}, "must be 'memory', or 'none' .*, got 'disk'"),
     ],
 )
 def test_missing_and_empty_data_are_refused(workdir, fields, message):
@@ -201,17 +215,17 @@ def test_grey_levels_of_8_bits_are_reduced(monkeypatch, tmp_path_factory, num_va
     splits = pipelines.load(config(name="eight", num_values=num_values), "")
     assert full.num_values == 256 and splits.num_values == num_values
     for part, stored in ((splits.train, full.train), (splits.valid, full.valid)):
-        levels = np.floor(stored.x / (256 / num_values))
-        np.testing.assert_array_equal(part.x, levels)
-        assert part.x.dtype == np.uint8
-    assert len(np.unique(splits.train.x)) == min(num_values, 256)
+        levels = np.floor(events(stored) / (256 / num_values))
+        np.testing.assert_array_equal(events(part), levels)
+        assert events(part).dtype == np.uint8
+    assert len(np.unique(events(splits.train))) == min(num_values, 256)
 
 
 def test_images_become_binary_at_half_of_their_range(workdir):
-    grey = pipelines.load(config(), workdir).train.x
+    grey = events(pipelines.load(config(), workdir).train)
     splits = pipelines.load(config(binarize="threshold"), workdir)
-    assert splits.num_values == 2 and splits.train.x.dtype == np.uint8
-    np.testing.assert_array_equal(splits.train.x, grey >= 8)
+    assert splits.num_values == 2 and events(splits.train).dtype == np.uint8
+    np.testing.assert_array_equal(events(splits.train), grey >= 8)
 
 
 def test_images_become_binary_once_with_the_probability_of_their_grey(workdir):
@@ -220,16 +234,17 @@ def test_images_become_binary_once_with_the_probability_of_their_grey(workdir):
     again = pipelines.load(config(binarize="stochastic", seed=3), workdir)
     other = pipelines.load(config(binarize="stochastic", seed=4), workdir)
     assert splits.num_values == 2
-    np.testing.assert_array_equal(splits.train.x, again.train.x)
-    assert (splits.train.x != other.train.x).any()
+    np.testing.assert_array_equal(events(splits.train), events(again.train))
+    assert (events(splits.train) != events(other.train)).any()
     for level in range(17):
-        chosen = splits.train.x[grey.train.x == level]
+        chosen = events(splits.train)[events(grey.train) == level]
         error = np.sqrt(0.25 / len(chosen))
         np.testing.assert_allclose(chosen.mean(), level / 16, atol=4 * error)
         if level in (0, 16):
             assert (chosen == level // 16).all()
-    same = (grey.valid.x == 8) & (grey.test.x == 8)  # parts with noise of their own
-    assert 0.3 < (splits.valid.x == splits.test.x)[same].mean() < 0.7
+    half = (events(grey.valid) == 8) & (events(grey.test) == 8)
+    same = events(splits.valid) == events(splits.test)  # each with noise of its own
+    assert 0.3 < same[half].mean() < 0.7
 
 
 def test_a_process_gives_its_parts_and_what_is_known_of_it(workdir):
@@ -241,10 +256,10 @@ def test_a_process_gives_its_parts_and_what_is_known_of_it(workdir):
         250,
         200,
     ]
-    assert (splits.train.x[:200] != splits.test.x).all()
+    assert (events(splits.train)[:200] != events(splits.test)).all()
     known = np.log(0.5) + 0.5 * np.log(2 * np.pi * np.e)
     np.testing.assert_allclose(splits.process.entropy_rate, known)
-    nll = -splits.process.log_prob(splits.train.x) / 50
+    nll = -splits.process.log_prob(events(splits.train)) / 50
     np.testing.assert_allclose(nll.mean(), known, atol=0.06)
 
 

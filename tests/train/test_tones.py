@@ -77,7 +77,7 @@ def test_codes_are_mu_law_codes_of_the_sound(tmp_path, num_values):
     splits = pipelines.load(config(num_values=num_values), tmp_path)
     count = num_values or 256
     assert splits.num_values == splits.audio.num_values == count
-    codes = splits.train.x
+    codes = splits.train.head(len(splits.train)).x
     assert codes.dtype == np.uint8 and splits.event_shape == (600, 1)
     assert codes.max() < count and len(np.unique(codes)) > 0.5 * count
     sound, _ = tones.draw(20, 600, 0.003, [0, 0])
@@ -95,9 +95,9 @@ def test_the_parts_are_streams_of_their_own_and_functions_of_the_seed(tmp_path):
     other = pipelines.load(config(seed=1), tmp_path)
     everything = []
     for name in ("train", "valid", "test"):
-        x = getattr(one, name).x
-        np.testing.assert_array_equal(x, getattr(same, name).x)
-        everything += [*x, *getattr(other, name).x]
+        x, again, others = (getattr(s, name).head(10**6).x for s in (one, same, other))
+        np.testing.assert_array_equal(x, again)
+        everything += [*x, *others]
     np.testing.assert_array_equal(one.audio.excerpts, same.audio.excerpts)
     assert one.audio.excerpts.shape == (3, 2 * tones.RATE, 1)
     everything += [x[:600] for x in one.audio.excerpts]
@@ -136,10 +136,11 @@ def test_bad_numbers_are_refused(tmp_path, fields, message):
 
 
 def test_a_unigram_has_the_shares_of_the_training_part():
-    part = pipelines.splits.Part
-    train = part(np.array([[[0], [0], [1]], [[0], [2], [1]]], np.uint8))
-    test = part(np.array([[[0], [0], [0]], [[3], [2], [1]]], np.uint8))
-    splits = pipelines.splits.Splits(train, train, test, 4)
+    events = np.array([[[0], [0], [1]], [[0], [2], [1]]], np.uint8)
+    train = pipelines.Part(pipelines.Arrays(events))
+    events = np.array([[[0], [0], [0]], [[3], [2], [1]]], np.uint8)
+    test = pipelines.Part(pipelines.Arrays(events))
+    splits = pipelines.Splits(train, train, test, 4)
     settings = tones_wavenet.get_config()
     (score,) = evaluation.baseline_scores(splits, settings)
     # One more of each value than there are: 4, 3, 2 and 1 of 10.
@@ -150,8 +151,8 @@ def test_a_unigram_has_the_shares_of_the_training_part():
 
 
 def test_a_unigram_of_real_numbers_is_refused():
-    part = pipelines.splits.Part(np.zeros((3, 2)))
-    splits = pipelines.splits.Splits(part, part, part, None)
+    part = pipelines.Part(pipelines.Arrays(np.zeros((3, 2))))
+    splits = pipelines.Splits(part, part, part, None)
     settings = digits_real_nvp.get_config()
     settings.baselines.unigram = True
     with pytest.raises(ValueError, match="counts integers, but 'digits' holds real"):

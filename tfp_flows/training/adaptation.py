@@ -10,11 +10,7 @@ from tfp_flows.training import batches, replicas, sampling
 def adapt_to_sample(
     model: keras.Model, x: Any, y: Any, steps_per_epoch: int | None
 ) -> None:
-    """Adapts a model's flow to a random sample of its training data, for all replicas.
-
-    Runs in cross-replica context: an assignment there reaches every replica of this
-    worker. Each worker computes from the data it was given, which may be shuffled
-    differently, so afterwards the first worker's values are sent to all.
+    """Adapts a model's flow to a random sample of the training data of `fit`.
 
     Args:
       model: a `FlowModel`, which says how many examples and by which seed.
@@ -39,8 +35,27 @@ def adapt_to_sample(
             "The training data have no end. Pass steps_per_epoch= to fit, or drop "
             "repeat() from the data set."
         )
+    adapt(
+        model,
+        sampling.uniform(model.flow, passes(), model.adapt_examples, model.seed),
+    )
+
+
+def adapt(model: keras.Model, sample: sampling.Sample) -> None:
+    """Adapts a model's flow to a sample, for all replicas.
+
+    Runs in cross-replica context: an assignment there reaches every replica of this
+    worker. Each worker computes from the sample it was given, which may differ, so
+    afterwards the first worker's values are sent to all.
+
+    Args:
+      model: a `FlowModel`.
+      sample: of its training data.
+
+    Raises:
+      ValueError: if the sample holds values that are not finite.
+    """
     flow, strategy = model.flow, model.distribute_strategy
-    sample = sampling.uniform(flow, passes(), model.adapt_examples, model.seed)
     sample = sampling.finite(sample, drop=model.on_nonfinite == "skip")
     given = {} if sample.context is None else {"context": sample.context}
     with strategy.scope():

@@ -46,6 +46,8 @@ def data() -> ml_collections.ConfigDict:
     config.name = "digits"  # or TFDS, two_moons, csv, npy, ar_process, tones
     config.data_dir = ""  # of TFDS; the digits go to <workdir>/data if empty
     config.path = ""  # of a .csv or .npy file
+    # "memory", or "none" for files larger than that: rows are read when they are wanted
+    config.cache = "memory"
     config.num_values = 0  # grey levels (32: 5 bits) or codes; 0 for all
     config.binarize = ""  # images to 0 and 1: "threshold" or "stochastic"
     config.flip = False  # mirror half of the training images, left to right

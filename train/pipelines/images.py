@@ -1,23 +1,22 @@
-"""Image data sets through tensorflow-datasets."""
+"""Image data sets through tensorflow-datasets: which values their pixels have."""
 
-import pathlib
 from typing import Any
 
 import numpy as np
-import tensorflow_datasets as tfds
 
-from train.pipelines.digits import Digits
+from train.pipelines import prepared
+from train.pipelines.sources import Chosen, Rows, in_memory
 
 
 def load(config: Any, workdir: Any) -> tuple:
-    """Loads an image data set as integers.
+    """Finds an image data set of integers.
 
     Args:
       config: see `splits.load`; the digits need no `data_dir`.
       workdir: where the digits are prepared when `data_dir` is empty.
 
     Returns:
-      ((x, context) of train, valid and test), number of pixel values under its name in
+      (sources of train, valid and test), number of pixel values under its name in
       `Splits`.
 
     Raises:
@@ -26,24 +25,23 @@ def load(config: Any, workdir: Any) -> tuple:
         unknown `config.binarize`.
     """
     num_values, step = _num_values(config)
-    builder = _builder(config, workdir)
-    if config.binarize:
-        num_values = 2
-    train = _arrays(builder, "train", config, step)
-    test = _arrays(builder, "test", config, step)
+    builder = prepared.builder(config, workdir)
+    train = _images(builder, "train", config, step)
+    test = _images(builder, "test", config, step)
     if "validation" in builder.info.splits:
-        valid = _arrays(builder, "validation", config, step)
+        valid = _images(builder, "validation", config, step)
     else:  # the last images of the training part
-        cut = len(train[0]) - config.num_valid
+        cut = len(train) - config.num_valid
         if cut < 1:
             raise ValueError(
-                f"{config.name!r} has {len(train[0])} training images, too few for "
+                f"{config.name!r} has {len(train)} training images, too few for "
                 f"config.data.num_valid={config.num_valid}. Lower it."
             )
-        train, valid = _cut(train, None, cut), _cut(train, cut, None)
+        places = np.arange(len(train))
+        train, valid = Chosen(train, places[:cut]), Chosen(train, places[cut:])
     if config.num_test:
-        test = _cut(test, None, config.num_test)
-    return (train, valid, test), {"num_values": num_values}
+        test = Chosen(test, np.arange(min(config.num_test, len(test))))
+    return (train, valid, test), {"num_values": 2 if config.binarize else num_values}
 
 
 def _num_values(config):
@@ -79,86 +77,49 @@ def _check_binarize(config):
         )
 
 
-def _binarized(images, split, config):
-    """Returns 0 and 1: at half of the range, or 1 with the grey level's probability.
-
-    The stochastic draw is made once, for the seed and the stored split: every epoch and
-    every model sees the same images.
-    """
-    level = images / np.float32(_stored_values(config) - 1)
-    if config.binarize == "threshold":
-        return (level >= 0.5).astype(np.uint8)
-    position = ("train", "validation", "test").index(split)
-    rng = np.random.default_rng((config.seed, position))
-    return (rng.random(level.shape, np.float32) < level).astype(np.uint8)
+def _images(builder, split, config, step):
+    source = _Images(builder, split, config, step)
+    return in_memory(source) if config.cache == "memory" else source
 
 
-def _builder(config, workdir):
-    data_dir = config.data_dir or str(pathlib.Path(workdir) / "data")
-    if config.name == "digits":
-        builder = Digits(data_dir=data_dir)
-        tfds.disable_progress_bar()
-        builder.download_and_prepare()
-        return builder
-    try:
-        builder = tfds.builder(config.name, data_dir=data_dir)
-    except (tfds.core.DatasetNotFoundError, ModuleNotFoundError):
-        raise ValueError(
-            f"There is no data set {config.name!r}. Use digits, two_moons, csv, npy, "
-            "or a TFDS image data set such as mnist with config.data.data_dir."
-        ) from None
-    if not builder.is_prepared():
-        raise ValueError(
-            f"{config.name!r} is not prepared in {data_dir!r}. Set "
-            "config.data.data_dir to the directory that holds it, or prepare it "
-            f"there with tfds.load({config.name!r}, data_dir=...)."
-        )
-    _check_features(builder.info.features, config)
-    return builder
-
-
-def _check_features(features, config):
-    if "image" not in features:
-        raise ValueError(
-            f"{config.name!r} has no feature 'image', only {sorted(features)}. Choose "
-            "an image data set."
-        )
-    shape, dtype = features["image"].shape, np.dtype(features["image"].np_dtype)
-    if len(shape) != 3 or None in shape or dtype != np.uint8:
-        raise ValueError(
-            f"{config.name!r} has images of shape {shape} and dtype {dtype}; wanted "
-            "are uint8 images (H, W, C) of one size. Choose another data set."
-        )
-    label = features["label"] if "label" in features else None
-    if config.context and not hasattr(label, "num_classes"):
-        raise ValueError(
-            f"{config.name!r} has no class 'label' to condition on, only "
-            f"{sorted(features)}. Set config.data.context to False."
-        )
-
-
-def _arrays(builder, split, config, step):
-    """Returns images `[N, H, W, C]` and, if wanted, one-hot labels as contexts.
+class _Images:
+    """Images uint8 `[N, H, W, C]` and, if wanted, one-hot labels as contexts.
 
     `step` grey levels of the file become one.
     """
-    if split not in builder.info.splits:
-        raise ValueError(
-            f"{config.name!r} has no split {split!r}, only "
-            f"{sorted(builder.info.splits)}. Choose a data set with train and test."
-        )
-    # Whole data sets in memory: 60,000 MNIST images are 47 MB.
-    data = builder.as_dataset(split=split, batch_size=-1)
-    images = np.asarray(data["image"])
-    if config.binarize:
-        images = _binarized(images, split, config)
-    elif step > 1:
-        images = images // np.uint8(step)  # 255 of 32 values becomes 31
-    if not config.context:
-        return images, None
-    classes = builder.info.features["label"].num_classes
-    return images, np.eye(classes, dtype=np.float32)[np.asarray(data["label"])]
 
+    def __init__(self, builder, split, config, step):
+        self._stored = prepared.stored(builder, split, config)
+        self._step, self._binarize = step, config.binarize
+        self._brightest = _stored_values(config) - 1
+        self._seed = config.seed, ("train", "validation", "test").index(split)
+        if config.context:
+            classes = builder.info.features["label"].num_classes
+            self._one_hot = np.eye(classes, dtype=np.float32)
 
-def _cut(part, start, end):
-    return tuple(None if a is None else a[start:end] for a in part)
+    def __len__(self):
+        return len(self._stored)
+
+    def rows(self, places: np.ndarray) -> Rows:
+        """Returns images and contexts."""
+        images, labels = self._stored.rows(places)
+        if self._binarize:
+            images = self._binarized(images, places)
+        elif self._step > 1:
+            images = images // np.uint8(self._step)  # 255 of 32 values becomes 31
+        return Rows(images, None if labels is None else self._one_hot[labels])
+
+    def _binarized(self, images, places):
+        """Returns 0 and 1: at half of the range, or with the grey level's probability.
+
+        The stochastic draw follows from the seed, the stored split and the row there:
+        every epoch and every model sees the same images.
+        """
+        level = images / np.float32(self._brightest)
+        if self._binarize == "threshold":
+            return (level >= 0.5).astype(np.uint8)
+        below = np.empty_like(level)
+        for i, place in enumerate(places):
+            rng = np.random.default_rng((*self._seed, place))
+            rng.random(dtype=np.float32, out=below[i])
+        return (below < level).astype(np.uint8)

@@ -8,6 +8,8 @@ import scipy.linalg
 import scipy.signal
 import scipy.stats
 
+from train.pipelines.sources import Arrays
+
 _BURN_IN = 1000  # steps before the first one that is kept
 
 
@@ -126,7 +128,7 @@ def ar_process(config: Any) -> tuple:
         `num_train`, `num_valid`, `num_test`, `seed`, `context`.
 
     Returns:
-      ((x, None) of train, valid and test), the process under its name in `Splits`.
+      (sources of train, valid and test), the process under its name in `Splits`.
 
     Raises:
       ValueError: if it is not stationary, for sequences shorter than its memory, or if
@@ -145,7 +147,7 @@ def ar_process(config: Any) -> tuple:
     process = GaussianAR(config.coefficients, config.scale)
     sizes = (config.num_train, config.num_valid, config.num_test)
     parts = [
-        (process.draw(size, config.num_steps, seed=[config.seed, i]), None)
+        Arrays(process.draw(size, config.num_steps, seed=[config.seed, i]))
         for i, size in enumerate(sizes)
     ]
     return tuple(parts), {"process": process}

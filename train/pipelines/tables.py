@@ -1,10 +1,15 @@
 """Rows of real numbers: two moons, .csv and .npy files."""
 
+import array
+import os
 import pathlib
 import warnings
 from typing import Any
 
 import numpy as np
+
+from train.pipelines import degenerate
+from train.pipelines.sources import Arrays, Chosen, Rows, Source, in_memory
 
 
 def two_moons(config: Any) -> tuple:
@@ -14,7 +19,7 @@ def two_moons(config: Any) -> tuple:
       config: `num_train`, `num_valid`, `num_test`, `seed`, `context`.
 
     Returns:
-      ((x, context) of train, valid and test), nothing else.
+      (sources of train, valid and test), nothing else.
     """
     rng = np.random.default_rng(config.seed)
     sizes = (config.num_train, config.num_valid, config.num_test)
@@ -25,41 +30,121 @@ def two_moons(config: Any) -> tuple:
     x = np.where(label[:, None] == 1, [1.0, 0.5] - upper, upper)
     x = (x + rng.normal(0.0, 0.1, x.shape)).astype(np.float32)
     context = label[:, None].astype(np.float32) if config.context else None
-    return _three_parts(x, context, config.num_valid, config.num_test), {}
+    return _three_parts(Arrays(x, context), np.arange(count), config), {}
 
 
 def npy(config: Any) -> tuple:
-    """Reads a `.npy` file of rows `[N, D]`, or of events of any shape."""
-    path = _existing(config.path)
+    """Maps or reads a `.npy` file of rows `[N, D]`, or of events of any shape."""
+    path = _existing(config)
     try:
-        x = np.load(path, allow_pickle=False)
+        x = np.load(path, mmap_mode="r", allow_pickle=False)
     except ValueError as error:
         raise ValueError(f"{path} is no readable .npy file: {error}") from None
-    return _shuffled(x, path, config)
+    if not isinstance(x, np.ndarray) or x.ndim < 2 or x.dtype.kind not in "iuf":
+        found = (
+            f"an array of shape {x.shape} and dtype {x.dtype}"
+            if isinstance(x, np.ndarray)
+            else "several arrays"
+        )
+        raise ValueError(
+            f"{path} holds {found}; wanted are numbers of shape (events, dimensions)."
+        )
+    return _shuffled(_Numbers(x), path, config)
 
 
 def csv(config: Any) -> tuple:
     """Reads a `.csv` file of numbers, one event a line, with or without a header."""
-    path = _existing(config.path)
-    with open(path) as lines:
-        first = lines.readline()
-    try:
-        [float(cell) for cell in first.split(",")]
-        header = 0
-    except ValueError:
-        header = 1
+    path = _existing(config)
+    return _shuffled(_Lines(path), path, config)
+
+
+class _Numbers:
+    """Rows of an array, float32."""
+
+    def __init__(self, x):
+        self._x = x
+
+    def __len__(self):
+        return len(self._x)
+
+    def rows(self, places: np.ndarray) -> Rows:
+        """Returns these rows; of a mapped array no others are read."""
+        return Rows(np.asarray(self._x[places], np.float32), None)
+
+
+class _Lines:
+    """Rows of a table of text, float32, by where their lines begin: 8 bytes a row."""
+
+    def __init__(self, path):
+        self._path = path
+        self._starts = _starts_of_lines(path)
+        first = _parsed(self._read([0])) if len(self) else None
+        self._columns = 0 if first is None else first.shape[1]
+
+    def __len__(self):
+        return len(self._starts) - 1
+
+    def rows(self, places: np.ndarray) -> Rows:
+        """Returns these rows; no other lines are read."""
+        if not len(places):
+            return Rows(np.empty((0, self._columns), np.float32), None)
+        lines = self._read(places)
+        x = _parsed(lines)
+        if x is None or x.shape != (len(places), self._columns):
+            raise self._refusal(places, lines)
+        return Rows(x.astype(np.float32), None)
+
+    def _read(self, places):
+        with open(self._path, "rb") as file:
+            # What follows a line up to the next row is blank, or a comment.
+            texts = [
+                os.pread(
+                    file.fileno(),
+                    self._starts[i + 1] - self._starts[i],
+                    self._starts[i],
+                )
+                for i in places
+            ]
+        return [text.split(b"\n", 1)[0].decode("latin-1") for text in texts]
+
+    def _refusal(self, places, lines):
+        for place, line in zip(places, lines, strict=True):
+            x = _parsed([line])
+            if x is None or x.shape[1] != self._columns:
+                return ValueError(
+                    f"{self._path} is no table of numbers: row {place} (from 0) is "
+                    f"{line.strip()[:60]!r}. Keep numeric columns only, the same in "
+                    "every row."
+                )
+        return ValueError(f"{self._path} changed while it was read. Start again.")
+
+
+def _starts_of_lines(path):
+    """Returns where each row begins, then the end."""
+    starts, end = array.array("q"), 0
+    with open(path, "rb") as file:
+        for number, line in enumerate(file):
+            text = line.strip()
+            is_header = number == 0 and _parsed([text.decode("latin-1")]) is None
+            if text and not text.startswith(b"#") and not is_header:
+                starts.append(end)
+            end += len(line)
+    starts.append(end)
+    return starts
+
+
+def _parsed(lines):
+    """Returns rows of numbers, or None for what is none."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)  # of no data: refused below
-            x = np.loadtxt(path, delimiter=",", skiprows=header, ndmin=2)
-    except ValueError as error:
-        raise ValueError(
-            f"{path} is no table of numbers: {error}. Keep numeric columns only."
-        ) from None
-    return _shuffled(x, path, config)
+            warnings.simplefilter("ignore", UserWarning)  # of no data: refused later
+            return np.loadtxt(lines, delimiter=",", ndmin=2)
+    except ValueError:
+        return None
 
 
-def _existing(path):
+def _existing(config):
+    path = config.path
     if not path or not pathlib.Path(path).is_file():
         raise ValueError(
             f"There is no file {path!r}. Set config.data.path to a .csv or .npy file."
@@ -67,59 +152,31 @@ def _existing(path):
     return path
 
 
-def _shuffled(x, path, config):
+def _shuffled(source: Source, path: str, config: Any) -> tuple:
     if config.context:
         raise ValueError(
             "Files of rows have no labels to condition on. Set config.data.context to "
             "False."
         )
-    if x.ndim < 2 or x.dtype.kind not in "iuf":
-        raise ValueError(
-            f"{path} holds an array of shape {x.shape} and dtype {x.dtype}; wanted are "
-            "numbers of shape (events, dimensions)."
-        )
-    if x.size == 0:
+    if not len(source) or not source.rows(np.arange(1)).x.size:
         raise ValueError(f"{path} holds no events. Give a file with at least one row.")
-    if not np.isfinite(x).all():
-        raise ValueError(
-            f"{path} holds values that are not finite. Drop or fill these rows first."
-        )
-    x = x[np.random.default_rng(config.seed).permutation(len(x))].astype(np.float32)
-    _check_rank(x.reshape(len(x), -1), path)
-    return _three_parts(x, None, config.num_valid, config.num_test), {}
+    if config.cache == "memory":
+        source = in_memory(source)
+    degenerate.check(source, path)
+    order = np.random.default_rng(config.seed).permutation(len(source))
+    return _three_parts(source, order, config), {}
 
 
-def _check_rank(rows, path):
-    """Refuses what has no density: it would fail in the baselines, after training."""
-    size = rows.shape[1]
-    if size < 2:
-        raise ValueError(
-            f"{path} holds one number an event; a coupling flow needs two or more. Add "
-            "columns."
-        )
-    scale = rows.std(axis=0)
-    constant = np.flatnonzero(scale == 0).tolist()
-    if constant:
-        raise ValueError(
-            f"{path} is constant in the columns {constant} (from 0). Drop them: they "
-            "have no density."
-        )
-    rank = np.linalg.matrix_rank((rows - rows.mean(axis=0)) / scale)
-    if rank < min(size, len(rows) - 1):
-        raise ValueError(
-            f"{path} has {size} columns of which only {rank} are linearly independent. "
-            "Drop the columns that follow from others."
-        )
-
-
-def _three_parts(x, context, num_valid, num_test):
-    cut, end = len(x) - num_valid - num_test, len(x) - num_test
+def _three_parts(source, order, config):
+    """Cuts rows in an order of their own; what is beyond train is valid, then test."""
+    count = len(source)
+    cut, end = count - config.num_valid - config.num_test, count - config.num_test
     if cut < 1:
         raise ValueError(
-            f"{len(x)} events are too few for {num_valid} to validate and {num_test} "
-            "to test. Lower config.data.num_valid and config.data.num_test."
+            f"{count} events are too few for {config.num_valid} to validate and "
+            f"{config.num_test} to test. Lower config.data.num_valid and "
+            "config.data.num_test."
         )
     return tuple(
-        (x[a:b], None if context is None else context[a:b])
-        for a, b in ((0, cut), (cut, end), (end, len(x)))
+        Chosen(source, order[a:b]) for a, b in ((0, cut), (cut, end), (end, count))
     )

@@ -8,6 +8,7 @@ import numpy as np
 import scipy.stats
 
 from tfp_flows.distributions import mu_law
+from train.pipelines.sources import Arrays
 
 RATE = 8000  # steps a second
 # Two octaves of the minor pentatonic scale on A3, equally tempered, in Hz.
@@ -142,8 +143,8 @@ def load(config: Any) -> tuple:
         `num_train`, `num_valid`, `num_test`, `seed`, `context`.
 
     Returns:
-      ((codes, None) of train, valid and test), number of codes and `Audio` under their
-      names in `Splits`.
+      (sources of the codes of train, valid and test), number of codes and `Audio` under
+      their names in `Splits`.
 
     Raises:
       ValueError: for a bad number, or if contexts are asked for.
@@ -162,7 +163,7 @@ def load(config: Any) -> tuple:
     floor = code_entropy(parts[-1][1], config.scale, num_values)
     known = Audio(RATE, num_values, excerpts, floor)
     facts = {"num_values": num_values, "audio": known}
-    return tuple((x, None) for x, _ in parts), facts
+    return tuple(Arrays(x) for x, _ in parts), facts
 
 
 def _check(config):
