@@ -1,5 +1,6 @@
 """The job: load, build, train, evaluate, export."""
 
+import contextlib
 import pathlib
 import sys
 import tempfile
@@ -10,20 +11,31 @@ import keras
 import ml_collections
 import numpy as np
 
-from tfp_flows import FlowModel, flows, serving
+from tfp_flows import FlowModel, flows
 from tfp_flows.distributions import Model
 from train import (
     audio,
     callbacks,
+    checkpoints,
     evaluation,
+    exports,
+    files,
+    lock,
     pictures,
     pipelines,
     report,
+    settings,
+    stopping,
     strategies,
 )
 
 
-def run(config: Any, workdir: pathlib.Path, say: Callable = print) -> dict:
+def run(
+    config: Any,
+    workdir: pathlib.Path,
+    say: Callable = print,
+    stop: stopping.Stop | None = None,
+) -> dict:
     """Runs a job; the same call again continues one that was stopped.
 
     Args:
@@ -32,31 +44,42 @@ def run(config: Any, workdir: pathlib.Path, say: Callable = print) -> dict:
         `metrics.jsonl`, PNGs, for sound `samples.wav`, `report.md`, `report.json`,
         `config.json`, `model.weights.h5`, `export/1`.
       say: prints a line.
+      stop: whether to save and end after a step.
 
     Returns:
       The report: scores of all models on the test split.
 
     Raises:
-      ValueError: for data, options or checkpoints that do not fit.
+      ValueError: for data, options or checkpoints that do not fit, or a work directory
+        that another job is in.
+      OSError: if the disk is full; what was saved is whole.
     """
     _check(config)
     there = strategies.place(config.strategy)
     keras.config.set_dtype_policy(config.policy)
-    if there.is_chief:
-        workdir.mkdir(parents=True, exist_ok=True)
-        (workdir / "config.json").write_text(
-            config.to_json_best_effort(indent=2) + "\n"
-        )
-    splits = _load(config, workdir, there)
-    trained = [
-        (label, *train(model, splits, config, place, there))
-        for label, model, place in models_of(config, workdir)
-    ]
-    saved = {}
-    if there.is_chief:
-        saved = _report(trained, splits, config, workdir, say)
-    strategies.wait_for_all(there)
+    with _alone(workdir, say) if there.is_chief else contextlib.nullcontext():
+        changes = settings.check(config, workdir) if there.is_chief else []
+        splits = _load(config, workdir, there)
+        if there.is_chief:
+            settings.save(config, changes, workdir)
+        trained = [
+            (label, *train(model, splits, config, place, there, stop))
+            for label, model, place in models_of(config, workdir)
+        ]
+        saved = {}
+        if there.is_chief:
+            saved = _report(trained, splits, config, workdir, say, changes)
+        strategies.wait_for_all(there)
     return saved
+
+
+@contextlib.contextmanager
+def _alone(workdir, say):
+    """Keeps other jobs out, then clears away what a killed one left half written."""
+    workdir.mkdir(parents=True, exist_ok=True)
+    with lock.held(workdir, say):
+        files.remove_parts(workdir)
+        yield
 
 
 def _load(config, workdir, there):
@@ -78,7 +101,7 @@ def models_of(config: Any, workdir: pathlib.Path) -> list[tuple]:
     return [first, *((label, rival, workdir / label) for label, rival in rivals)]
 
 
-def _report(trained, splits, config, workdir, say):
+def _report(trained, splits, config, workdir, say, changes):
     """Scores all models, writes pictures and report, exports the first."""
     scores = [
         evaluation.score(label, flow, splits, config, history)
@@ -88,10 +111,10 @@ def _report(trained, splits, config, workdir, say):
     baselines = evaluation.baseline_scores(splits, config)
     scores = [*baselines, *scores[1:], scores[0]]
     note = report.how_measured(scores, splits, config)
-    saved = report.save(scores, workdir, say, note, len(baselines) - 1)
+    saved = report.save(scores, workdir, say, note, len(baselines) - 1, changes)
     draw(flow, splits, scores[-1].bits, history, workdir, config.seed)
     if config.export:
-        path = publish(flow, splits, saved, config, workdir)
+        path = exports.publish(flow, splits, saved, config, workdir)
         say(f"Exported to {path}. Check it: python -m tfp_flows.serving.check {path}")
     return saved
 
@@ -104,6 +127,8 @@ def _check(config):
         "eval_batch_size": config.eval_batch_size,
         "data.batch_size": config.data.batch_size,
         "optimizer.learning_rate": config.optimizer.learning_rate,
+        "checkpoint.minutes": config.checkpoint.minutes,
+        "checkpoint.grace": config.checkpoint.grace,
     }.items():
         if not value > 0:
             raise ValueError(f"config.{name} must be positive, got {value}.")
@@ -115,6 +140,7 @@ def train(
     config: Any,
     workdir: pathlib.Path,
     there: strategies.Place,
+    stop: stopping.Stop | None = None,
 ) -> tuple[Model, list[dict]]:
     """Builds and trains a flow, from where the last checkpoint in `workdir` left off.
 
@@ -124,41 +150,59 @@ def train(
       config: of the job.
       workdir: for checkpoints and logs.
       there: what it runs on.
+      stop: whether to save and end after a step.
 
     Returns:
       The flow with the best weights on valid, and the metrics of every epoch.
     """
-    size, epochs = config.data.batch_size, chosen.epochs
-    keras.utils.set_random_seed(config.seed)  # whatever ran in this process before
+    # Whatever ran in this process before, and however far an earlier one came.
+    keras.utils.set_random_seed(config.seed)
     if there.is_chief:
         workdir.mkdir(exist_ok=True)
+        files.remove_parts(workdir)
+    steps = splits.train.steps_per_epoch(config.data.batch_size)
+    log = callbacks.MetricsLog(workdir / "metrics.jsonl")
+    stop = stop or stopping.Stop()
     with there.strategy.scope():
         flow = _build(chosen.name, chosen.options, splits)
         model = FlowModel(flow, seed=config.seed, adapt_examples=config.adapt_examples)
-        steps = epochs * splits.train.steps_per_epoch(size)
-        model.compile(_optimizer(config.optimizer, steps), jit_compile=_jit(config))
-        checkpoints = callbacks.Checkpoints(
-            model, workdir / "checkpoints", config.patience, there.is_chief
+        optimizer = _optimizer(config.optimizer, chosen.epochs * steps)
+        model.compile(optimizer, jit_compile=_jit(config))
+        saved = checkpoints.Checkpoints(
+            model,
+            workdir / "checkpoints",
+            checkpoints.Length(chosen.epochs, steps, config.patience),
+            log,
+            minutes=config.checkpoint.minutes,
+            stop=stop,
+            writes=there.is_chief,
         )
-    checkpoints.restore_last()
-    first, log = checkpoints.next_epoch, workdir / "metrics.jsonl"
-    if first < epochs and not checkpoints.is_finished:
-        model.fit(
-            splits.train.shuffled_epochs(
-                size, config.seed, first, epochs, config.data.flip
-            ),
-            steps_per_epoch=splits.train.steps_per_epoch(size),
-            validation_data=splits.valid.batches(size),
-            initial_epoch=first,
-            epochs=epochs,
-            verbose=_verbosity(there),
-            shuffle=False,  # the data set shuffles itself
-            callbacks=_callbacks(config, workdir, there, checkpoints, first),
-        )
-    checkpoints.restore_best()
+    saved.restore()
+    with stop.saved_first():
+        while not saved.is_done:
+            _fit(model, splits, config, saved, _callbacks(config, workdir, there, log))
+    saved.restore_best()
     if there.is_chief:
-        model.save_weights(workdir / "model.weights.h5")
-    return flow, callbacks.read_metrics(log)
+        files.write_whole(workdir / "model.weights.h5", model.save_weights)
+    return flow, log.rows
+
+
+def _fit(model, splits, config, saved, others):
+    """Fits the rest of an epoch that was begun, or all epochs that are left."""
+    size, flip = config.data.batch_size, config.data.flip
+    epoch, step, *_ = saved.position
+    epochs, steps, _ = saved.length
+    data = splits.train.shuffled_epochs(size, config.seed, epoch, epochs, flip)
+    model.fit(
+        data.skip(step),
+        steps_per_epoch=steps - step,
+        validation_data=splits.valid.batches(size),
+        initial_epoch=epoch,
+        epochs=epochs,
+        verbose=_verbosity(saved.writes),
+        shuffle=False,  # the data set shuffles itself
+        callbacks=[*others, saved],
+    )
 
 
 def _build(name, options, splits):
@@ -172,24 +216,21 @@ def _build(name, options, splits):
     )
 
 
-def _verbosity(there):
+def _verbosity(is_chief):
     """A progress bar for people, a line an epoch for log files, of one worker."""
-    if not there.is_chief:
+    if not is_chief:
         return 0
     return 1 if sys.stdout.isatty() else 2
 
 
-def _callbacks(config, workdir, there, checkpoints, first):
+def _callbacks(config, workdir, there, log):
     # Validates the averaged weights.
     found = [keras.callbacks.SwapEMAWeights()] if config.optimizer.ema else []
     if there.is_chief:
-        found += [
-            callbacks.MetricsLog(workdir / "metrics.jsonl", first),
-            keras.callbacks.TensorBoard(workdir / "logs"),
-        ]
+        found.append(keras.callbacks.TensorBoard(workdir / "logs"))
     if there.strategy.num_replicas_in_sync > 1:
         found.append(strategies.Watch(config.strategy.timeout))
-    return [*found, checkpoints]
+    return [*found, log]
 
 
 def _optimizer(config, steps):
@@ -249,23 +290,3 @@ def draw(
     else:
         pictures.interpolations(flow, splits.test, workdir / "interpolations.png")
     pictures.extremes(bits, splits.test, workdir / "extremes.png")
-
-
-def publish(
-    flow: Model, splits: Any, saved: dict, config: Any, workdir: pathlib.Path
-) -> pathlib.Path:
-    """Exports the flow with its saved report on the card."""
-    return serving.export(
-        flow,
-        workdir / "export",
-        examples=splits.test.x[:8],
-        contexts=None if splits.context_shape is None else splits.test.context[:8],
-        card={"report": saved, "data": _data_facts(config.data)},
-    )
-
-
-def _data_facts(config):
-    facts = {"name": config.name}
-    if config.binarize:
-        facts |= {"binarize": config.binarize, "seed": config.seed}
-    return facts
