@@ -51,16 +51,19 @@ def main(argv: list[str]) -> int | None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.ERROR)  # the libraries' notes to themselves
-    try:
-        with stopping.listening(_CONFIG.value.checkpoint.grace) as stop:
+    with stopping.listening(_CONFIG.value.checkpoint.grace) as stop:
+        try:
             return _run(stop)
-    except stopping.Stopped as stopped:
-        _refuse(stopped)
-        sys.stdout.flush()
-        os._exit(stopped.code)  # TensorFlow would wait for the other workers
+        except BaseException as error:
+            stopped = stop.reason(error)
+            if stopped is None:
+                raise
+    _refuse(stopped)
+    sys.stdout.flush()
+    os._exit(stopped.code)  # TensorFlow would wait for the other workers
 
 
-def _run(stop) -> int | None:
+def _run(stop):
     with quiet_loading():
         # Late: a wrong flag is told without loading TensorFlow.
         from train import job, strategies
@@ -76,6 +79,8 @@ def _run(stop) -> int | None:
         )
         return strategies.UNAVAILABLE
     except Exception as error:
+        if stop.signal is not None:
+            raise
         if files.is_full(error):
             _refuse(
                 f"the disk of {workdir} is full. What was saved is whole: make room, "

@@ -44,6 +44,16 @@ class Stop:
         finally:
             self._is_saving = False
 
+    def reason(self, error: BaseException) -> Stopped | None:
+        """Returns why the job ends if it was stopped; None if an error ended it.
+
+        Libraries that are being loaded make an error of their own of what a signal's
+        handler raises.
+        """
+        if isinstance(error, Stopped):
+            return error
+        return None if self.signal is None else stopped(self.signal, is_saved=False)
+
     def ask(self, number: int, frame: Any = None) -> None:
         """Handles a signal."""
         self.signal = signal.Signals(number)

@@ -63,7 +63,8 @@ def any_of(strategy: tf.distribute.Strategy, flags: Sequence[bool]) -> list[bool
     def total(mine):
         def of_replica():
             context = tf.distribute.get_replica_context()
-            return context.all_reduce(tf.distribute.ReduceOp.SUM, mine)
+            here = tf.identity(mine)  # an argument has no device
+            return context.all_reduce(tf.distribute.ReduceOp.SUM, here)
 
         return strategy.experimental_local_results(strategy.run(of_replica))[0]
 
