@@ -55,7 +55,9 @@ def run(
       OSError: if the disk is full; what was saved is whole.
     """
     _check(config)
+    stop = stop or stopping.Stop()
     there = strategies.place(config.strategy)
+    stop.listen()
     keras.config.set_dtype_policy(config.policy)
     with _alone(workdir, say) if there.is_chief else contextlib.nullcontext():
         changes = settings.check(config, workdir) if there.is_chief else []
@@ -140,7 +142,7 @@ def train(
     config: Any,
     workdir: pathlib.Path,
     there: strategies.Place,
-    stop: stopping.Stop | None = None,
+    stop: stopping.Stop,
 ) -> tuple[Model, list[dict]]:
     """Builds and trains a flow, from where the last checkpoint in `workdir` left off.
 
@@ -162,7 +164,6 @@ def train(
         files.remove_parts(workdir)
     steps = splits.train.steps_per_epoch(config.data.batch_size)
     log = callbacks.MetricsLog(workdir / "metrics.jsonl")
-    stop = stop or stopping.Stop()
     with there.strategy.scope():
         flow = _build(chosen.name, chosen.options, splits)
         model = FlowModel(flow, seed=config.seed, adapt_examples=config.adapt_examples)

@@ -29,11 +29,14 @@ class Stop:
 
     Attributes:
       signal: the one that asked; None so far.
+
+    Args:
+      listens: whether to take the signals of the process, see `listening`.
     """
 
-    def __init__(self):
+    def __init__(self, listens: bool = False):
         self.signal: signal.Signals | None = None
-        self._is_saving = False
+        self._listens, self._is_saving = listens, False
 
     @contextlib.contextmanager
     def saved_first(self) -> Iterator[None]:
@@ -43,6 +46,15 @@ class Stop:
             yield
         finally:
             self._is_saving = False
+
+    def listen(self) -> None:
+        """Takes the signals, once more if another has taken them meanwhile.
+
+        TensorFlow takes SIGTERM when workers meet, and then does nothing with it.
+        """
+        if self._listens:
+            for number in SIGNALS:
+                signal.signal(number, self.ask)
 
     def reason(self, error: BaseException) -> Stopped | None:
         """Returns why the job ends if it was stopped; None if an error ended it.
@@ -84,12 +96,13 @@ def listening(grace: float) -> Iterator[Stop]:
     Args:
       grace: seconds from the signal to the end of the process.
     """
-    stop = Stop()
+    stop = Stop(listens=True)
     mine, woken = socket.socketpair()
     woken.setblocking(False)
     signal.set_wakeup_fd(woken.fileno(), warn_on_full_buffer=False)
     threading.Thread(target=_end_in_time, args=(mine, grace), daemon=True).start()
-    before = {number: signal.signal(number, stop.ask) for number in SIGNALS}
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    stop.listen()
     try:
         yield stop
     finally:

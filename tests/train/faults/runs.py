@@ -24,15 +24,26 @@ FLAGS = (
     *("--config.flow.options.hidden_units=(8,)", "--config.flow.options.num_steps=2"),
     *("--config.optimizer.ema=0.5", "--config.rivals.nice.options.dropout=0.2"),
     *("--config.jit_compile=false", "--config.num_draws=1"),
-    *("--config.rivals.nice.options.hidden_units=(8,)", "--config.rivals.nice.epochs=1"),
+    *(
+        "--config.rivals.nice.options.hidden_units=(8,)",
+        "--config.rivals.nice.epochs=1",
+    ),
     *("--config.rivals.nice.options.num_steps=2", "--config.checkpoint.minutes=1e-4"),
     *("--config.baselines.mixture_components=(2,)",),
     *("--config.baselines.covariance_floors=(1e-3,)",),
 )
 
 
-def start(workdir, *flags, cluster=(), index=0):
-    """Starts a job, or one worker of it; its words go to a file beside the workdir."""
+def start(workdir, *flags, cluster=(), index=0, said=None):
+    """Starts a job, or one worker of it; its words go to a file beside the workdir.
+
+    Args:
+      workdir: of the job.
+      *flags: beside `FLAGS`.
+      cluster: addresses of all workers.
+      index: of this one.
+      said: another file for its words.
+    """
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
@@ -43,8 +54,8 @@ def start(workdir, *flags, cluster=(), index=0):
         task = {"type": "worker", "index": index}
         described = {"cluster": {"worker": list(cluster)}, "task": task}
         environment["TF_CONFIG"] = json.dumps(described)
-    words = workdir.with_name(f"{workdir.name}-{index}.txt")
-    with words.open("a") as file:
+    said = said or workdir.with_name(f"{workdir.name}-{index}.txt")
+    with said.open("a") as file:
         return subprocess.Popen(
             [sys.executable, "-m", "train", f"--workdir={workdir}", *FLAGS, *flags],
             cwd=ROOT,
@@ -57,6 +68,14 @@ def start(workdir, *flags, cluster=(), index=0):
 def words(workdir, index=0):
     """What all starts of a worker have said so far."""
     return workdir.with_name(f"{workdir.name}-{index}.txt").read_text()
+
+
+def wait_until(is_so, process, seconds=120):
+    deadline = time.monotonic() + seconds
+    while not is_so():
+        assert process.poll() is None, "it ended before"
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
 
 
 def free_addresses(count):
@@ -190,4 +209,6 @@ def timeless(value):
 
 def differences(one, two):
     """Names of what is not the same, to the last bit, in two results."""
-    return sorted(name for name in one.keys() | two.keys() if one.get(name) != two.get(name))
+    return sorted(
+        name for name in one.keys() | two.keys() if one.get(name) != two.get(name)
+    )
