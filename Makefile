@@ -6,7 +6,7 @@ WORKERS ?= -n 2 --dist loadgroup
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export CUDA_VISIBLE_DEVICES ?= -1
 
-.PHONY: help train test test-fast test-scoring lint bench clean
+.PHONY: help train test test-fast test-scoring faults lint bench clean
 
 help: ## Shows the targets.
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/:/'
@@ -23,6 +23,9 @@ test-fast: .venv/.test ## Runs the tests that take seconds.
 # Apache Beam holds protobuf at 6: its tests have an environment of their own.
 test-scoring: .venv-scoring/.test ## Runs the tests that need Apache Beam.
 	.venv-scoring/bin/python -m pytest tests/scoring tests/test_doctests.py -k scoring $(ARGS)
+
+faults: .venv/.test ## Kills jobs at 40 moments, compares bits; writes docs/faults.md.
+	$(BIN)/python -m tests.train.faults $(ARGS)
 
 lint: .venv/.test ## Checks style, formatting and types.
 	$(BIN)/ruff check .

@@ -5,7 +5,16 @@ python -m train --config=train/configs/two_moons.py --workdir=runs/two_moons
 python -m train --config.data.name=mnist --config.data.data_dir=DIR
 python -m train --config.epochs=5 --config.flow.options.num_steps=8
 
-The same command again continues a run that was stopped.
+The same command again continues a run that was stopped, with the same numbers: killed
+at any moment, by SIGTERM or Ctrl-C, which save the running step first, by a full disk.
+
+Exit codes:
+    0  done
+    2  a mistake: in the arguments, the data, or because another job is in the workdir
+   74  the disk is full; make room and start the same command again
+   75  another worker is gone; start the same command again on all of them
+  130  stopped by Ctrl-C (a second one ends at once)
+  143  stopped by SIGTERM
 """
 
 import os
@@ -16,6 +25,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from tfp_flows.quiet import quiet_loading
+from train import files, stopping
 
 _DEFAULT = pathlib.Path(__file__).parent / "configs" / "digits_glow.py"
 
@@ -41,24 +51,45 @@ def main(argv: list[str]) -> int | None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     if not flags.FLAGS["verbosity"].present:
         logging.set_verbosity(logging.ERROR)  # the libraries' notes to themselves
+    with stopping.listening(_CONFIG.value.checkpoint.grace) as stop:
+        try:
+            return _run(stop)
+        except BaseException as error:
+            stopped = stop.reason(error)
+            if stopped is None:
+                raise
+    _refuse(stopped)
+    sys.stdout.flush()
+    os._exit(stopped.code)  # TensorFlow would wait for the other workers
+
+
+def _run(stop):
     with quiet_loading():
         # Late: a wrong flag is told without loading TensorFlow.
         from train import job, strategies
 
     name = pathlib.Path(config_flags.get_config_filename(flags.FLAGS["config"])).stem
+    workdir = pathlib.Path(_WORKDIR.value or f"runs/{name}")
     try:
-        job.run(_CONFIG.value, pathlib.Path(_WORKDIR.value or f"runs/{name}"))
-    except (ValueError, OSError) as error:
-        return _refuse(error)
+        job.run(_CONFIG.value, workdir, stop=stop)
     except strategies.LOST as error:
         _refuse(
             f"another worker is gone ({type(error).__name__}). Start the same command "
             "again on all of them"
         )
         return strategies.UNAVAILABLE
-    except KeyboardInterrupt:
-        _refuse("stopped. The same command continues after the last whole epoch.")
-        return 130  # as shells report an interrupt
+    except Exception as error:
+        if stop.signal is not None:
+            raise
+        if files.is_full(error):
+            _refuse(
+                f"the disk of {workdir} is full. What was saved is whole: make room, "
+                "then start the same command again"
+            )
+            return os.EX_IOERR
+        if isinstance(error, ValueError | OSError):
+            return _refuse(error)
+        raise
     return None
 
 

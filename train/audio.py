@@ -14,6 +14,7 @@ import scipy.signal  # noqa: E402
 from tfp_flows import flows  # noqa: E402
 from tfp_flows.distributions import Autoregressive, Model, mu_law  # noqa: E402
 from tfp_flows.networks.sequence_network import SequenceNetwork  # noqa: E402
+from train import files  # noqa: E402
 
 _WINDOW = 512  # steps of a spectrum: 64 ms and 16 Hz at 8,000 steps a second
 _RANGE = 60.0  # decibels from the loudest to the darkest
@@ -69,7 +70,8 @@ def write_wav(sound: np.ndarray, path: pathlib.Path, rate: int) -> None:
       path: of the file.
       rate: samples a second.
     """
-    scipy.io.wavfile.write(path, rate, np.int16(np.round(sound.ravel() * 32767.0)))
+    codes = np.int16(np.round(sound.ravel() * 32767.0))
+    files.write_whole(path, lambda part: scipy.io.wavfile.write(part, rate, codes))
 
 
 def spectrograms(
@@ -99,7 +101,9 @@ def spectrograms(
     for axis in axes[:, 0]:
         axis.set_ylabel("Hz")
     figure.colorbar(image, ax=axes, label="dB")
-    figure.savefig(path, dpi=90, bbox_inches="tight")
+    files.write_whole(
+        path, lambda part: figure.savefig(part, dpi=90, bbox_inches="tight")
+    )
     plt.close(figure)
 
 

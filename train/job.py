@@ -1,7 +1,7 @@
 """The job: load, build, train, evaluate, export."""
 
+import contextlib
 import pathlib
-import sys
 import tempfile
 from collections.abc import Callable
 from typing import Any
@@ -9,25 +9,32 @@ from typing import Any
 import keras
 import ml_collections
 import numpy as np
-import tensorflow as tf
 
-from tfp_flows import FlowModel, flows, serving
 from tfp_flows.distributions import Model
-from tfp_flows.training import adaptation, sampling
 from train import (
     audio,
-    callbacks,
     evaluation,
+    exports,
+    files,
+    fitting,
+    lock,
     pictures,
     pipelines,
     report,
+    settings,
+    stopping,
     strategies,
 )
 
 _POINTS = 10_000  # test events in a scatter plot
 
 
-def run(config: Any, workdir: pathlib.Path, say: Callable = print) -> dict:
+def run(
+    config: Any,
+    workdir: pathlib.Path,
+    say: Callable = print,
+    stop: stopping.Stop | None = None,
+) -> dict:
     """Runs a job; the same call again continues one that was stopped.
 
     Args:
@@ -36,31 +43,44 @@ def run(config: Any, workdir: pathlib.Path, say: Callable = print) -> dict:
         `metrics.jsonl`, PNGs, for sound `samples.wav`, `report.md`, `report.json`,
         `config.json`, `model.weights.h5`, `export/1`.
       say: prints a line.
+      stop: whether to save and end after a step.
 
     Returns:
       The report: scores of all models on the test split.
 
     Raises:
-      ValueError: for data, options or checkpoints that do not fit.
+      ValueError: for data, options or checkpoints that do not fit, or a work directory
+        that another job is in.
+      OSError: if the disk is full; what was saved is whole.
     """
     _check(config)
+    stop = stop or stopping.Stop()
     there = strategies.place(config.strategy)
+    stop.listen()
     keras.config.set_dtype_policy(config.policy)
-    if there.is_chief:
-        workdir.mkdir(parents=True, exist_ok=True)
-        (workdir / "config.json").write_text(
-            config.to_json_best_effort(indent=2) + "\n"
-        )
-    splits = _load(config, workdir, there)
-    trained = [
-        (label, *train(model, splits, config, place, there))
-        for label, model, place in models_of(config, workdir)
-    ]
-    saved = {}
-    if there.is_chief:
-        saved = _report(trained, splits, config, workdir, say)
-    strategies.wait_for_all(there)
+    with _alone(workdir, say) if there.is_chief else contextlib.nullcontext():
+        changes = settings.check(config, workdir) if there.is_chief else []
+        splits = _load(config, workdir, there)
+        if there.is_chief:
+            settings.save(config, changes, workdir)
+        trained = [
+            (label, *fitting.train(model, splits, config, place, there, stop))
+            for label, model, place in models_of(config, workdir)
+        ]
+        saved = {}
+        if there.is_chief:
+            saved = _report(trained, splits, config, workdir, say, changes)
+        strategies.wait_for_all(there)
     return saved
+
+
+@contextlib.contextmanager
+def _alone(workdir, say):
+    """Keeps other jobs out, then clears away what a killed one left half written."""
+    workdir.mkdir(parents=True, exist_ok=True)
+    with lock.held(workdir, say):
+        files.remove_parts(workdir)
+        yield
 
 
 def _load(config, workdir, there):
@@ -82,7 +102,7 @@ def models_of(config: Any, workdir: pathlib.Path) -> list[tuple]:
     return [first, *((label, rival, workdir / label) for label, rival in rivals)]
 
 
-def _report(trained, splits, config, workdir, say):
+def _report(trained, splits, config, workdir, say, changes):
     """Scores all models, writes pictures and report, exports the first."""
     scores = [
         evaluation.score(label, flow, splits, config, history)
@@ -92,10 +112,10 @@ def _report(trained, splits, config, workdir, say):
     baselines = evaluation.baseline_scores(splits, config)
     scores = [*baselines, *scores[1:], scores[0]]
     note = report.how_measured(scores, splits, config)
-    saved = report.save(scores, workdir, say, note, len(baselines) - 1)
+    saved = report.save(scores, workdir, say, note, len(baselines) - 1, changes)
     draw(flow, splits, scores[-1].bits, history, workdir, config.seed)
     if config.export:
-        path = publish(flow, splits, saved, config, workdir)
+        path = exports.publish(flow, splits, saved, config, workdir)
         say(f"Exported to {path}. Check it: python -m tfp_flows.serving.check {path}")
     return saved
 
@@ -108,130 +128,11 @@ def _check(config):
         "eval_batch_size": config.eval_batch_size,
         "data.batch_size": config.data.batch_size,
         "optimizer.learning_rate": config.optimizer.learning_rate,
+        "checkpoint.minutes": config.checkpoint.minutes,
+        "checkpoint.grace": config.checkpoint.grace,
     }.items():
         if not value > 0:
             raise ValueError(f"config.{name} must be positive, got {value}.")
-
-
-def train(
-    chosen: Any,
-    splits: Any,
-    config: Any,
-    workdir: pathlib.Path,
-    there: strategies.Place,
-) -> tuple[Model, list[dict]]:
-    """Builds and trains a flow, from where the last checkpoint in `workdir` left off.
-
-    Args:
-      chosen: recipe's `name`, its `options`, and `epochs` at most.
-      splits: of the data.
-      config: of the job.
-      workdir: for checkpoints and logs.
-      there: what it runs on.
-
-    Returns:
-      The flow with the best weights on valid, and the metrics of every epoch.
-    """
-    size, epochs = config.data.batch_size, chosen.epochs
-    keras.utils.set_random_seed(config.seed)  # whatever ran in this process before
-    if there.is_chief:
-        workdir.mkdir(exist_ok=True)
-    with there.strategy.scope():
-        flow = _build(chosen.name, chosen.options, splits)
-        model = FlowModel(flow, seed=config.seed, adapt_examples=config.adapt_examples)
-        steps = epochs * splits.train.steps_per_epoch(size)
-        model.compile(_optimizer(config.optimizer, steps), jit_compile=_jit(config))
-        checkpoints = callbacks.Checkpoints(
-            model, workdir / "checkpoints", config.patience, there.is_chief
-        )
-    checkpoints.restore_last()
-    first, log = checkpoints.next_epoch, workdir / "metrics.jsonl"
-    if first < epochs and not checkpoints.is_finished:
-        _adapt(model, splits.train)
-        n = splits.train.steps_per_epoch(size)
-        model.fit(
-            splits.train.steps(
-                size, config.seed, first * n, epochs * n, config.data.flip
-            ),
-            steps_per_epoch=n,
-            validation_data=splits.valid.batches(size),
-            initial_epoch=first,
-            epochs=epochs,
-            verbose=_verbosity(there),
-            shuffle=False,  # the data set shuffles itself
-            callbacks=_callbacks(config, workdir, there, checkpoints, first),
-        )
-    checkpoints.restore_best()
-    if there.is_chief:
-        model.save_weights(workdir / "model.weights.h5")
-    return flow, callbacks.read_metrics(log)
-
-
-def _build(name, options, splits):
-    given = {"context_shape": splits.context_shape} if splits.context_shape else {}
-    return flows.build(
-        name,
-        event_shape=splits.event_shape,
-        num_values=splits.num_values,
-        **given,
-        **options.to_dict(),
-    )
-
-
-def _adapt(model, part):
-    """Adapts the flow to a sample: `fit` would read all steps to draw one."""
-    if not model.flow.is_adapted:
-        (x, context), places = part.sample(model.adapt_examples, model.seed)
-        given = None if context is None else tf.convert_to_tensor(context)
-        sample = sampling.Sample(tf.convert_to_tensor(x), given, places)
-        adaptation.adapt(model, sample)
-
-
-def _verbosity(there):
-    """A progress bar for people, a line an epoch for log files, of one worker."""
-    if not there.is_chief:
-        return 0
-    return 1 if sys.stdout.isatty() else 2
-
-
-def _callbacks(config, workdir, there, checkpoints, first):
-    # Validates the averaged weights.
-    found = [keras.callbacks.SwapEMAWeights()] if config.optimizer.ema else []
-    if there.is_chief:
-        found += [
-            callbacks.MetricsLog(workdir / "metrics.jsonl", first),
-            keras.callbacks.TensorBoard(workdir / "logs"),
-        ]
-    if there.strategy.num_replicas_in_sync > 1:
-        found.append(strategies.Watch(config.strategy.timeout))
-    return [*found, checkpoints]
-
-
-def _optimizer(config, steps):
-    warmup = min(config.warmup, steps - 1)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0 if warmup else config.learning_rate,
-        steps - warmup,
-        warmup_target=config.learning_rate if warmup else None,
-        warmup_steps=warmup,
-    )
-    return keras.optimizers.AdamW(
-        schedule,
-        weight_decay=config.weight_decay,
-        clipnorm=config.clipnorm or None,
-        use_ema=bool(config.ema),
-        ema_momentum=config.ema,
-    )
-
-
-def _jit(config):
-    choices = {"auto": "auto", "true": True, "false": False}
-    if config.jit_compile not in choices:
-        raise ValueError(
-            f"config.jit_compile must be one of {sorted(choices)}, got "
-            f"{config.jit_compile!r}."
-        )
-    return choices[config.jit_compile]
 
 
 def draw(
@@ -262,24 +163,3 @@ def draw(
     else:
         pictures.interpolations(flow, splits.test, workdir / "interpolations.png")
     pictures.extremes(bits, splits.test, workdir / "extremes.png")
-
-
-def publish(
-    flow: Model, splits: Any, saved: dict, config: Any, workdir: pathlib.Path
-) -> pathlib.Path:
-    """Exports the flow with its saved report on the card."""
-    examples, contexts = splits.test.head(8)
-    return serving.export(
-        flow,
-        workdir / "export",
-        examples=examples,
-        contexts=contexts,
-        card={"report": saved, "data": _data_facts(config.data)},
-    )
-
-
-def _data_facts(config):
-    facts = {"name": config.name}
-    if config.binarize:
-        facts |= {"binarize": config.binarize, "seed": config.seed}
-    return facts

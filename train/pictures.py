@@ -11,6 +11,7 @@ import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 
 from tfp_flows.distributions import Model, complete  # noqa: E402
+from train import files  # noqa: E402
 
 
 def grid(
@@ -239,5 +240,7 @@ def points(drawn: np.ndarray, data: np.ndarray, path: pathlib.Path) -> None:
 
 
 def _write(figure, path):
-    figure.savefig(path, dpi=110, bbox_inches="tight")
+    files.write_whole(
+        path, lambda part: figure.savefig(part, dpi=110, bbox_inches="tight")
+    )
     plt.close(figure)

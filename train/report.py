@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from train import files, settings
 from train.evaluation import Score
 
 _BINARIZED = {
@@ -54,6 +55,7 @@ def save(
     say: Callable,
     note: str = "",
     reference: int = 1,
+    changes: Sequence[settings.Change] = (),
 ) -> dict:
     """Prints the table and writes `report.md` and `report.json`.
 
@@ -63,10 +65,12 @@ def save(
       say: prints a line.
       note: how the scores were measured.
       reference: as for `table`.
+      changes: of the settings while the run was going on.
 
     Returns:
       The report as plain data.
     """
+    note = " ".join(filter(None, [note, settings.noted(changes)]))
     text = table(scores, note, reference)
     say(text)
     difference, error = scores[-1].minus(scores[reference])
@@ -79,9 +83,10 @@ def save(
         },
         "num_test_events": len(scores[0].bits),
         "note": note,
+        "changes": [change._asdict() for change in changes],
     }
-    (workdir / "report.md").write_text(text)
-    (workdir / "report.json").write_text(json.dumps(report, indent=2) + "\n")
+    files.write_text(workdir / "report.md", text)
+    files.write_text(workdir / "report.json", json.dumps(report, indent=2) + "\n")
     return report
 
 

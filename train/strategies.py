@@ -6,11 +6,13 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
+
+from train.pipelines import Share
 
 NAMES = ("auto", "one_device", "mirrored", "multi_worker", "tpu")
 UNAVAILABLE = 75  # exit code of a job that the same command continues (EX_TEMPFAIL)
@@ -45,6 +47,22 @@ class Place(NamedTuple):
 
     strategy: tf.distribute.Strategy
     is_chief: bool
+
+    def dealt(self, batches: Callable[[Share], tf.data.Dataset]) -> Any:
+        """Returns a data set with each replica's part of each batch.
+
+        Args:
+          batches: makes the data set of the replicas that one process feeds.
+        """
+        count = self.strategy.num_replicas_in_sync
+        if count == 1:
+            return batches(Share())
+
+        def of_worker(context):
+            mine = count // context.num_input_pipelines
+            return batches(Share(context.input_pipeline_id * mine, mine, count))
+
+        return self.strategy.distribute_datasets_from_function(of_worker)
 
 
 def place(config: Any) -> Place:

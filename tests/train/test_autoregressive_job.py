@@ -11,6 +11,7 @@ from tfp_flows import flows
 from train import (
     callbacks,
     evaluation,
+    fitting,
     job,
     pictures,
     pipelines,
@@ -73,7 +74,7 @@ def test_xla_trains_what_the_graph_trains(tmp_path):
         config.jit_compile = jit_compile
         (_, chosen, place), *_ = job.models_of(config, tmp_path / jit_compile)
         there = strategies.place(config.strategy)
-        histories.append(job.train(chosen, splits, config, place, there)[1])
+        histories.append(fitting.train(chosen, splits, config, place, there)[1])
     for xla, graph in zip(*histories, strict=True):
         for key in ("nll", "val_nll"):
             np.testing.assert_allclose(xla[key], graph[key], rtol=1e-4)
@@ -131,7 +132,7 @@ def test_every_model_of_a_config_can_be_built(module):
     splits = pipelines.Splits(part, part, part, values)
     wanted = [r for r in config.rivals.values() if r.epochs]
     for model in (config.flow, *wanted):
-        assert job._build(model.name, model.options, splits).trainable_variables
+        assert fitting._build(model.name, model.options, splits).trainable_variables
     assert len(wanted) == (5 if module is digits_table else 0)
 
 

@@ -3,10 +3,8 @@
 import json
 import os
 import pathlib
-import signal
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
@@ -20,7 +18,6 @@ from train import (
     pictures,
     pipelines,
     report,
-    strategies,
 )
 from train.configs import digits_real_nvp, two_moons
 
@@ -124,106 +121,6 @@ def vector_config(epochs):
             "data.num_train": 500,
         },
     )
-
-
-def last_weights(workdir):
-    path = tf.train.latest_checkpoint(str(workdir / "checkpoints" / "last"))
-    reader = tf.train.load_checkpoint(path)
-    return {
-        name: reader.get_tensor(name)
-        for name in reader.get_variable_to_shape_map()
-        if name.startswith(("weights", "optimizer"))
-    }
-
-
-def fit_until(workdir, epochs, stop_after):
-    """Trains towards `epochs`, as one process that ends after `stop_after` of them."""
-    config = vector_config(epochs)
-    splits = pipelines.load(config.data, None)
-    chosen = job.models_of(config, workdir)[0][1]
-    save = callbacks.Checkpoints.on_epoch_end
-
-    def save_and_stop(self, number, logs=None):
-        save(self, number, logs)
-        self.model.stop_training = number + 1 >= stop_after
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(callbacks.Checkpoints, "on_epoch_end", save_and_stop)
-        there = strategies.place(config.strategy)
-        job.train(chosen, splits, config, workdir, there)
-
-
-def assert_same_state(one, two):
-    """Weights and optimizer of the last checkpoints of two work directories."""
-    first, second = last_weights(one), last_weights(two)
-    assert first.keys() == second.keys()
-    assert len(first) > 30
-    for name, value in first.items():
-        np.testing.assert_allclose(second[name], value, rtol=1e-5, atol=1e-6)
-
-
-@pytest.mark.slow
-def test_stopping_between_epochs_changes_nothing(tmp_path):
-    fit_until(tmp_path / "whole", 6, stop_after=6)
-    fit_until(tmp_path / "parts", 6, stop_after=2)
-    fit_until(tmp_path / "parts", 6, stop_after=6)
-    assert_same_state(tmp_path / "whole", tmp_path / "parts")
-
-
-@pytest.mark.slow
-def test_a_run_killed_at_any_moment_continues_as_if_it_had_not_been(tmp_path):
-    killed = tmp_path / "killed"
-    script = (
-        "import pathlib, sys; from tests.train.test_job import fit_until;"
-        "fit_until(pathlib.Path(sys.argv[1]), 4000, 4000)"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", script, str(killed)],
-        cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    deadline = time.time() + 180
-    while len(callbacks.read_metrics(killed / "metrics.jsonl")) < 5:
-        assert process.poll() is None, "the run ended before it was killed"
-        assert time.time() < deadline
-        time.sleep(0.02)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    stop = len(callbacks.read_metrics(killed / "metrics.jsonl")) + 2
-    fit_until(killed, 4000, stop)
-    fit_until(tmp_path / "whole", 4000, stop)
-    rows = callbacks.read_metrics(killed / "metrics.jsonl")
-    assert [row["epoch"] for row in rows] == list(range(stop))
-    assert_same_state(killed, tmp_path / "whole")
-
-
-def test_a_checkpoint_of_another_configuration_is_refused(tmp_path):
-    def checkpoints(hidden):
-        model = FlowModel(flows.real_nvp((2,), 2, (hidden,)))
-        model.compile("adam")
-        model.optimizer.build(model.trainable_variables)
-        return callbacks.Checkpoints(model, tmp_path, 3)
-
-    first = checkpoints(8)
-    first.on_epoch_end(0, {"val_loss": 1.0})
-    assert checkpoints(8).restore_last()
-    with pytest.raises(ValueError, match="Use another --workdir"):
-        checkpoints(9).restore_last()
-
-
-def test_a_log_cut_short_loses_its_last_line_only(tmp_path):
-    path = tmp_path / "metrics.jsonl"
-    path.write_text('{"epoch": 0, "nll": 1.0}\n{"epoch": 1, "nll": 0.9}\n{"epo')
-    assert [row["epoch"] for row in callbacks.read_metrics(path)] == [0, 1]
-    log = callbacks.MetricsLog(path, first_epoch=1)
-    log.on_epoch_begin(1)
-    log.on_epoch_end(1, {"nll": 0.8})
-    kept, new = callbacks.read_metrics(path)
-    assert kept == {"epoch": 0, "nll": 1.0}
-    assert new.pop("seconds") >= 0.0
-    assert new == {"epoch": 1, "nll": 0.8}
 
 
 def score(name, bits, num_parameters=5, is_exact=True, **fields):

@@ -9,9 +9,8 @@ import sys
 
 import numpy as np
 import pytest
-import tensorflow as tf
 
-from train import strategies
+from train import snapshots, strategies
 from train.configs import two_moons
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -59,10 +58,8 @@ def free_addresses(count):
 
 
 def weights(workdir):
-    path = tf.train.latest_checkpoint(str(workdir / "checkpoints" / "last"))
-    reader = tf.train.load_checkpoint(path)
-    names = sorted(reader.get_variable_to_shape_map())
-    return [reader.get_tensor(n) for n in names if n.startswith(("weights", "optim"))]
+    arrays = snapshots.Store(workdir / "checkpoints").newest().arrays
+    return [*arrays["weights"], *arrays["optimizer"]]
 
 
 @pytest.mark.slow

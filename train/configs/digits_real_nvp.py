@@ -28,6 +28,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.jit_compile = "auto"  # "auto", "true" or "false": XLA
     config.policy = "float32"  # of networks; or "mixed_bfloat16", "mixed_float16"
     config.strategy = strategy()
+    config.checkpoint = checkpoint()
 
     config.baselines = baselines()
     config.rivals = ml_collections.ConfigDict()  # other flows, trained to compare
@@ -72,6 +73,16 @@ def strategy() -> ml_collections.ConfigDict:
     config.tpu = ""  # name of a TPU, or "local"
     config.logical_cpus = 1  # parts that one CPU is cut into, for a trial
     config.timeout = 600.0  # seconds that workers wait for each other
+    return config
+
+
+def checkpoint() -> ml_collections.ConfigDict:
+    """Returns how a run is kept, to be continued by the same command."""
+    config = ml_collections.ConfigDict()
+    config.minutes = 10.0  # between checkpoints; there is one at each epoch's end, too
+    config.grace = 30.0  # seconds to end the running step and to save it, if stopped
+    # Continue a run with other settings than it was begun with; the report notes it.
+    config.allow_changes = False
     return config
 
 

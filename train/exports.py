@@ -1,0 +1,70 @@
+"""The exported model of a run, once for the same weights and scores."""
+
+import hashlib
+import json
+import pathlib
+import shutil
+from typing import Any
+
+from tfp_flows import serving
+from tfp_flows.distributions import Model
+from train import files
+
+
+def publish(
+    flow: Model, splits: Any, report: dict, config: Any, workdir: pathlib.Path
+) -> pathlib.Path:
+    """Exports the flow with its saved report on the card.
+
+    A run that was stopped between its export and its end finds it there.
+
+    Args:
+      flow: trained.
+      splits: of the data.
+      report: as saved.
+      config: of the job.
+      workdir: of the run; its `export/` holds the versions.
+
+    Returns:
+      The version's directory.
+    """
+    base = workdir / "export"
+    for left in base.glob(".tmp-*"):  # by a process that was killed
+        shutil.rmtree(left)
+    fingerprint = _fingerprint(flow, report)
+    for path in base.glob("*/assets.extra/flow_card.json"):
+        if json.loads(path.read_text()).get("fingerprint") == fingerprint:
+            return path.parents[1]
+    card = {
+        "report": report,
+        "data": _data_facts(config.data),
+        "fingerprint": fingerprint,
+    }
+    with files.full_disk_as_oserror(base):
+        return serving.export(
+            flow,
+            base,
+            examples=splits.test.x[:8],
+            contexts=None if splits.context_shape is None else splits.test.context[:8],
+            card=card,
+        )
+
+
+def _fingerprint(flow, report):
+    """Says whether weights and scores are the same; times are not."""
+    digest = hashlib.sha256()
+    for variable in flow.raw_variables:
+        digest.update(variable.numpy().tobytes())
+    scores = [
+        {name: value for name, value in score.items() if not name.endswith("_seconds")}
+        for score in report["scores"]
+    ]
+    digest.update(json.dumps({**report, "scores": scores}, sort_keys=True).encode())
+    return digest.hexdigest()
+
+
+def _data_facts(config):
+    facts = {"name": config.name}
+    if config.binarize:
+        facts |= {"binarize": config.binarize, "seed": config.seed}
+    return facts
