@@ -1,0 +1,24 @@
+"""Digits: a conditional Glow and a PixelCNN that train in seconds."""
+
+import ml_collections
+
+from train.configs import digits_real_nvp
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """Returns two models whose training has all kinds of noise."""
+    config = digits_real_nvp.get_config()
+    config.data.context = True
+    config.flow.name = "glow"
+    config.flow.options = ml_collections.ConfigDict(
+        {"num_levels": 1, "num_steps": 2, "filters": 8, "dropout": 0.2}
+    )
+    config.optimizer.ema = 0.5
+    config.rivals = ml_collections.ConfigDict()
+    config.rivals.pixel_cnn = digits_real_nvp.rival(
+        "pixel_cnn", 2, num_blocks=1, filters=8, dropout=0.2
+    )
+    config.epochs = 2
+    config.num_draws = 1
+    config.baselines.mixture_components = (2,)
+    return config
