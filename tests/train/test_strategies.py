@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from train import snapshots, strategies
+from train import strategies
 from train.configs import two_moons
 
 ROOT = pathlib.Path(__file__).parents[2]
