@@ -61,6 +61,14 @@ def test_every_digit_is_in_exactly_one_part(workdir):
     assert sorted(map(tuple, ours)) == sorted(map(tuple, theirs.astype(ours.dtype)))
 
 
+def test_the_digits_are_in_memory_whatever_the_cache(tmp_path, workdir):
+    known = pipelines.load(config(), workdir).test
+    test = pipelines.load(config(cache="none"), tmp_path).test
+    for path in tmp_path.rglob("*.tfrecord*"):  # as of a worker's own directory
+        path.unlink()
+    np.testing.assert_array_equal(events(test), events(known))
+
+
 def test_labels_as_context_are_one_hot(workdir):
     splits = pipelines.load(config(context=True), workdir)
     assert splits.context_shape == (10,)

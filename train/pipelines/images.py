@@ -79,7 +79,7 @@ def _check_binarize(config):
 
 def _images(builder, split, config, step):
     source = _Images(builder, split, config, step)
-    return in_memory(source) if config.cache == "memory" else source
+    return source if prepared.is_streamed(config) else in_memory(source)
 
 
 class _Images:

@@ -22,7 +22,7 @@ class Share(NamedTuple):
     """
 
     first: int = 0
-    count: int = 1
+    count: int = 1  # type: ignore[assignment]  # not the method of a tuple
     of: int = 1
 
 

@@ -92,10 +92,12 @@ def in_memory(source: Source) -> Arrays:
     Args:
       source: to be read block by block.
     """
-    x, context = (
-        None if part is None else np.empty((len(source), *part.shape[1:]), part.dtype)
-        for part in source.rows(np.arange(0))
-    )
+    nothing = source.rows(np.arange(0))
+    x = np.empty((len(source), *nothing.x.shape[1:]), nothing.x.dtype)
+    context = None
+    if nothing.context is not None:
+        shape = nothing.context.shape[1:]
+        context = np.empty((len(source), *shape), nothing.context.dtype)
     for places in blocks(source):
         rows = source.rows(places)
         x[places] = rows.x

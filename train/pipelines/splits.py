@@ -81,23 +81,20 @@ def load(config: Any, workdir: Any) -> Splits:
         sources, facts = images.load(config, workdir)
     if facts.get("num_values") is None:
         _refuse_integer_options(config)
-    parts = {
-        name: Part(source)
-        for name, source in zip(("train", "valid", "test"), sources, strict=True)
-    }
-    for name, part in parts.items():
+    train, valid, test = (Part(source) for source in sources)
+    for name, part in (("train", train), ("valid", valid), ("test", test)):
         if not len(part):
             raise ValueError(
                 f"The {name} part of {config.name!r} is empty. Give more data, or "
                 "lower config.data.num_valid and config.data.num_test."
             )
-    shape = parts["train"].event_shape
+    shape = train.event_shape
     if config.flip and len(shape) != 3:
         raise ValueError(
             f"config.data.flip mirrors images, but {config.name!r} holds events of "
             f"shape {shape}. Set it to False."
         )
-    return Splits(**parts, **facts)
+    return Splits(train, valid, test, **facts)
 
 
 def _refuse_integer_options(config):
