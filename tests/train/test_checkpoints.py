@@ -124,12 +124,10 @@ def test_going_back_to_an_older_checkpoint_changes_no_bit(tmp_path, monkeypatch)
     assert_same_bits(whole, parts)
 
 
-def trained_model(use_ema=False, hidden=8, epochs=1):
+def made_model(use_ema=False, hidden=8):
     keras.utils.set_random_seed(0)
     model = FlowModel(flows.real_nvp((2,), 2, (hidden,)))
     model.compile(keras.optimizers.Adam(0.1, use_ema=use_ema, ema_momentum=0.9))
-    x = np.random.default_rng(0).normal(3.0, 1.0, (64, 2)).astype(np.float32)
-    model.fit(x, epochs=epochs, verbose=0)
     return model
 
 
@@ -157,7 +155,7 @@ def changed(model):
 
 @pytest.mark.parametrize("use_ema", [False, True])
 def test_the_best_weights_are_the_averages_if_there_are_any(tmp_path, use_ema):
-    model = trained_model(use_ema)
+    model = made_model(use_ema)
     saved = kept(model, tmp_path)
     changed(model)  # `fit` ends with the averages in place
     trained = values(model)
@@ -173,7 +171,7 @@ def test_the_best_weights_are_the_averages_if_there_are_any(tmp_path, use_ema):
 
 
 def test_a_worse_epoch_leaves_the_best_weights_alone(tmp_path):
-    model = trained_model()
+    model = made_model()
     saved = kept(model, tmp_path)
     saved.on_epoch_end(0, {"val_loss": 1.0})
     best = values(model)
@@ -186,7 +184,7 @@ def test_a_worse_epoch_leaves_the_best_weights_alone(tmp_path):
 
 
 def test_patience_is_counted_across_restarts(tmp_path):
-    model = trained_model()
+    model = made_model()
     first = kept(model, tmp_path, patience=2)
     for epoch, loss in enumerate([2.0, 1.0, 1.5]):
         first.on_epoch_end(epoch, {"val_loss": loss})
@@ -200,7 +198,7 @@ def test_patience_is_counted_across_restarts(tmp_path):
 
 
 def test_a_directory_without_checkpoints_is_a_new_run(tmp_path):
-    saved = kept(trained_model(), tmp_path)
+    saved = kept(made_model(), tmp_path)
     assert not saved.restore()
     assert not saved.restore_best()
     assert saved.position == checkpoints.Position()
@@ -209,18 +207,18 @@ def test_a_directory_without_checkpoints_is_a_new_run(tmp_path):
 def test_a_log_without_its_checkpoints_is_no_new_run(tmp_path):
     (tmp_path / "metrics.jsonl").write_text('{"epoch": 0, "loss": 1.0}\n')
     with pytest.raises(ValueError, match="its checkpoints are gone"):
-        kept(trained_model(), tmp_path).restore()
+        kept(made_model(), tmp_path).restore()
 
 
 def test_a_checkpoint_of_another_model_is_refused(tmp_path):
-    kept(trained_model(hidden=8), tmp_path).on_epoch_end(0, {"val_loss": 1.0})
+    kept(made_model(hidden=8), tmp_path).on_epoch_end(0, {"val_loss": 1.0})
     wanted = r"of its weights the first that differs is .*Use another --workdir"
     with pytest.raises(ValueError, match=wanted):
-        kept(trained_model(hidden=9), tmp_path).restore()
+        kept(made_model(hidden=9), tmp_path).restore()
 
 
 def test_the_log_is_that_of_the_checkpoint(tmp_path):
-    model, path = trained_model(), tmp_path / "metrics.jsonl"
+    model, path = made_model(), tmp_path / "metrics.jsonl"
     saved = kept(model, tmp_path)
     saved._log.on_epoch_begin(0)
     saved._log.on_epoch_end(0, {"nll": 1.0, "val_loss": 1.0})
