@@ -1,6 +1,5 @@
 """The job: load, build, train, evaluate, export."""
 
-import contextlib
 import pathlib
 import sys
 import tempfile
@@ -59,29 +58,27 @@ def run(
     there = strategies.place(config.strategy)
     stop.listen()
     keras.config.set_dtype_policy(config.policy)
-    with _alone(workdir, say) if there.is_chief else contextlib.nullcontext():
-        changes = settings.check(config, workdir) if there.is_chief else []
-        splits = _load(config, workdir, there)
-        if there.is_chief:
-            settings.save(config, changes, workdir)
-        trained = [
-            (label, *train(model, splits, config, place, there, stop))
-            for label, model, place in models_of(config, workdir)
-        ]
-        saved = {}
-        if there.is_chief:
-            saved = _report(trained, splits, config, workdir, say, changes)
-        strategies.wait_for_all(there)
-    return saved
-
-
-@contextlib.contextmanager
-def _alone(workdir, say):
-    """Keeps other jobs out, then clears away what a killed one left half written."""
+    if not there.is_chief:
+        return _run(config, workdir, there, stop, say)
     workdir.mkdir(parents=True, exist_ok=True)
     with lock.held(workdir, say):
-        files.remove_parts(workdir)
-        yield
+        return _run(config, workdir, there, stop, say)
+
+
+def _run(config, workdir, there, stop, say):
+    changes = settings.check(config, workdir) if there.is_chief else []
+    splits = _load(config, workdir, there)
+    if there.is_chief:
+        settings.save(config, changes, workdir)
+    trained = [
+        (label, *train(model, splits, config, place, there, stop))
+        for label, model, place in models_of(config, workdir)
+    ]
+    saved = {}
+    if there.is_chief:
+        saved = _report(trained, splits, config, workdir, say, changes)
+    strategies.wait_for_all(there)
+    return saved
 
 
 def _load(config, workdir, there):
@@ -157,38 +154,47 @@ def train(
     Returns:
       The flow with the best weights on valid, and the metrics of every epoch.
     """
-    # Whatever ran in this process before, and however far an earlier one came.
-    keras.utils.set_random_seed(config.seed)
     if there.is_chief:
         workdir.mkdir(exist_ok=True)
         files.remove_parts(workdir)
     steps = splits.train.steps_per_epoch(config.data.batch_size)
-    log = callbacks.MetricsLog(workdir / "metrics.jsonl")
+    length = checkpoints.Length(chosen.epochs, steps, config.patience)
     with there.strategy.scope():
-        flow = _build(chosen.name, chosen.options, splits)
-        model = FlowModel(flow, seed=config.seed, adapt_examples=config.adapt_examples)
-        optimizer = _optimizer(config.optimizer, chosen.epochs * steps)
-        model.compile(optimizer, jit_compile=_jit(config))
-        saved = checkpoints.Checkpoints(
-            model,
-            workdir / "checkpoints",
-            checkpoints.Length(chosen.epochs, steps, config.patience),
-            log,
-            minutes=config.checkpoint.minutes,
-            stop=stop,
-            writes=there.is_chief,
-        )
+        model = _model(chosen, splits, config, chosen.epochs * steps)
+        saved = _checkpoints(model, length, config, workdir, there, stop)
     saved.restore()
     with stop.saved_first():
         while not saved.is_done:
-            _fit(model, splits, config, saved, _callbacks(config, workdir, there, log))
+            found = _callbacks(config, workdir, there, saved)
+            _fit(model, splits, config, saved, found)
     saved.restore_best()
     if there.is_chief:
         files.write_whole(workdir / "model.weights.h5", model.save_weights)
-    return flow, log.rows
+    return model.flow, saved.log.rows
 
 
-def _fit(model, splits, config, saved, others):
+def _model(chosen, splits, config, steps):
+    """Builds a model, the same whatever this process or an earlier one did before."""
+    keras.utils.set_random_seed(config.seed)
+    flow = _build(chosen.name, chosen.options, splits)
+    model = FlowModel(flow, seed=config.seed, adapt_examples=config.adapt_examples)
+    model.compile(_optimizer(config.optimizer, steps), jit_compile=_jit(config))
+    return model
+
+
+def _checkpoints(model, length, config, workdir, there, stop):
+    return checkpoints.Checkpoints(
+        model,
+        workdir / "checkpoints",
+        length,
+        callbacks.MetricsLog(workdir / "metrics.jsonl"),
+        minutes=config.checkpoint.minutes,
+        stop=stop,
+        writes=there.is_chief,
+    )
+
+
+def _fit(model, splits, config, saved, found):
     """Fits the rest of an epoch that was begun, or all epochs that are left."""
     size, flip = config.data.batch_size, config.data.flip
     epoch, step, *_ = saved.position
@@ -202,7 +208,7 @@ def _fit(model, splits, config, saved, others):
         epochs=epochs,
         verbose=_verbosity(saved.writes),
         shuffle=False,  # the data set shuffles itself
-        callbacks=[*others, saved],
+        callbacks=found,
     )
 
 
@@ -224,14 +230,14 @@ def _verbosity(is_chief):
     return 1 if sys.stdout.isatty() else 2
 
 
-def _callbacks(config, workdir, there, log):
+def _callbacks(config, workdir, there, saved):
     # Validates the averaged weights.
     found = [keras.callbacks.SwapEMAWeights()] if config.optimizer.ema else []
     if there.is_chief:
         found.append(keras.callbacks.TensorBoard(workdir / "logs"))
     if there.strategy.num_replicas_in_sync > 1:
         found.append(strategies.Watch(config.strategy.timeout))
-    return [*found, log]
+    return [*found, saved.log, saved]
 
 
 def _optimizer(config, steps):

@@ -220,8 +220,8 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path):
 def test_the_log_is_that_of_the_checkpoint(tmp_path):
     model, path = made_model(), tmp_path / "metrics.jsonl"
     saved = kept(model, tmp_path)
-    saved._log.on_epoch_begin(0)
-    saved._log.on_epoch_end(0, {"nll": 1.0, "val_loss": 1.0})
+    saved.log.on_epoch_begin(0)
+    saved.log.on_epoch_end(0, {"nll": 1.0, "val_loss": 1.0})
     saved.on_epoch_end(0, {"val_loss": 1.0})
     (row,) = map(json.loads, path.read_text().splitlines())
     assert row.pop("seconds") >= 0.0
