@@ -92,10 +92,10 @@ def assert_same_bits(one, two):
 @pytest.mark.parametrize(
     ("fields", "stops"),
     [
-        ({"optimizer.ema": 0.5}, (1, 2, 1, 1, 4)),
-        ({"optimizer.clipnorm": 0.1}, (4, 5, 3)),
+        # After the first step, the last of an epoch, one in the middle.
+        ({"optimizer.ema": 0.5}, (1, 4, 2)),
         ({"strategy.name": "mirrored", "optimizer.ema": 0.5}, (3, 6)),
-        ({"patience": 1, "optimizer.learning_rate": 0.3}, (2, 7)),
+        ({"patience": 1, "optimizer.learning_rate": 0.3}, (7,)),
     ],
 )
 def test_stopping_inside_of_an_epoch_changes_no_bit(

@@ -25,8 +25,8 @@ def test_a_job_killed_four_times_changes_no_bit(tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_the_running_step(tmp_path, number):
     workdir = tmp_path / "run"
-    # Nothing is saved within an epoch but by the signal; epochs without end.
-    flags = ("--config.checkpoint.minutes=60", "--config.data.num_train=200000")
+    # Nothing is saved within an epoch but by the signal; epochs are long.
+    flags = ("--config.checkpoint.minutes=60", "--config.data.num_train=20000")
     process = runs.start(workdir, *flags)
     runs.wait_until(lambda: "Epoch 1" in runs.words(workdir), process)
     process.send_signal(number)
