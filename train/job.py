@@ -139,7 +139,7 @@ def train(
     config: Any,
     workdir: pathlib.Path,
     there: strategies.Place,
-    stop: stopping.Stop,
+    stop: stopping.Stop | None = None,
 ) -> tuple[Model, list[dict]]:
     """Builds and trains a flow, from where the last checkpoint in `workdir` left off.
 
@@ -154,6 +154,7 @@ def train(
     Returns:
       The flow with the best weights on valid, and the metrics of every epoch.
     """
+    stop = stop or stopping.Stop()
     if there.is_chief:
         workdir.mkdir(exist_ok=True)
         files.remove_parts(workdir)

@@ -61,7 +61,7 @@ def train(workdir, settings, monkeypatch, stop_at=None):
     chosen = job.models_of(settings, workdir)[0][1]
     there = strategies.place(settings.strategy)
     try:
-        job.train(chosen, splits, settings, workdir, there, stopping.Stop())
+        job.train(chosen, splits, settings, workdir, there)
     except stopping.Stopped as stopped:
         assert stopped.code == 143
         return True
