@@ -70,7 +70,7 @@ def words(workdir, index=0):
     return workdir.with_name(f"{workdir.name}-{index}.txt").read_text()
 
 
-def wait_until(is_so, process, seconds=120):
+def wait_until(is_so, process, seconds=300):
     deadline = time.monotonic() + seconds
     while not is_so():
         assert process.poll() is None, "it ended before"
