@@ -60,8 +60,8 @@ class MetricsLog(keras.callbacks.Callback):
 
     @property
     def is_written(self) -> bool:
-        """Whether there is a file with a row."""
-        return bool(read_metrics(self._path))
+        """Whether there is a file that is not empty."""
+        return self._path.exists() and self._path.stat().st_size > 0
 
 
 def read_metrics(path: pathlib.Path) -> list[dict[str, Any]]:

@@ -59,6 +59,7 @@ class Checkpoints(keras.callbacks.Callback):
     Attributes:
       position: where the run is.
       length: how long it goes on.
+      log: of its epochs.
       writes: whether this process is the one that writes.
 
     Args:
@@ -85,7 +86,7 @@ class Checkpoints(keras.callbacks.Callback):
         say: Callable[[str], Any] = print,
     ):
         super().__init__()
-        self.length, self.writes, self._log = length, writes, log
+        self.length, self.writes, self.log = length, writes, log
         self._seconds = 60.0 * minutes
         self._stop = stop or stopping.Stop()
         self._store = snapshots.Store(directory, say)
@@ -124,7 +125,7 @@ class Checkpoints(keras.callbacks.Callback):
         found = self._store.newest() if self.writes else None
         if found is not None:
             self._set(found)
-        elif self.writes and self._log.is_written:
+        elif self.writes and self.log.is_written:
             raise ValueError(
                 "The log of the run has epochs, but its checkpoints are gone. Bring "
                 "them back, or begin anew with another --workdir."
@@ -166,12 +167,12 @@ class Checkpoints(keras.callbacks.Callback):
         self.position = self.position._replace(epoch=epoch + 1, step=0)
         self._save()
         if self.writes:
-            self._log.write()
+            self.log.write()
         if self._agreed(0.0, at_epoch_end=True)[1]:
             raise self._stopped()
         self.model.stop_training = was_begun_before or self.is_done
-        if not self.is_done:
-            self._put_back = [v.numpy() for v in self._weights]
+        is_followed = was_begun_before and not self.is_done
+        self._put_back = [v.numpy() for v in self._weights] if is_followed else []
 
     def on_train_end(self, logs: dict[str, Any] | None = None):
         """Undoes that Keras sets weights to averages, if another `fit` follows."""
@@ -217,8 +218,8 @@ class Checkpoints(keras.callbacks.Callback):
             state = {
                 **self.position._asdict(),
                 "steps": self.length.steps,
-                "rows": self._log.rows,
-                "seconds": self._log.seconds if self.position.step else 0.0,
+                "rows": self.log.rows,
+                "seconds": self.log.seconds if self.position.step else 0.0,
             }
             self._store.save(snapshots.Snapshot(arrays, state))
         self._saved_at = time.monotonic()
@@ -236,8 +237,8 @@ class Checkpoints(keras.callbacks.Callback):
         if state["steps"] != self.length.steps:  # allowed by hand: steps are others now
             position = position._replace(step=0)
         self._resume(position, found.arrays["sums"][0])
-        self._log.resume(state["rows"], state["seconds"])
-        self._log.write()
+        self.log.resume(state["rows"], state["seconds"])
+        self.log.write()
 
     def _resume(self, position, sums):
         self.position = position

@@ -35,38 +35,46 @@ def train(
       The flow with the best weights on valid, and the metrics of every epoch.
     """
     stop = stop or stopping.Stop()
-    # Whatever ran in this process before, and however far an earlier one came.
-    keras.utils.set_random_seed(config.seed)
     if there.is_chief:
         workdir.mkdir(exist_ok=True)
         files.remove_parts(workdir)
     steps = splits.train.steps_per_epoch(config.data.batch_size)
-    log = callbacks.MetricsLog(workdir / "metrics.jsonl")
+    length = checkpoints.Length(chosen.epochs, steps, config.patience)
     with there.strategy.scope():
-        flow = _build(chosen.name, chosen.options, splits)
-        model = FlowModel(flow, seed=config.seed, adapt_examples=config.adapt_examples)
-        optimizer = _optimizer(config.optimizer, chosen.epochs * steps)
-        model.compile(optimizer, jit_compile=_jit(config))
-        saved = checkpoints.Checkpoints(
-            model,
-            workdir / "checkpoints",
-            checkpoints.Length(chosen.epochs, steps, config.patience),
-            log,
-            minutes=config.checkpoint.minutes,
-            stop=stop,
-            writes=there.is_chief,
-        )
+        model = _model(chosen, splits, config, chosen.epochs * steps)
+        saved = _checkpoints(model, length, config, workdir, there, stop)
     saved.restore()
-    if not flow.is_adapted:
+    if not model.flow.is_adapted:
         _adapt(model, splits.train)
     with stop.saved_first():
         while not saved.is_done:
-            others = _callbacks(config, workdir, there, log)
-            _fit(model, splits, config, saved, there, others)
+            found = _callbacks(config, workdir, there, saved)
+            _fit(model, splits, config, saved, there, found)
     saved.restore_best()
     if there.is_chief:
         files.write_whole(workdir / "model.weights.h5", model.save_weights)
-    return flow, log.rows
+    return model.flow, saved.log.rows
+
+
+def _model(chosen, splits, config, steps):
+    """Builds a model, the same whatever this process or an earlier one did before."""
+    keras.utils.set_random_seed(config.seed)
+    flow = _build(chosen.name, chosen.options, splits)
+    model = FlowModel(flow, seed=config.seed, adapt_examples=config.adapt_examples)
+    model.compile(_optimizer(config.optimizer, steps), jit_compile=_jit(config))
+    return model
+
+
+def _checkpoints(model, length, config, workdir, there, stop):
+    return checkpoints.Checkpoints(
+        model,
+        workdir / "checkpoints",
+        length,
+        callbacks.MetricsLog(workdir / "metrics.jsonl"),
+        minutes=config.checkpoint.minutes,
+        stop=stop,
+        writes=there.is_chief,
+    )
 
 
 def _adapt(model, part):
@@ -77,7 +85,7 @@ def _adapt(model, part):
     adaptation.adapt(model, sample)
 
 
-def _fit(model, splits, config, saved, there, others):
+def _fit(model, splits, config, saved, there, found):
     """Fits the rest of an epoch that was begun, or all epochs that are left."""
     size, seed, flip = config.data.batch_size, config.seed, config.data.flip
     epoch, step, *_ = saved.position
@@ -92,7 +100,7 @@ def _fit(model, splits, config, saved, there, others):
         epochs=epochs,
         verbose=_verbosity(there.is_chief),
         shuffle=False,  # the data set shuffles itself
-        callbacks=[*others, saved],
+        callbacks=found,
     )
 
 
@@ -114,14 +122,14 @@ def _verbosity(is_chief):
     return 1 if sys.stdout.isatty() else 2
 
 
-def _callbacks(config, workdir, there, log):
+def _callbacks(config, workdir, there, saved):
     # Validates the averaged weights.
     found = [keras.callbacks.SwapEMAWeights()] if config.optimizer.ema else []
     if there.is_chief:
         found.append(keras.callbacks.TensorBoard(workdir / "logs"))
     if there.strategy.num_replicas_in_sync > 1:
         found.append(strategies.Watch(config.strategy.timeout))
-    return [*found, log]
+    return [*found, saved.log, saved]
 
 
 def _optimizer(config, steps):

@@ -1,6 +1,5 @@
 """The job: load, build, train, evaluate, export."""
 
-import contextlib
 import pathlib
 import tempfile
 from collections.abc import Callable
@@ -58,29 +57,27 @@ def run(
     there = strategies.place(config.strategy)
     stop.listen()
     keras.config.set_dtype_policy(config.policy)
-    with _alone(workdir, say) if there.is_chief else contextlib.nullcontext():
-        changes = settings.check(config, workdir) if there.is_chief else []
-        splits = _load(config, workdir, there)
-        if there.is_chief:
-            settings.save(config, changes, workdir)
-        trained = [
-            (label, *fitting.train(model, splits, config, place, there, stop))
-            for label, model, place in models_of(config, workdir)
-        ]
-        saved = {}
-        if there.is_chief:
-            saved = _report(trained, splits, config, workdir, say, changes)
-        strategies.wait_for_all(there)
-    return saved
-
-
-@contextlib.contextmanager
-def _alone(workdir, say):
-    """Keeps other jobs out, then clears away what a killed one left half written."""
+    if not there.is_chief:
+        return _run(config, workdir, there, stop, say)
     workdir.mkdir(parents=True, exist_ok=True)
     with lock.held(workdir, say):
-        files.remove_parts(workdir)
-        yield
+        return _run(config, workdir, there, stop, say)
+
+
+def _run(config, workdir, there, stop, say):
+    changes = settings.check(config, workdir) if there.is_chief else []
+    splits = _load(config, workdir, there)
+    if there.is_chief:
+        settings.save(config, changes, workdir)
+    trained = [
+        (label, *fitting.train(model, splits, config, place, there, stop))
+        for label, model, place in models_of(config, workdir)
+    ]
+    saved = {}
+    if there.is_chief:
+        saved = _report(trained, splits, config, workdir, say, changes)
+    strategies.wait_for_all(there)
+    return saved
 
 
 def _load(config, workdir, there):

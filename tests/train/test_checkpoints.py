@@ -1,5 +1,6 @@
 """A run that was stopped anywhere ends with the bits of one that was not."""
 
+import functools
 import json
 import signal
 
@@ -52,6 +53,12 @@ class StopAt(checkpoints.Checkpoints):
         super().on_train_batch_end(batch, logs)
 
 
+@functools.cache
+def place(name):
+    """One for all: two mirrored strategies of a process confuse their collectives."""
+    return strategies.place(config(**{"strategy.name": name}).strategy)
+
+
 def train(workdir, settings, monkeypatch, stop_at=None):
     """Trains a flow; returns whether it was stopped."""
     monkeypatch.setattr(checkpoints, "Checkpoints", StopAt)
@@ -60,9 +67,9 @@ def train(workdir, settings, monkeypatch, stop_at=None):
     workdir.mkdir(exist_ok=True)
     splits = pipelines.load(settings.data, workdir)
     chosen = job.models_of(settings, workdir)[0][1]
-    there = strategies.place(settings.strategy)
+    there = place(settings.strategy.name)
     try:
-        fitting.train(chosen, splits, settings, workdir, there, stopping.Stop())
+        fitting.train(chosen, splits, settings, workdir, there)
     except stopping.Stopped as stopped:
         assert stopped.code == 143
         return True
@@ -93,10 +100,10 @@ def assert_same_bits(one, two):
 @pytest.mark.parametrize(
     ("fields", "stops"),
     [
-        ({"optimizer.ema": 0.5}, (1, 2, 1, 1, 4)),
-        ({"optimizer.clipnorm": 0.1}, (4, 5, 3)),
+        # After the first step, the last of an epoch, one in the middle.
+        ({"optimizer.ema": 0.5}, (1, 4, 2)),
         ({"strategy.name": "mirrored", "optimizer.ema": 0.5}, (3, 6)),
-        ({"patience": 1, "optimizer.learning_rate": 0.3}, (2, 7)),
+        ({"patience": 1, "optimizer.learning_rate": 0.3}, (7,)),
     ],
 )
 def test_stopping_inside_of_an_epoch_changes_no_bit(
@@ -125,12 +132,10 @@ def test_going_back_to_an_older_checkpoint_changes_no_bit(tmp_path, monkeypatch)
     assert_same_bits(whole, parts)
 
 
-def trained_model(use_ema=False, hidden=8, epochs=1):
+def made_model(use_ema=False, hidden=8):
     keras.utils.set_random_seed(0)
     model = FlowModel(flows.real_nvp((2,), 2, (hidden,)))
     model.compile(keras.optimizers.Adam(0.1, use_ema=use_ema, ema_momentum=0.9))
-    x = np.random.default_rng(0).normal(3.0, 1.0, (64, 2)).astype(np.float32)
-    model.fit(x, epochs=epochs, verbose=0)
     return model
 
 
@@ -158,7 +163,7 @@ def changed(model):
 
 @pytest.mark.parametrize("use_ema", [False, True])
 def test_the_best_weights_are_the_averages_if_there_are_any(tmp_path, use_ema):
-    model = trained_model(use_ema)
+    model = made_model(use_ema)
     saved = kept(model, tmp_path)
     changed(model)  # `fit` ends with the averages in place
     trained = values(model)
@@ -174,7 +179,7 @@ def test_the_best_weights_are_the_averages_if_there_are_any(tmp_path, use_ema):
 
 
 def test_a_worse_epoch_leaves_the_best_weights_alone(tmp_path):
-    model = trained_model()
+    model = made_model()
     saved = kept(model, tmp_path)
     saved.on_epoch_end(0, {"val_loss": 1.0})
     best = values(model)
@@ -187,7 +192,7 @@ def test_a_worse_epoch_leaves_the_best_weights_alone(tmp_path):
 
 
 def test_patience_is_counted_across_restarts(tmp_path):
-    model = trained_model()
+    model = made_model()
     first = kept(model, tmp_path, patience=2)
     for epoch, loss in enumerate([2.0, 1.0, 1.5]):
         first.on_epoch_end(epoch, {"val_loss": loss})
@@ -201,7 +206,7 @@ def test_patience_is_counted_across_restarts(tmp_path):
 
 
 def test_a_directory_without_checkpoints_is_a_new_run(tmp_path):
-    saved = kept(trained_model(), tmp_path)
+    saved = kept(made_model(), tmp_path)
     assert not saved.restore()
     assert not saved.restore_best()
     assert saved.position == checkpoints.Position()
@@ -210,21 +215,21 @@ def test_a_directory_without_checkpoints_is_a_new_run(tmp_path):
 def test_a_log_without_its_checkpoints_is_no_new_run(tmp_path):
     (tmp_path / "metrics.jsonl").write_text('{"epoch": 0, "loss": 1.0}\n')
     with pytest.raises(ValueError, match="its checkpoints are gone"):
-        kept(trained_model(), tmp_path).restore()
+        kept(made_model(), tmp_path).restore()
 
 
 def test_a_checkpoint_of_another_model_is_refused(tmp_path):
-    kept(trained_model(hidden=8), tmp_path).on_epoch_end(0, {"val_loss": 1.0})
+    kept(made_model(hidden=8), tmp_path).on_epoch_end(0, {"val_loss": 1.0})
     wanted = r"of its weights the first that differs is .*Use another --workdir"
     with pytest.raises(ValueError, match=wanted):
-        kept(trained_model(hidden=9), tmp_path).restore()
+        kept(made_model(hidden=9), tmp_path).restore()
 
 
 def test_the_log_is_that_of_the_checkpoint(tmp_path):
-    model, path = trained_model(), tmp_path / "metrics.jsonl"
+    model, path = made_model(), tmp_path / "metrics.jsonl"
     saved = kept(model, tmp_path)
-    saved._log.on_epoch_begin(0)
-    saved._log.on_epoch_end(0, {"nll": 1.0, "val_loss": 1.0})
+    saved.log.on_epoch_begin(0)
+    saved.log.on_epoch_end(0, {"nll": 1.0, "val_loss": 1.0})
     saved.on_epoch_end(0, {"val_loss": 1.0})
     (row,) = map(json.loads, path.read_text().splitlines())
     assert row.pop("seconds") >= 0.0

@@ -63,7 +63,7 @@ def test_a_field_that_was_not_there_is_a_change(begun):
     config = two_moons.get_config()
     with config.unlocked():
         config.flow.options.alpha = 1e-3
-    with pytest.raises(ValueError, match="alpha was .none.' and is 0.001"):
+    with pytest.raises(ValueError, match=r"alpha was '.none.' and is 0.001"):
         settings.check(config, begun)
 
 

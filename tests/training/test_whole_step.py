@@ -33,7 +33,9 @@ def for_all_of_xla(name):
     TensorFlow registers a kernel for all backends at once, those of TPUs too, unless it
     calls a library of one device.
     """
-    devices = {k.device_type for k in kernels.get_registered_kernels_for_op(name).kernel}
+    devices = {
+        k.device_type for k in kernels.get_registered_kernels_for_op(name).kernel
+    }
     return devices >= _XLA
 
 

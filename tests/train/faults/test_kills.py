@@ -25,12 +25,15 @@ def test_a_job_killed_four_times_changes_no_bit(tmp_path):
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_the_running_step(tmp_path, number):
     workdir = tmp_path / "run"
-    # Nothing is saved within an epoch but by the signal; epochs without end.
-    flags = ("--config.checkpoint.minutes=60", "--config.data.num_train=200000")
+    # Nothing is saved within an epoch but by the signal; epochs are long.
+    flags = (
+        *("--config.checkpoint.minutes=60", "--config.data.num_train=20000"),
+        "--config.checkpoint.grace=300",
+    )
     process = runs.start(workdir, *flags)
     runs.wait_until(lambda: "Epoch 1" in runs.words(workdir), process)
     process.send_signal(number)
-    assert process.wait(timeout=60) == 128 + number, runs.words(workdir)[-3000:]
+    assert process.wait(timeout=300) == 128 + number, runs.words(workdir)[-3000:]
     assert f"train: saved and stopped by {number.name}." in runs.words(workdir)
     assert runs.progress(workdir).startswith("epoch 0, step ")
     assert not (workdir / "lock.json").exists()
@@ -42,7 +45,7 @@ def test_a_second_job_is_kept_out_by_the_first(tmp_path):
     try:
         runs.wait_until((workdir / "lock.json").exists, process)
         second = runs.start(workdir, index=1)
-        assert second.wait(timeout=60) == 2
+        assert second.wait(timeout=300) == 2
         (line,) = runs.words(workdir, 1).strip().splitlines()
         assert line.startswith(f"train: Another job runs in {workdir} (process")
     finally:
