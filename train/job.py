@@ -14,7 +14,6 @@ from train import (
     audio,
     evaluation,
     exports,
-    files,
     fitting,
     lock,
     pictures,

@@ -1,12 +1,7 @@
 """The same numbers on one device, two replicas and two workers."""
 
 import functools
-import json
-import os
 import pathlib
-import socket
-import subprocess
-import sys
 
 import keras
 import numpy as np
@@ -156,60 +151,3 @@ def test_a_flow_of_another_strategy_is_refused():
     flow = flows.real_nvp((4,), 2, (8,))
     with mirrored().scope(), pytest.raises(ValueError, match="scope"):
         FlowModel(flow)
-
-
-_WORKER = """
-import os, sys
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-import tensorflow as tf
-strategy = tf.distribute.MultiWorkerMirroredStrategy()
-import numpy as np
-from tests.training.test_strategies import trained
-for mode in ("graph", "XLA"):
-    weights, history, model = trained(strategy, mode == "XLA")
-    assert model.distribute_strategy.num_replicas_in_sync == 2
-    np.savez(sys.argv[1] + mode, *weights, nll=np.array(history["nll"]))
-"""
-
-
-def _free_ports(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for s in sockets:
-        s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
-
-
-def worker(index, addresses, path):
-    """Starts one of several processes, which saves the weights of both modes."""
-    cluster = {
-        "cluster": {"worker": addresses},
-        "task": {"type": "worker", "index": index},
-    }
-    environment = {"PYTHONPATH": str(ROOT), "TF_CONFIG": json.dumps(cluster)}
-    return subprocess.Popen(
-        [sys.executable, "-c", _WORKER, str(path)],
-        cwd=ROOT,
-        env={**os.environ, **environment},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-
-
-@pytest.mark.slow
-def test_two_workers_train_as_one_device(tmp_path):
-    addresses = [f"127.0.0.1:{port}" for port in _free_ports(2)]
-    processes = [worker(i, addresses, tmp_path / str(i)) for i in range(2)]
-    outputs = [p.communicate(timeout=300)[0] for p in processes]
-    for process, output in zip(processes, outputs, strict=True):
-        assert process.returncode == 0, output[-3000:]
-    for mode in ("graph", "XLA"):
-        one, history, _ = trained(tf.distribute.get_strategy(), mode == "XLA")
-        for index in range(2):
-            with np.load(tmp_path / f"{index}{mode}.npz") as saved:
-                weights = [saved[f"arr_{i}"] for i in range(len(saved.files) - 1)]
-                assert_same(one, weights)
-                np.testing.assert_allclose(saved["nll"], history["nll"], rtol=1e-4)
