@@ -100,20 +100,21 @@ def test_noise_sees_the_middles_of_the_cells_between_minus_one_and_one():
     np.testing.assert_allclose(seen, [[-2 / 3, 0.0], [2 / 3, 2 / 3]])
 
 
-@pytest.mark.parametrize("seed", [7, (1, 2)])
-def test_uniform_noise_is_the_same_uniform_noise_as_ever(seed):
-    model = pairs("uniform", dtype="float32")
-    pair = (0, seed) if isinstance(seed, int) else seed
-    u = tf.random.stateless_uniform(
-        CELLS.shape,
-        tfp.random.sanitize_seed(pair, salt="dequantized"),
-        alg="philox",
-    )
-    expected = model.flow.log_prob(tf.cast(CELLS, tf.float32) + u)
-    np.testing.assert_array_equal(model.log_prob(CELLS, seed=seed), expected)
+@pytest.mark.parametrize("kind", ["uniform", "variational"])
+def test_a_part_of_a_batch_has_the_noise_that_it_has_in_the_whole(kind):
+    model = pairs(kind)
+    whole = model.log_prob(CELLS, seed=tf.constant([1, 2]))
+    part = model.log_prob(CELLS[3:7], seed=tf.constant([1, 2, 3]))
+    np.testing.assert_allclose(part, whole[3:7], rtol=1e-12)
+    np.testing.assert_array_equal(model.log_prob(CELLS, seed=(1, 2)), whole)
+    assert np.abs(model.log_prob(CELLS, seed=3) - whole).max() > 1e-3
+
+
+def test_uniform_noise_has_no_base():
+    model = pairs("uniform")
     assert model.noise is None
     with pytest.raises(ValueError, match="uniform noise, which has no base"):
-        model.noise_from_base(CELLS, u)
+        model.noise_from_base(CELLS, CELLS)
 
 
 @pytest.mark.parametrize("shape", [(4,), (4, 4, 2)])

@@ -160,7 +160,7 @@ def test_the_auxiliary_bound_is_below_log_p_and_importance_weights_close_the_gap
     pairs = [np.repeat(x[:, None], len(grid), 1), np.tile(grid[:, None], (2, 1, 1))]
     joint = model.joint.log_prob([pairs[0], pairs[1]]).numpy()
     exact = np.log(np.exp(joint).sum(axis=1) * (grid[1] - grid[0]))
-    copies = np.broadcast_to(x, (400, *x.shape))  # each with noise of its own
+    copies = np.broadcast_to(x, (40000, *x.shape))  # each with noise of its own
     bound = np.mean(model.log_prob(copies, seed=(0, 1)), axis=0)
     estimate = model.importance_log_prob(x, num_samples=4000, seed=(1, 2))
     assert (bound < exact).all()

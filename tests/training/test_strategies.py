@@ -1,7 +1,6 @@
-"""The same numbers on one device, two replicas and two workers."""
+"""The same numbers on one device and two replicas."""
 
 import functools
-import pathlib
 
 import keras
 import numpy as np
@@ -14,7 +13,6 @@ from tfp_flows import FlowModel, flows
 # One process for all that share what two replicas trained.
 pytestmark = pytest.mark.xdist_group("strategies")
 
-ROOT = pathlib.Path(__file__).parents[2]
 STEPS, BATCH = 20, 18  # 18 examples do not share evenly with a last batch of 7
 
 
