@@ -87,8 +87,10 @@ def _run(stop):
                 "then start the same command again"
             )
             return os.EX_IOERR
-        if isinstance(error, ValueError | OSError):
-            return _refuse(error)
+        # What reading a row raises goes through TensorFlow's pipeline as text.
+        _, is_of_data, text = str(error).partition("ValueError: ")
+        if isinstance(error, ValueError | OSError) or is_of_data:
+            return _refuse(text.splitlines()[0] if is_of_data else error)
         raise
     return None
 

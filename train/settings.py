@@ -9,7 +9,10 @@ from train import files
 
 _FILE, _CHANGES = "config.json", "changes.json"
 # Change no number. All fields that are not here or below do.
-_FREE = ("data.data_dir", "data.path", "export", "strategy.timeout")
+_FREE = (
+    *("data.data_dir", "data.path", "data.cache"),
+    *("export", "strategy.timeout"),
+)
 _FREE_GROUPS = ("checkpoint.",)
 
 

@@ -6,6 +6,7 @@ import os
 import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
@@ -208,27 +209,43 @@ def _tpu(name):
 
 
 def _multi_worker(worker, timeout):
-    _check_port_is_free(worker.addresses[worker.number])
-    count = len(worker.addresses)
-    message = f"not all of {count} workers came within {timeout:g} s. Start all of them"
-    with ended_after(timeout, message, exit_code=2):
+    _wait_for_others(worker, timeout)
+    message = f"the {len(worker.addresses)} workers did not meet within {timeout:g} s"
+    with ended_after(timeout, message, UNAVAILABLE):
         strategy = tf.distribute.MultiWorkerMirroredStrategy()
     return Place(strategy, worker.number == 0)
 
 
-def _check_port_is_free(address):
-    host, _, port = address.rpartition(":")
+def _wait_for_others(worker, timeout):
+    """Waits in Python: where TensorFlow waits, no other thread can end the process."""
+    mine = worker.addresses[worker.number]
+    host, _, port = mine.rpartition(":")
     if not port.isdigit():
-        raise ValueError(f"TF_CONFIG has the address {address!r}, wanted host:port.")
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("", int(port)))
-        except OSError as error:
-            raise ValueError(
-                f"The port of {address}, this worker's own in TF_CONFIG, cannot be "
-                f"used ({error.strerror}). Stop what uses it, or choose another."
-            ) from None
+        raise ValueError(f"TF_CONFIG has the address {mine!r}, wanted host:port.")
+    try:
+        server = socket.create_server(("", int(port)))
+    except OSError as error:
+        raise ValueError(
+            f"The port of {mine}, this worker's own in TF_CONFIG, cannot be used "
+            f"({error.strerror}). Stop what uses it, or choose another."
+        ) from None
+    with server:
+        until = time.monotonic() + timeout
+        for address in worker.addresses:
+            while address != mine and not _listens(address):
+                if time.monotonic() > until:
+                    raise ValueError(
+                        f"Not all of {len(worker.addresses)} workers came within "
+                        f"{timeout:g} s, {address} did not. Start all of them."
+                    )
+                time.sleep(0.1)
+
+
+def _listens(address):
+    host, _, port = address.rpartition(":")
+    with contextlib.suppress(OSError), socket.create_connection((host, port), 2.0):
+        return True
+    return False
 
 
 @contextlib.contextmanager

@@ -99,7 +99,7 @@ def test_a_worker_that_does_not_come_is_one_line(tmp_path):
     cluster = free_addresses(2)
     waiting = job(tmp_path, "--config.strategy.timeout=5", cluster=cluster)
     (output,) = finished(waiting, code=2)
-    assert "train: not all of 2 workers came within 5 s" in output
+    assert "train: Not all of 2 workers came within 5 s" in output
     assert not list(tmp_path.iterdir())
 
 
