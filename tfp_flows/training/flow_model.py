@@ -32,9 +32,8 @@ class FlowModel(ReportingModel):
 
     All three are in the logs, the history (with `val_` before, of validation data) and
     `evaluate(..., return_dict=True)`, as exact means over examples. Under any
-    `tf.distribute` strategy the step is that of the whole batch on one device, also
-    for a last batch that the replicas cannot share evenly. The first `fit` adapts the
-    flow from a random sample of its data.
+    `tf.distribute` strategy the step is that of the whole batch on one device, however
+    the replicas share it. The first `fit` adapts the flow from a random sample of data.
 
     A step whose loss, gradient or update is not finite on any replica changes nothing:
     weights, the optimizer's slots, averages and metrics stay as they were, bit for bit,
@@ -45,12 +44,11 @@ class FlowModel(ReportingModel):
     in `fit(x, y)` is x=context, y=x -> log_prob `[B]`.
     Cost: what the flow's networks cost; XLA compiles only what a replica computes.
 
-    The noise of a step (dequantisation, dropout) follows from `seed`, the optimizer's
-    step and an example's place in the batch, so that a run resumed from a `.keras` file
-    or a `BackupAndRestore` continues as if not stopped, and any number of replicas
-    draws what one device would. It replaces the state of the layers' own seed
-    generators. Keras' own random layers draw other numbers on other replicas (take
-    `networks.Dropout`); those of its global generator draw the same at every step.
+    The noise of a step (dequantisation, dropout) follows from `seed`, the step and an
+    example's place in the batch, so a run resumed from a `.keras` file or a
+    `BackupAndRestore` continues as if not stopped. Keras' own random layers draw others
+    on other replicas (take `networks.Dropout`), those of its global generator the same
+    at every step.
 
     Args:
       flow: a flow or a dequantized one, built under the same `strategy.scope()`.
@@ -249,9 +247,7 @@ class FlowModel(ReportingModel):
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Does one optimizer step on this replica's part of a batch; Keras calls it."""
-        x, context = batches.split(self.flow, data)
-        pair = x if context is None else (context, x)
-        size = tf.shape(x)[0]
+        pair, size = self._whole(data)
         first_row, total = replicas.shares(size)
         step = self.optimizer.iterations.value
         result = self._steps.gradients(
@@ -267,8 +263,7 @@ class FlowModel(ReportingModel):
         )
         logs = self._logs(result.nll_sum, result.penalty, size, counts)
         # How the callbacks of `fit` learn of it, at no further cost; the means go on.
-        nan = tf.constant(math.nan, tf.float64)
-        return {name: tf.where(has_stopped, nan, v) for name, v in logs.items()}
+        return {name: tf.where(~has_stopped, v, math.nan) for name, v in logs.items()}
 
     def _update(self, states, gradients):
         """Applies a step that counts; the guard calls it for each replica."""
@@ -281,9 +276,7 @@ class FlowModel(ReportingModel):
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Evaluates this replica's part of a batch; Keras calls it."""
-        x, context = batches.split(self.flow, data)
-        pair = x if context is None else (context, x)
-        size = tf.shape(x)[0]
+        pair, size = self._whole(data)
         first_row, _, seen = replicas.shares(size, self._density.nll.count.value)
         seed = seeds.seed_at(self.seed, Purpose.EVALUATE, seen, first_row)
         nll_sum, penalty = self._steps.losses(pair, seed)
@@ -291,13 +284,18 @@ class FlowModel(ReportingModel):
 
     def predict_step(self, data: Any) -> tf.Tensor:
         """Returns log_prob of each example of a batch `[B]`; Keras calls it."""
-        x, context = batches.split(self.flow, data)
-        pair = x if context is None else (context, x)
+        pair, size = self._whole(data)
         # No step and no count here: the batch itself tells one noise from another.
+        x = tf.nest.flatten(pair)[-1]
         fingerprint = tf.reduce_sum(tf.cast(x, tf.int64)) % 2**31
-        first_row, _, fingerprint = replicas.shares(tf.shape(x)[0], fingerprint)
+        first_row, _, fingerprint = replicas.shares(size, fingerprint)
         seed = seeds.seed_at(self.seed, Purpose.PREDICT, fingerprint, first_row)
         return self._steps.log_prob(pair, seed)
+
+    def _whole(self, data):
+        """Returns x or (context, x), checked, and the number of examples."""
+        x, context = batches.split(self.flow, data)
+        return x if context is None else (context, x), tf.shape(x)[0]
 
     def _logs(self, nll_sum, penalty, num_examples, counts=True):
         logs = self._density.update(nll_sum, penalty, num_examples, counts)
@@ -342,13 +340,10 @@ class FlowModel(ReportingModel):
 
     def get_compile_config(self) -> dict[str, Any]:
         """Returns the arguments of `compile`, serialized; empty before it."""
-        kept = ("optimizer", "run_eagerly", "steps_per_execution")
         config = super().get_compile_config()
-        if not config:
-            return {}
-        return {name: config[name] for name in kept} | {
-            "jit_compile": self._jit_compile_choice
-        }
+        kept = ("optimizer", "run_eagerly", "steps_per_execution")
+        jit = {"jit_compile": self._jit_compile_choice}
+        return {name: config[name] for name in kept} | jit if config else {}
 
     def compile_from_config(self, config: dict[str, Any]) -> None:
         """Compiles as the saved model was, with room for the optimizer's state."""

@@ -91,8 +91,8 @@ def clipped(
     else:
         limit = optimizer.clipvalue
         summed = [tf.clip_by_value(g, -limit, limit) for g in summed]
-    shares = iter([g / context.num_replicas_in_sync for g in summed])
-    return [g if g is None else next(shares) for g in gradients]
+    parts = iter([g / context.num_replicas_in_sync for g in summed])
+    return [g if g is None else next(parts) for g in gradients]
 
 
 def send_from_first(
