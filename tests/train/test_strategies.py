@@ -3,6 +3,7 @@
 import json
 import os
 import pathlib
+import signal
 import socket
 import subprocess
 import sys
@@ -21,7 +22,7 @@ FLAGS = (
 )
 
 
-def job(workdir, *flags, cluster=None, index=0):
+def job(workdir, *flags, cluster=None, index=0, usual=FLAGS):
     """Starts a job, or one worker of it."""
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     environment.pop("TF_CONFIG", None)
@@ -30,7 +31,7 @@ def job(workdir, *flags, cluster=None, index=0):
         described = {"cluster": {"worker": cluster}, "task": task}
         environment["TF_CONFIG"] = json.dumps(described)
     return subprocess.Popen(
-        [sys.executable, "-m", "train", f"--workdir={workdir}", *FLAGS, *flags],
+        [sys.executable, "-m", "train", f"--workdir={workdir}", *usual, *flags],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,
@@ -101,6 +102,29 @@ def test_a_worker_that_does_not_come_is_one_line(tmp_path):
     (output,) = finished(waiting, code=2)
     assert "train: Not all of 2 workers came within 5 s" in output
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_a_worker_that_hangs_ends_the_others(tmp_path):
+    cluster = free_addresses(2)
+    flags = (
+        *("--config=train/configs/two_moons.py", "--config.jit_compile=false"),
+        *("--config.flow.options.hidden_units=(8,)", "--config.epochs=5000"),
+        *("--config.flow.options.num_steps=2", "--config.strategy.timeout=40"),
+    )
+    chief, other = (
+        job(tmp_path, *flags, cluster=cluster, index=i, usual=()) for i in range(2)
+    )
+    try:
+        while "Epoch 3/" not in chief.stdout.readline():
+            assert chief.poll() is None
+        other.send_signal(signal.SIGSTOP)
+        (output,) = finished(chief, code=strategies.UNAVAILABLE)
+        assert "train: no step ended within 40 s: a worker is gone or hangs" in output
+    finally:
+        other.kill()
+        chief.kill()
+    assert (tmp_path / "checkpoints").is_dir()
 
 
 def config(**fields):
