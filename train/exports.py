@@ -40,12 +40,13 @@ def publish(
         "data": _data_facts(config.data),
         "fingerprint": fingerprint,
     }
+    examples, contexts = splits.test.head(8)
     with files.full_disk_as_oserror(base):
         return serving.export(
             flow,
             base,
-            examples=splits.test.x[:8],
-            contexts=None if splits.context_shape is None else splits.test.context[:8],
+            examples=examples,
+            contexts=contexts,
             card=card,
         )
 
