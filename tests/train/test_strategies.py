@@ -57,12 +57,10 @@ def free_addresses(count):
     return found
 
 
-def weights(workdir):
-    """Of the best epoch and the last, and what the optimizer keeps."""
+def arrays(workdir, name):
     newest = max((workdir / "checkpoints").iterdir())
-    for name in ("weights", "optimizer", "best"):
-        with np.load(newest / f"{name}.npz") as saved:
-            yield from (saved[f"arr_{i}"] for i in range(len(saved.files)))
+    with np.load(newest / f"{name}.npz") as saved:
+        return [saved[f"arr_{i}"] for i in range(len(saved.files))]
 
 
 def rows(path):
@@ -81,11 +79,15 @@ def test_parts_of_a_cpu_and_workers_end_where_one_device_does(tmp_path):
         chief, *others = finished(*workers)
         assert "Epoch 2/2" in chief and "Epoch" not in "".join(others)
     for model in ("", "pixel_cnn"):
-        wanted = list(weights(one / model))
-        assert len(wanted) > 20
         for workdir in (parts, two, three):
-            for found, value in zip(weights(workdir / model), wanted, strict=True):
-                np.testing.assert_allclose(found, value, rtol=1e-5, atol=1e-6)
+            # Of the last epoch and the best; moments are sums of larger numbers.
+            for name, far in (("weights", 1e-6), ("best", 1e-6), ("optimizer", 2e-5)):
+                wanted = arrays(one / model, name)
+                assert len(wanted) > 20
+                for found, value in zip(
+                    arrays(workdir / model, name), wanted, strict=True
+                ):
+                    np.testing.assert_allclose(found, value, rtol=far, atol=far)
             found = rows(workdir / model / "metrics.jsonl")
             for row, known in zip(
                 found, rows(one / model / "metrics.jsonl"), strict=True
