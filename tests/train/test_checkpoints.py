@@ -1,13 +1,14 @@
 """A run that was stopped anywhere ends with the bits of one that was not."""
 
-import functools
 import json
 import signal
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
+from tests.replicas import mirrored
 from tfp_flows import FlowModel, flows
 from train import (
     callbacks,
@@ -53,12 +54,6 @@ class StopAt(checkpoints.Checkpoints):
         super().on_train_batch_end(batch, logs)
 
 
-@functools.cache
-def place(name):
-    """One for all: two mirrored strategies of a process confuse their collectives."""
-    return strategies.place(config(**{"strategy.name": name}).strategy)
-
-
 def train(workdir, settings, monkeypatch, stop_at=None):
     """Trains a flow; returns whether it was stopped."""
     monkeypatch.setattr(checkpoints, "Checkpoints", StopAt)
@@ -67,7 +62,9 @@ def train(workdir, settings, monkeypatch, stop_at=None):
     workdir.mkdir(exist_ok=True)
     splits = pipelines.load(settings.data, workdir)
     chosen = job.models_of(settings, workdir)[0][1]
-    there = place(settings.strategy.name)
+    is_mirrored = settings.strategy.name == "mirrored"
+    strategy = mirrored() if is_mirrored else tf.distribute.get_strategy()
+    there = strategies.Place(strategy, is_chief=True)
     try:
         fitting.train(chosen, splits, settings, workdir, there)
     except stopping.Stopped as stopped:

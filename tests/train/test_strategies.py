@@ -124,8 +124,9 @@ def test_a_worker_that_hangs_ends_the_others(tmp_path):
         (output,) = finished(chief, code=strategies.UNAVAILABLE)
         assert "train: no step ended within 40 s: a worker is gone or hangs" in output
     finally:
-        other.kill()
-        chief.kill()
+        for process in (other, chief):
+            process.kill()
+            process.communicate()
     assert (tmp_path / "checkpoints").is_dir()
 
 

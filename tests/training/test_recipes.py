@@ -96,8 +96,9 @@ def test_one_step_of_fit_and_a_keras_file(make, tmp_path):
     history = model.fit(*args, epochs=1, batch_size=32, verbose=0).history
     assert set(history) == {"loss", "nll", "bits_per_dim"}
     scores = score()
-    # What is fitted in closed form has nothing left to gain.
-    assert scores["nll"] < before["nll"] + 1e-4
+    # What is fitted in closed form has nothing left to gain, and a step may lose what
+    # another draw of the noise would have gained.
+    assert scores["nll"] < before["nll"] + (1e-4 if flow.is_exact else 0.1)
     size = flow.event_shape.num_elements()
     np.testing.assert_allclose(
         scores["bits_per_dim"], scores["nll"] / size / np.log(2), rtol=1e-5
