@@ -122,7 +122,7 @@ def test_a_worker_that_hangs_ends_the_others(tmp_path):
             assert chief.poll() is None
         other.send_signal(signal.SIGSTOP)
         (output,) = finished(chief, code=strategies.UNAVAILABLE)
-        assert "train: no step ended within 40 s: a worker is gone or hangs" in output
+        assert "worker is gone" in output  # told by TensorFlow or by the watch
     finally:
         for process in (other, chief):
             process.kill()
