@@ -11,6 +11,7 @@ import sys
 import numpy as np
 import pytest
 
+from tests.train.faults.runs import free_addresses
 from train import strategies
 from train.configs import two_moons
 
@@ -45,16 +46,6 @@ def finished(*processes, code=0):
     for process, output in zip(processes, outputs, strict=True):
         assert process.returncode == code, output[-3000:]
     return outputs
-
-
-def free_addresses(count):
-    sockets = [socket.socket() for _ in range(count)]
-    for s in sockets:
-        s.bind(("127.0.0.1", 0))
-    found = [f"127.0.0.1:{s.getsockname()[1]}" for s in sockets]
-    for s in sockets:
-        s.close()
-    return found
 
 
 def arrays(workdir, name):
