@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from tests.replicas import mirrored
 from tfp_flows import FlowModel, flows
+from tfp_flows.training import steps
 
 # One process for all that share what two replicas trained.
 pytestmark = pytest.mark.xdist_group("strategies")
@@ -22,16 +23,16 @@ def data():
     return tf.data.Dataset.from_tensor_slices(rows.astype(np.float32)).batch(BATCH)
 
 
-def trained(strategy, jit_compile, **optimizer):
+def trained(strategy, jit_compile, loss_scale=None, **optimizer):
     """Weights after 20 steps from the same start, as NumPy arrays."""
     keras.utils.set_random_seed(1)
     with strategy.scope():
         flow = flows.real_nvp((4,), 2, (8,), activation="tanh")
         model = FlowModel(flow, adapt_examples=50)
-        model.compile(
-            keras.optimizers.SGD(3e-2, momentum=0.9, **optimizer),
-            jit_compile=jit_compile,
-        )
+        optimizer = keras.optimizers.SGD(3e-2, momentum=0.9, **optimizer)
+        if loss_scale:
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer, loss_scale)
+        model.compile(optimizer, jit_compile=jit_compile)
     history = model.fit(data(), epochs=1, verbose=0, shuffle=False).history
     return [v.numpy() for v in model.variables], history, model
 
@@ -47,12 +48,19 @@ def assert_same(one, two):
 
 
 @pytest.mark.parametrize(
-    ("jit_compile", "clip"), [(False, {}), (True, {"clipnorm": 0.5})]
+    ("jit_compile", "clip"),
+    [
+        (False, {}),
+        (True, {"clipnorm": 0.5}),
+        (False, {"global_clipnorm": 0.3, "loss_scale": 2.0**15}),
+        # The first scaled gradients overflow, and that must not be clipped away.
+        (False, {"clipvalue": 0.1, "loss_scale": 2.0**126}),
+    ],
 )
 def test_two_replicas_train_as_one_device(jit_compile, clip):
     one, one_history, _ = trained(tf.distribute.get_strategy(), jit_compile, **clip)
     two, two_history, model = (
-        trained(mirrored(), True, **clip) if jit_compile else of_two_replicas()
+        trained(mirrored(), jit_compile, **clip) if clip else of_two_replicas()
     )
     assert model.distribute_strategy.num_replicas_in_sync == 2
     assert_same(one, two)
@@ -69,7 +77,18 @@ OTHERS = {
         *(flows.real_nvp, (4,), 3, (8,)), memory="constant"
     ),
     "spline": functools.partial(flows.neural_spline, (4,), 2, 4, (8,)),
+    "batch norm": functools.partial(
+        flows.maf, (4,), 2, (8,), normalization="batch_norm"
+    ),
+    "batch norm of networks": functools.partial(
+        flows.real_nvp, (4,), 2, network=lambda: normalised(synchronized=True)
+    ),
 }
+
+
+def normalised(**kwargs):
+    norm = keras.layers.BatchNormalization(**kwargs)
+    return keras.Sequential([keras.layers.Dense(8, "tanh"), norm])
 
 
 @pytest.mark.parametrize(
@@ -81,12 +100,14 @@ def test_gradients_of_every_kind_are_summed_over_replicas(name, jit_compile):
         keras.utils.set_random_seed(1)
         with strategy.scope():
             model = FlowModel(OTHERS[name](), adapt_examples=20)
-            model.compile(keras.optimizers.SGD(1e-2), jit_compile=jit_compile)
+            # XLA by itself for vectors, but where replicas talk within a step
+            jit = jit_compile or ("auto" if "norm" in name else False)
+            model.compile(keras.optimizers.SGD(1e-2), jit_compile=jit)
         if not weights:
             rows = rng.normal(size=(40, *model.flow.event_shape)).astype(np.float32)
             given = rng.normal(size=(40, 2)).astype(np.float32)
         data = (rows,) if model.flow.context_shape is None else (given, rows)
-        model.fit(*data, batch_size=8, epochs=2, verbose=0, shuffle=False)
+        model.fit(*data, batch_size=9, epochs=2, verbose=0, shuffle=False)
         weights.append([v.numpy() for v in model.variables])
     assert_same(*weights)
 
@@ -149,3 +170,48 @@ def test_a_flow_of_another_strategy_is_refused():
     flow = flows.real_nvp((4,), 2, (8,))
     with mirrored().scope(), pytest.raises(ValueError, match="scope"):
         FlowModel(flow)
+
+
+@pytest.mark.parametrize(
+    ("flow", "compiled", "message"),
+    [
+        (lambda: flows.real_nvp((4,), 2, network=normalised), {}, "synchronized=True"),
+        (OTHERS["batch norm"], {"jit_compile": True}, "talk within a step"),
+        (
+            OTHERS["spline"],
+            {"optimizer": lambda: keras.optimizers.SGD(gradient_accumulation_steps=2)},
+            "one device only",
+        ),
+    ],
+    ids=["batch norm alone", "XLA", "accumulation"],
+)
+def test_what_would_see_a_replicas_part_only_is_refused(flow, compiled, message):
+    with mirrored().scope():
+        model = FlowModel(flow())
+        with pytest.raises(ValueError, match=message):
+            model.compile(**{k: v() if callable(v) else v for k, v in compiled.items()})
+
+
+def test_gathered_gradients_of_two_batches_are_those_of_one():
+    found, rows = [], np.random.default_rng(0).normal(size=(40, 4)).astype("float32")
+    for gathered in (None, 2):
+        keras.utils.set_random_seed(1)
+        model = FlowModel(OTHERS["spline"](), adapt_examples=20)
+        optimizer = keras.optimizers.SGD(
+            1e-2, momentum=0.9, gradient_accumulation_steps=gathered
+        )
+        model.compile(keras.optimizers.LossScaleOptimizer(optimizer, 1024.0))
+        size = 10 // (gathered or 1)
+        model.fit(rows, batch_size=size, epochs=2, verbose=0, shuffle=False)
+        found.append([v.numpy() for v in model.variables])
+    assert_same(*found)
+
+
+def test_noise_of_steps_that_only_gather_is_their_own():
+    seeds = []
+    optimizer = keras.optimizers.SGD(1e-2, gradient_accumulation_steps=3)
+    optimizer.build([keras.Variable([1.0])])
+    for _ in range(4):
+        seeds.append(int(steps.number(optimizer)))
+        optimizer.apply([tf.constant([1.0])])
+    assert seeds == [0, 1, 2, 3]

@@ -36,8 +36,7 @@ class BatchNorm(KerasBijector):
     mean <- momentum mean + (1 - momentum) mean of the batch, and so the variance
 
     A loss of one batch is then no likelihood, since its events see each other: judge
-    by `evaluate`. Under `tf.distribute` each replica takes its own batch's statistics,
-    and `FlowModel` moves the averages of all replicas by their mean.
+    by `evaluate`. Under `tf.distribute` the batch is that of all replicas together.
     `adapt` sets center, unit and averages to the moments of data: before training, so
     that they begin right, and after it, to have those of the whole data set, as in [2].
 
@@ -182,4 +181,16 @@ def _weights(shape, epsilon, dtype, name):
 
 
 def _moments(y):
-    return tf.nn.moments(y, list(range(y.shape.rank - 1)))
+    """Mean and variance of the whole batch, over all replicas, each a message."""
+    axes = list(range(y.shape.rank - 1))
+    context = tf.distribute.get_replica_context()
+    if context is None or context.num_replicas_in_sync == 1:
+        return tf.nn.moments(y, axes)
+
+    def total(value):
+        return context.all_reduce(tf.distribute.ReduceOp.SUM, value)
+
+    size = tf.cast(tf.size(y) / y.shape[-1], y.dtype)
+    sums, size = total([tf.reduce_sum(y, axes), size])
+    mean = sums / size
+    return mean, total(tf.reduce_sum(tf.math.squared_difference(y, mean), axes)) / size

@@ -190,16 +190,8 @@ class FlowModel(ReportingModel):
                 self.optimizer.build(self.trainable_variables)
         self._loss_tracker = None  # `metrics` has its own, in float64
         self._jit_compile_choice = jit_compile
-        self._steps = steps.ReplicaSteps(self, self._resolved_jit_compile())
+        self._steps = steps.ReplicaSteps(self, steps.use_xla(self, jit_compile))
         self.guard.watch(self)
-
-    def _resolved_jit_compile(self):
-        on_tpu = isinstance(self.distribute_strategy, tf.distribute.TPUStrategy)
-        if self.run_eagerly or on_tpu:  # a TPU compiles everything by itself
-            return False
-        if self._jit_compile_choice == "auto":
-            return len(self.flow.event_shape) == 1
-        return bool(self._jit_compile_choice)
 
     def fit(
         self,
@@ -249,7 +241,7 @@ class FlowModel(ReportingModel):
         """Does one optimizer step on this replica's part of a batch; Keras calls it."""
         pair, size = self._whole(data)
         first_row, total = replicas.shares(size)
-        step = self.optimizer.iterations.value
+        step = steps.number(self.optimizer)
         result = self._steps.gradients(
             pair,
             1.0 / total,

@@ -5,6 +5,9 @@ from collections.abc import Sequence
 import keras
 import tensorflow as tf
 
+from tfp_flows.bijectors import BatchNorm
+from tfp_flows.distributions import Model
+
 
 def spans_workers(strategy: tf.distribute.Strategy) -> bool:
     """Returns whether some of the strategy's replicas are in other processes."""
@@ -69,30 +72,73 @@ def clipped(
 
     Keras clips, then sums over replicas. So the sum is taken and clipped here, and
     each replica hands on an equal share, which the optimizer's own clipping leaves
-    alone. Without clipping, or with one replica, there is nothing to do.
+    alone. Without clipping, or with one replica, there is nothing to do. Gradients of a
+    scaled loss are clipped at limits of their scale, and handed on summed also without
+    clipping: the loss scaler asks one replica alone whether they are finite.
 
     Args:
-      optimizer: with `clipnorm`, `global_clipnorm` or `clipvalue`.
+      optimizer: with `clipnorm`, `global_clipnorm` or `clipvalue`, or a loss scaler
+        around one.
       gradients: this replica's, one for each trainable variable.
 
     Returns:
       Gradients whose sum over replicas is clipped as one replica's would be.
     """
     context = tf.distribute.get_replica_context()
-    limits = (optimizer.clipnorm, optimizer.global_clipnorm, optimizer.clipvalue)
-    if context is None or context.num_replicas_in_sync == 1 or not any(limits):
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    limits = (inner.clipnorm, inner.global_clipnorm, inner.clipvalue)
+    is_alone = context is None or context.num_replicas_in_sync == 1
+    if is_alone or (inner is optimizer and not any(limits)):
         return gradients
     present = [g for g in gradients if g is not None]
     summed = context.all_reduce(tf.distribute.ReduceOp.SUM, present)
-    if optimizer.clipnorm:
-        summed = [tf.clip_by_norm(g, optimizer.clipnorm) for g in summed]
-    elif optimizer.global_clipnorm:
-        summed, _ = tf.clip_by_global_norm(summed, optimizer.global_clipnorm)
-    else:
-        limit = optimizer.clipvalue
-        summed = [tf.clip_by_value(g, -limit, limit) for g in summed]
+    limit = optimizer.scale_loss(tf.constant(next(filter(None, limits), 0.0)))
+    if inner.clipnorm:
+        summed = [tf.clip_by_norm(g, tf.cast(limit, g.dtype)) for g in summed]
+    elif inner.global_clipnorm:
+        summed, _ = tf.clip_by_global_norm(summed, limit)
+    elif inner.clipvalue:
+        summed = [_within(g, tf.cast(limit, g.dtype)) for g in summed]
     parts = iter([g / context.num_replicas_in_sync for g in summed])
     return [g if g is None else next(parts) for g in gradients]
+
+
+def _within(gradient, limit):
+    clipped = tf.clip_by_value(gradient, -limit, limit)
+    return tf.where(tf.math.is_finite(gradient), clipped, gradient)
+
+
+def talk_within_steps(model: keras.Model, flow: Model) -> bool:
+    """Returns whether a replica's computation itself talks to the others.
+
+    So it is where layers take the statistics of a batch, which XLA on CPUs cannot hold.
+
+    Args:
+      model: compiled; tracks the flow's Keras layers.
+      flow: what it trains.
+
+    Raises:
+      ValueError: if there are replicas and a layer or the optimizer would see one
+        replica's own part of a batch only.
+    """
+    if model.distribute_strategy.num_replicas_in_sync == 1:
+        return False
+    inner = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    if inner.gradient_accumulation_steps:
+        raise ValueError(
+            "gradient_accumulation_steps works on one device only: Keras gathers each "
+            "replica's own gradients. Take a larger batch, which the replicas share."
+        )
+    kind = keras.layers.BatchNormalization
+    norms = [v for v in model._flatten_layers() if isinstance(v, kind)]
+    alone = [v.name for v in norms if not v.synchronized]
+    if alone:
+        raise ValueError(
+            f"The batch normalisation {alone} would see only a replica's part of each "
+            "batch, so training would depend on the number of replicas. Build "
+            "keras.layers.BatchNormalization(synchronized=True)."
+        )
+    return bool(norms) or any(isinstance(v, BatchNorm) for v in flow.submodules)
 
 
 def send_from_first(

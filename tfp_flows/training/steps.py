@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from tfp_flows.training import seeds
+from tfp_flows.training import replicas, seeds
 
 
 class Gradients(NamedTuple):
@@ -110,6 +110,34 @@ class ReplicaSteps:
         penalties = [tf.cast(p, nll_sum.dtype) for p in self._model.losses]
         penalty = tf.add_n(penalties) if penalties else tf.zeros([], nll_sum.dtype)
         return nll_sum, penalty
+
+
+def number(optimizer: keras.optimizers.Optimizer) -> tf.Tensor:
+    """Returns how many steps were done, those that only gathered gradients too."""
+    inner = getattr(optimizer, "inner_optimizer", optimizer)
+    return tf.convert_to_tensor(inner.variables[0])  # `iterations` counts updates
+
+
+def use_xla(model: keras.Model, choice: bool | str | None) -> bool:
+    """Returns whether XLA compiles the steps of a compiled model, for "auto" too.
+
+    Raises:
+      ValueError: if that was asked for and cannot be.
+    """
+    talk = replicas.talk_within_steps(model, model.flow)
+    on_tpu = isinstance(model.distribute_strategy, tf.distribute.TPUStrategy)
+    if model.run_eagerly or on_tpu:  # a TPU compiles everything by itself
+        return False
+    if choice is True and talk:
+        raise ValueError(
+            "jit_compile=True cannot be had with batch normalisation on replicas: they "
+            'talk within a step. Take jit_compile="auto" or False.'
+        )
+    return (
+        bool(choice)
+        and not talk
+        and (choice is True or len(model.flow.event_shape) == 1)
+    )
 
 
 def _not_finite(values):
