@@ -79,7 +79,7 @@ def test_the_log_det_is_that_of_the_matrix_applied(rounding_device, parametrizat
 
 def gradients(memory, x):
     keras.utils.set_random_seed(0)
-    glow = flows.glow((8, 8, 2), 2, 12, filters=8, memory=memory)
+    glow = flows.glow((8, 8, 2), 1, 12, filters=8, memory=memory)
     glow.adapt(x)
     rng = np.random.default_rng(0)
     for variable in glow.trainable_variables:

@@ -95,6 +95,12 @@ class ConvResNet(keras.layers.Layer):
             dense.build(context_shape)
             self._context_dense = dense
 
+    def compute_output_shape(
+        self, x_shape: tuple[Any, ...], context_shape: tuple[Any, ...] | None = None
+    ):
+        """Returns the shape of the features; Keras would trace a call for it."""
+        return (*x_shape[:-1], self.filters)
+
     def call(self, x: tf.Tensor, context: tf.Tensor | None = None):
         """Returns features `[B, *positions, filters]`."""
         features = self._first(joined(x, context))

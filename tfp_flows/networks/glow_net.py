@@ -117,6 +117,12 @@ class GlowNet(keras.layers.Layer):
         self._norms[i][0].assign(log_scale - np.log(found.scale))
         self._norms[i][1].assign((bias - mean) / found.scale)
 
+    def compute_output_shape(
+        self, x_shape: tuple[Any, ...], context_shape: tuple[Any, ...] | None = None
+    ):
+        """Returns the shape of the features; Keras would trace a call for it."""
+        return (*x_shape[:-1], self.filters)
+
     def call(self, x: tf.Tensor, context: tf.Tensor | None = None):
         """Returns features `[B, *positions, filters]`."""
         first = self._first(x, context)

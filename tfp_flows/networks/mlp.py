@@ -114,6 +114,12 @@ class MLP(keras.layers.Layer):
             layer.build(shape)
             shape = layer.compute_output_shape(shape)
 
+    def compute_output_shape(
+        self, x_shape: tuple[Any, ...], context_shape: tuple[Any, ...] | None = None
+    ):
+        """Returns the shape of the features; Keras would trace a call for it."""
+        return (*x_shape[:-1], self.hidden_units[-1])
+
     def call(self, x: tf.Tensor, context: tf.Tensor | None = None):
         """Returns features `[B, hidden_units[-1]]`."""
         if context is not None:

@@ -46,9 +46,10 @@ class FlowModel(ReportingModel):
 
     The noise of a step (dequantisation, dropout) follows from `seed`, the step and an
     example's place in the batch, so a run resumed from a `.keras` file or a
-    `BackupAndRestore` continues as if not stopped. Keras' own random layers draw others
-    on other replicas (take `networks.Dropout`), those of its global generator the same
-    at every step.
+    `BackupAndRestore` of whole epochs continues as if not stopped; with `save_freq=n`
+    Keras begins the epoch again, and workers need a directory each. Keras' own random
+    layers draw others on other replicas (take `networks.Dropout`), those of its global
+    generator the same at every step; batch norms under replicas must be synchronised.
 
     Args:
       flow: a flow or a dequantized one, built under the same `strategy.scope()`.

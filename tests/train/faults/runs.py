@@ -32,14 +32,23 @@ FLAGS = (
     *("--config.baselines.mixture_components=(2,)",),
     *("--config.baselines.covariance_floors=(1e-3,)",),
 )
+# The digits are prepared by the job itself.
+DIGITS = (
+    *("--config=train/configs/digits_real_nvp.py", "--config.flow.name=nice"),
+    *("--config.flow.options={}", "--config.rivals.nice.epochs=0"),
+    *("--config.epochs=1", "--config.export=false", "--config.num_draws=1"),
+    *("--config.jit_compile=false", "--config.baselines.mixture_components=(2,)"),
+    "--config.baselines.covariance_floors=(1e-2,)",
+)
 
 
-def start(workdir, *flags, cluster=(), index=0, said=None):
+def start(workdir, *flags, usual=FLAGS, cluster=(), index=0, said=None):
     """Starts a job, or one worker of it; its words go to a file beside the workdir.
 
     Args:
       workdir: of the job.
-      *flags: beside `FLAGS`.
+      *flags: beside the usual ones.
+      usual: what is run.
       cluster: addresses of all workers.
       index: of this one.
       said: another file for its words.
@@ -57,7 +66,7 @@ def start(workdir, *flags, cluster=(), index=0, said=None):
     said = said or workdir.with_name(f"{workdir.name}-{index}.txt")
     with said.open("a") as file:
         return subprocess.Popen(
-            [sys.executable, "-m", "train", f"--workdir={workdir}", *FLAGS, *flags],
+            [sys.executable, "-m", "train", f"--workdir={workdir}", *usual, *flags],
             cwd=ROOT,
             env=environment,
             stdout=file,
@@ -172,7 +181,8 @@ def progress(workdir):
 def result(workdir):
     """All numbers that a job ends with, by name; times are left out."""
     found = {}
-    for label, place in (("flow", workdir), ("rival", workdir / "nice")):
+    for place in sorted(path.parent for path in workdir.glob("**/checkpoints")):
+        label = place.relative_to(workdir)
         newest = max((place / "checkpoints").glob("[0-9]*"))
         assert snapshots.damage_of(newest) is None
         for file in newest.glob("*.npz"):
@@ -182,7 +192,9 @@ def result(workdir):
         found |= weights(place / "model.weights.h5", f"{label}/file")
     found["report"] = timeless(json.loads((workdir / "report.json").read_text()))
     found["versions"] = sorted(path.name for path in workdir.glob("export/*"))
-    return found | arrays(workdir / "export/1/assets.extra/golden.npz", "golden")
+    for file in workdir.glob("export/*/assets.extra/golden.npz"):
+        found |= arrays(file, f"golden {file.parts[-3]}")
+    return found
 
 
 def weights(path, label):

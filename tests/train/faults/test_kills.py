@@ -22,6 +22,27 @@ def test_a_job_killed_four_times_changes_no_bit(tmp_path):
     assert not found, f"seed {SEED}, {kills}: {found}"
 
 
+@pytest.mark.parametrize("place", ["data/digits/*incomplete*", "logs/train"])
+def test_killed_before_its_first_checkpoint(tmp_path, digits, place):
+    workdir = tmp_path / "run"
+    process = runs.start(workdir, usual=runs.DIGITS)
+    runs.wait_until(lambda: any(workdir.glob(place)), process)
+    process.kill()
+    process.wait()
+    process = runs.start(workdir, usual=runs.DIGITS)
+    assert process.wait(timeout=300) == 0, runs.words(workdir)[-3000:]
+    assert not runs.differences(digits, runs.result(workdir))
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    """What a job on the digits ends with if it is left alone."""
+    workdir = tmp_path_factory.mktemp("digits") / "run"
+    process = runs.start(workdir, usual=runs.DIGITS)
+    assert process.wait(timeout=300) == 0, runs.words(workdir)[-3000:]
+    return runs.result(workdir)
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_saves_the_running_step(tmp_path, number):
     workdir = tmp_path / "run"
