@@ -97,7 +97,10 @@ def main() -> None:
     parser.add_argument("--table", type=pathlib.Path, help="page to write, and stop")
     arguments = parser.parse_args()
     if arguments.table:
-        stability_table.write(arguments.out, arguments.table, arguments.reference)
+        planned = sum(len(group.runs) for group in groups_of(arguments.data_dir))
+        stability_table.write(
+            arguments.out, arguments.table, planned, arguments.reference
+        )
         return
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     done = {_key(found) for found in stability_table.read(arguments.out)}

@@ -49,13 +49,17 @@ def is_good(run: dict[str, Any]) -> bool:
 
 
 def write(
-    runs: pathlib.Path, page: pathlib.Path, reference: pathlib.Path | None = None
+    runs: pathlib.Path,
+    page: pathlib.Path,
+    planned: int,
+    reference: pathlib.Path | None = None,
 ) -> None:
     """Writes a table with a row for each recipe, size, data and rate.
 
     Args:
       runs: what `benchmarks.stability` wrote.
       page: a Markdown file, written anew.
+      planned: how many runs make the table whole.
       reference: what `benchmarks.stability --tuned` wrote, of whatever version.
     """
     found = read(runs)
@@ -68,7 +72,8 @@ def write(
     lines = [
         f"{good} of {len(found)} runs are as wanted: not NaN, not ended above where it "
         "began, and at 1e-3 no batch above what is allowed. They took "
-        f"{minutes:.0f} minutes of CPU time, imports and tracing included.",
+        f"{minutes:.0f} minutes of CPU time, imports and tracing included. "
+        f"{planned} runs make the table whole.",
         "",
         "| recipe | data | size | rate | seeds | first | last | excess | allowed | "
         "tuned | Gaussian | as wanted |",
@@ -97,11 +102,15 @@ def _row(key, group, tuned):
         f"{last.mean():.2f} ({_worst(last):.2f})",
         f"{worst['excess']:.2f}",
         f"{worst['allowed']:.2f}",
-        f"{tuned['last']:.2f}" if tuned else "",
+        _number(tuned["last"]) if tuned else "",
         "" if math.isnan(group[0]["gaussian"]) else f"{group[0]['gaussian']:.2f}",
         "yes" if all(map(is_good, group)) else "**no**",
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def _number(value):
+    return "not finite" if math.isnan(value) else f"{value:.2f}"
 
 
 def _or_inf(value):
