@@ -210,6 +210,46 @@ def test_weights_file_round_trip(tmp_path):
     )
 
 
+@pytest.mark.parametrize(
+    ("make", "differs"),
+    [
+        (lambda: flows.real_nvp((4,), 1, (8,)), "holds 22 arrays .* has 13"),
+        (lambda: flows.real_nvp((4,), 2, (9,)), r"\[\[2, 8\]\] in the file"),
+        (lambda: flows.maf((4,), 2, (8,), normalization=None), "of a 'real_nvp'"),
+    ],
+    ids=["fewer steps", "wider", "another recipe"],
+)
+def test_weights_of_another_architecture_are_refused(tmp_path, make, differs):
+    path = tmp_path / "model.weights.h5"
+    model().save_weights(path)
+    other = FlowModel(make())
+    with pytest.raises(ValueError, match=differs):
+        other.load_weights(path)
+
+
+def test_weights_fit_whatever_does_not_change_them(tmp_path):
+    path, made = tmp_path / "model.weights.h5", model()
+    laws.randomize(made.flow)
+    made.save_weights(path)
+    other = model(memory="constant", dropout=0.1)
+    other.load_weights(path)
+    np.testing.assert_array_equal(
+        other.flow.log_prob(rows()), made.flow.log_prob(rows())
+    )
+
+
+def test_weights_of_examples_are_refused_by_name():
+    made, x = model(), rows()
+    for name, value in (("sample_weight", np.ones(64)), ("class_weight", {0: 1.0})):
+        with pytest.raises(ValueError, match=f"no weights, got {name}"):
+            made.fit(x, verbose=0, **{name: value})
+    with pytest.raises(ValueError, match="no weights, got sample_weight"):
+        made.fit(x, validation_data=(x, None, np.ones(64)), verbose=0)
+    made.flow.adapt(x)
+    with pytest.raises(ValueError, match="no weights, got sample_weight"):
+        made.evaluate(x, sample_weight=np.ones(64), verbose=0)
+
+
 def test_keras_file_continues_training_as_if_not_stopped(tmp_path):
     whole, part = model(), model()
     for v, w in zip(part.variables, whole.variables, strict=True):

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
@@ -28,12 +28,8 @@ def split(flow: Model, data: Any) -> tuple[tf.Tensor, tf.Tensor | None]:
         or if x has not the flow's event shape.
     """
     x, target, weights = keras.utils.unpack_x_y_sample_weight(data)
-    if weights is not None:
-        raise ValueError(
-            "A flow is trained on the mean log-likelihood of all examples and takes no "
-            "sample weights, got a third element in the data. Drop it, or repeat the "
-            "examples that should count more."
-        )
+    third = "a third element in the data"
+    refuse_weights({third: weights}, [third])
     if target is None and isinstance(x, (tuple, list)) and len(x) == 2:
         x, target = x
     if flow.context_shape is None:
@@ -45,6 +41,28 @@ def split(flow: Model, data: Any) -> tuple[tf.Tensor, tf.Tensor | None]:
             "example tf.data.Dataset.from_tensor_slices((context, x)).batch(256)."
         )
     return _checked(flow, target), tf.convert_to_tensor(x)
+
+
+def refuse_weights(
+    options: Mapping[str, Any],
+    names: Sequence[str] = ("sample_weight", "class_weight"),
+) -> None:
+    """Refuses weights of examples, which Keras would drop without a word.
+
+    Args:
+      options: of `fit` or `evaluate`.
+      names: which of them are weights.
+
+    Raises:
+      ValueError: if one is given.
+    """
+    for name in names:
+        if options.get(name) is not None:
+            raise ValueError(
+                "A flow is trained on the mean log-likelihood of all examples and "
+                f"takes no weights, got {name}. Drop it, or repeat the examples that "
+                "should count more."
+            )
 
 
 def parts_of_fit(
@@ -60,10 +78,16 @@ def parts_of_fit(
 
     Returns:
       The two pairs; the second is None without validation.
+
+    Raises:
+      ValueError: if there are weights of examples.
     """
+    refuse_weights(options)
     held_out, share = options.get("validation_data"), options.get("validation_split")
     if held_out is not None:
-        return (x, y), keras.utils.unpack_x_y_sample_weight(held_out)[:2]
+        *pair, weights = keras.utils.unpack_x_y_sample_weight(held_out)
+        refuse_weights({"sample_weight": weights})
+        return (x, y), tuple(pair)
     if not share:
         return (x, y), None
     cut = math.floor(len(tf.nest.flatten(x)[0]) * (1.0 - share))  # as Keras does

@@ -1,14 +1,18 @@
-"""What a Keras model of a flow tells: its parts, and of steps that are not finite."""
+"""What a Keras model of a flow tells, of itself and of steps that are not finite."""
 
+import json
 import math
 import warnings
 from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 
 from tfp_flows.distributions import Model
 from tfp_flows.training import batches, callbacks
+
+_OWNER = "tfp_flows"  # of a weights file: its recipe and the shapes of its weights
 
 
 class ReportingModel(keras.Model):
@@ -34,6 +38,35 @@ class ReportingModel(keras.Model):
         """How many steps were left out, as not finite, since `fit` last began."""
         return self.guard.record.skipped
 
+    def save_own_variables(self, store: Any) -> None:
+        """Saves beside the weights what says whose they are; Keras calls it."""
+        super().save_own_variables(store)
+        recipe = self.flow.recipe.name if self.flow.recipe else self.flow.name
+        text = json.dumps([recipe, _shapes(self)])
+        store[_OWNER] = np.frombuffer(text.encode(), np.uint8)
+
+    def load_own_variables(self, store: Any) -> None:
+        """Refuses weights of another architecture; Keras calls it.
+
+        Raises:
+          ValueError: if the file's flow had other weights.
+        """
+        own = {name: store[name] for name in store.keys() if name != _OWNER}
+        super().load_own_variables(own)
+        if _OWNER not in store.keys():  # a file of an older version
+            return
+        recipe, saved = json.loads(np.asarray(store[_OWNER]).tobytes())
+        shapes = _shapes(self)
+        if saved != shapes:
+            differ = (a != b for a, b in zip(saved, shapes, strict=False))
+            first = next((i for i, d in enumerate(differ) if d), len(shapes))
+            raise ValueError(
+                f"The file holds {len(saved)} arrays of a {recipe!r}, this flow has "
+                f"{len(shapes)}; the first that differs is number {first}: "
+                f"{saved[first : first + 1]} in the file, {shapes[first : first + 1]} "
+                "here. Build the flow with the options it was trained with."
+            )
+
     def train_on_batch(self, x: Any, y: Any = None, *args, **kwargs) -> Any:
         """Does one step, as Keras does.
 
@@ -50,6 +83,7 @@ class ReportingModel(keras.Model):
 
     def evaluate(self, *args, return_dict: bool = False, **kwargs) -> Any:
         """Returns the metrics, as Keras does; warns if the loss is not finite."""
+        batches.refuse_weights(kwargs)
         values = super().evaluate(*args, return_dict=return_dict, **kwargs)
         loss = float(values["loss"] if return_dict else values[0])
         if not math.isfinite(loss):
@@ -60,3 +94,7 @@ class ReportingModel(keras.Model):
                 stacklevel=2,
             )
         return values
+
+
+def _shapes(model):
+    return [list(v.shape) for v in model.weights]
