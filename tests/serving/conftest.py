@@ -28,14 +28,6 @@ RECIPES = {
     "conditional discrete": lambda: flows.real_nvp(
         (4,), **_SMALL, num_values=17, context_shape=(3,)
     ),
-    "variational": lambda: flows.real_nvp(
-        (4, 4, 1),
-        2,
-        num_values=17,
-        dequantization="variational",
-        filters=4,
-        num_blocks=1,
-    ),
     "glow": lambda: flows.glow(
         (4, 4, 1), 2, 2, 4, num_values=17, histogram="pixel", context_shape=(3,)
     ),
@@ -66,9 +58,6 @@ RECIPES = {
     ),
     "pixel cnn mixture": lambda: flows.pixel_cnn(
         *((1, 2, 2), 1, 4), num_values=3, element="mixture", num_components=2
-    ),
-    "pixel rnn": lambda: flows.pixel_rnn(
-        (2, 2, 1), 1, 4, num_values=3, first_kernel_size=3
     ),
     "pixel rnn of bits": lambda: flows.pixel_rnn(
         *((2, 2, 1), 1, 4),
