@@ -57,8 +57,8 @@ def sequence_model(
         steps.append(ActNorm(shape, **shared, name=f"act_norm_{i}"))
         if i and shape[1] > 1:
             steps.append(InvertibleLinear(shape, seed=i, **shared, name=f"linear_{i}"))
-        sizes = (scalar_map.num_params,)
-        one = ordered(network, order, shape, *sizes, owner=frame.name, depth=num_steps)
+        own: dict[str, Any] = {"owner": frame.name, "depth": num_steps}
+        one = ordered(network, order, shape, scalar_map.num_params, **own)
         steps.append(
             MaskedAutoregressive(one, scalar_map, **given, name=f"autoregressive_{i}")
         )

@@ -1,5 +1,6 @@
 """A network that gives every unit's parameters from any units that are known."""
 
+import inspect
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -97,21 +98,32 @@ class AnyOrderNetwork(keras.layers.Layer):
         """Makes the weights."""
         channels = self.event_shape[-1]
         width = channels * (self.num_features + 1) + len(self._sides)
-        shown = (None, *self._sides, width)
-        given = {} if context_shape is None else {"context_shape": context_shape}
-        if not self.body.built:
-            self.body.build(shown, **given)
-        made = keras.KerasTensor(shown, self.compute_dtype)
-        context = None
-        if context_shape is not None:
-            context = keras.KerasTensor((None, *context_shape[1:]), self.compute_dtype)
-        out = keras.backend.compute_output_spec(self._body, made, context).shape
-        self._keeps_positions = bool(self._sides) and len(out) == len(shown)
+        out = self._features_shape((*self._sides, width), context_shape)
+        self._keeps_positions = len(out) > 1
         size = channels if self._keeps_positions else math.prod(self.event_shape)
         self.head = ZeroDense(
             size * self.num_params, name="head", dtype=self.dtype_policy
         )
         self.head.build((None, out[-1]))
+
+    def _features_shape(self, shown, context_shape):
+        """Builds the body on symbolic inputs and returns its features' shape."""
+        context = None
+        if context_shape is not None:
+            if "context" not in inspect.signature(self.body.call).parameters:
+                raise ValueError(
+                    f"{self.name} has a context, but its body {self.body.name!r} "
+                    "declares none. Give its call an argument named context."
+                )
+            context = keras.KerasTensor((None, *context_shape[1:]), self.compute_dtype)
+        x = keras.KerasTensor((None, *shown), self.compute_dtype)
+        shape = tuple(self._body(x, context).shape[1:])
+        if len(shape) != 1 and shape[:-1] != self._sides:
+            raise ValueError(
+                f"{self.name} needs features of shape {(*self._sides, 'F')} or ('F',) "
+                f"from its body, got {shape} from {self.body.name!r}."
+            )
+        return shape
 
     def _body(self, shown, context):
         return self.body(shown, **({} if context is None else {"context": context}))
@@ -247,7 +259,7 @@ class InOrder(AutoregressiveNetwork):
 
     def call(self, x: tf.Tensor, context: tf.Tensor | None = None):
         """Returns params `[B, *event_shape, num_params]`."""
-        rank = tf.constant(np.argsort(self._places))
+        rank = tf.constant(np.argsort(self._places), tf.int32)
 
         def at(i):
             known = tf.broadcast_to(rank < i, [tf.shape(x)[0], self.num_positions])
