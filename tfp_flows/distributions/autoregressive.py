@@ -80,6 +80,37 @@ class Autoregressive(UnitModel):
         """Uniform numbers that one event takes."""
         return self._network.order.size * self._element.num_uniforms
 
+    def log_prob_by_position(self, x: Any, context: Any = None) -> tf.Tensor:
+        """Returns what each position adds to `log_prob`, given those before it.
+
+        The sum over the last positions is the log-probability of the rest of an event
+        given its beginning; a single one is how surprising a position is.
+
+        Args:
+          x: `[*batch, *event_shape]`.
+          context: `[*batch', *context_shape]` for a conditional model.
+
+        Returns:
+          `[*broadcast(batch, batch'), num_positions]` in nats, position i of the
+          network's order at i; -inf for units that are no values.
+
+        Example:
+          >>> from tfp_flows import flows
+          >>> model = flows.pixel_cnn((2, 2, 1), 1, 8, num_values=2)
+          >>> print(model.log_prob_by_position(tf.zeros([2, 2, 1])).numpy().round(2))
+          [-0.69 -0.69 -0.69 -0.69]
+        """
+        context = None if context is None else tf.convert_to_tensor(context)
+        x, context, batch = self._as_rows(tf.convert_to_tensor(x), context)
+        units, fits = self._element.supported(x, self._real)
+        params = self._in_blocks(self._params(units, context))
+        log_prob = self._element.log_prob(params, self._in_blocks(units))
+        if fits is not None:
+            is_state = tf.reduce_all(self._in_blocks(fits), axis=-1)
+            log_prob = tf.where(is_state, log_prob, -math.inf)
+        shape = tf.concat([tf.cast(batch, tf.int32), tf.shape(log_prob)[1:]], axis=0)
+        return tf.reshape(log_prob, shape)
+
     def _generate(self, u, temperature, context, known):
         network, element = self._network, self._element
         count = u.shape[0] if u.shape[0] is not None else tf.shape(u)[0]

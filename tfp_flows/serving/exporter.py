@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.distributions import Augmented, Autoregressive, Model
+from tfp_flows.distributions import AnyOrder, Augmented, Autoregressive, Model
 from tfp_flows.networks.weights.prepared_once import prepared_once
 from tfp_flows.serving import cards, check, golden, publishing, row_noise, row_seeds
 from tfp_flows.serving.augmented_endpoints import AugmentedEndpoints
@@ -108,6 +108,12 @@ def endpoints_of(model: Model, nonfinite: str = "nan") -> Endpoints:
     Raises:
       ValueError: if it cannot be served, see `Endpoints`.
     """
+    if isinstance(model, AnyOrder):
+        raise ValueError(
+            f"serving.export serves exact densities, and {model.name} estimates its "
+            "own from drawn orders. Export model.in_order(), which has the same "
+            "weights and one order."
+        )
     kinds: list[Any] = [ENDPOINTS[k] for k in type(model).__mro__ if k in ENDPOINTS]
     return (kinds or [FlowEndpoints])[0](model, nonfinite)
 

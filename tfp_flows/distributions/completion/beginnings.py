@@ -16,6 +16,7 @@ from tfp_flows.distributions.autoregressive import Autoregressive
 from tfp_flows.distributions.bases import StandardLogistic, StandardNormal
 from tfp_flows.distributions.completion.question import Question
 from tfp_flows.distributions.flow import Flow
+from tfp_flows.distributions.unit_model import UnitModel
 
 
 def by_units(question: Question, seed: Any, temperature: Any) -> tf.Tensor:
@@ -104,10 +105,21 @@ def check(model: Autoregressive, known: np.ndarray) -> None:
             f"come first in it: unit {tuple(map(int, unit))} is unknown, but a later "
             f"one is known. {_advice(mask)}"
         )
-    if model.element.block_size and (some != whole).any():
+    check_whole(model, known, network.order)
+
+
+def check_whole(model: UnitModel, known: np.ndarray, order: np.ndarray) -> None:
+    """Refuses masks that know a part of what the model draws at once.
+
+    Raises:
+      ValueError: if there is such a part.
+    """
+    size = model.element.block_size
+    blocks = known.reshape(len(known), -1)[:, order]
+    if size and (np.any(blocks, axis=2) != np.all(blocks, axis=2)).any():
         raise ValueError(
-            f"{model.name} draws the {network.block_size} channels of a pixel "
-            "together, and some pixel of the mask is known in part. Mark whole pixels."
+            f"{model.name} draws the {size} channels of a pixel together, and some "
+            "pixel of the mask is known in part. Mark whole pixels."
         )
 
 

@@ -83,6 +83,7 @@ def _rows(question, seed, temperature):
     """Returns all draws as rows, `[n * N, *event_shape]`."""
     model = question.model
     if isinstance(model, AnyOrder):
+        beginnings.check_whole(model, question.known, model.in_order().network.order)
         return beginnings.by_units(question, seed, temperature)
     if isinstance(model, Autoregressive):
         beginnings.check(model, question.known)
