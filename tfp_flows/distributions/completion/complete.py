@@ -61,6 +61,7 @@ def complete(
       UserWarning: if chains have not converged; the draws are not to be trusted then.
 
     Example:
+      >>> import numpy as np
       >>> from tfp_flows import flows
       >>> model = flows.pixel_cnn((4, 4, 1), 1, 8, num_values=2, order="columns")
       >>> left = np.arange(4).reshape(1, 4, 1) < 2
