@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 matplotlib = pytest.importorskip("matplotlib")
+pytestmark = pytest.mark.slow
 PAGE = pathlib.Path(__file__).parents[1] / "docs" / "complete.md"
 SHORTER = {
     "EPOCHS = 60": "EPOCHS = 2",
