@@ -66,7 +66,7 @@ RECIPES = {
     ),
     "any order in one": lambda: flows.any_order(
         (3,), num_values=3, hidden_units=(8,)
-    ).in_order([2, 0, 1]),
+    ).in_order(),
     "pixel cnn mixture": lambda: flows.pixel_cnn(
         *((1, 2, 2), 1, 4), num_values=3, element="mixture", num_components=2
     ),
