@@ -52,7 +52,8 @@ def export(
 
     Args:
       flow: what a recipe returns; conditional models get the additional input
-        `context` f32 `[B, *C]` in every signature.
+        `context` f32 `[B, *C]` in every signature. An `AnyOrder` model is served in
+        row-major order; for another one, export `model.in_order(order)`.
       base_dir: local directory of all versions of this model; made if missing.
       version: a positive integer that is not taken, or None for the next.
       examples: `[N, *E]`, N >= 1, typical data for the golden rows, whole numbers for a
@@ -79,6 +80,8 @@ def export(
       >>> serving.export(flow, "served/digits")  # doctest: +SKIP
       PosixPath('served/digits/1')
     """
+    if isinstance(flow, AnyOrder):
+        flow = flow.in_order()
     endpoints = endpoints_of(flow, nonfinite)
     rows = _golden_inputs(flow, endpoints, examples, contexts)
     base = publishing.check_base(base_dir)
@@ -108,12 +111,6 @@ def endpoints_of(model: Model, nonfinite: str = "nan") -> Endpoints:
     Raises:
       ValueError: if it cannot be served, see `Endpoints`.
     """
-    if isinstance(model, AnyOrder):
-        raise ValueError(
-            f"serving.export serves exact densities, and {model.name} estimates its "
-            "own from drawn orders. Export model.in_order(), which has the same "
-            "weights and one order."
-        )
     kinds: list[Any] = [ENDPOINTS[k] for k in type(model).__mro__ if k in ENDPOINTS]
     return (kinds or [FlowEndpoints])[0](model, nonfinite)
 
