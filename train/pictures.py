@@ -139,10 +139,12 @@ def completions(
     rows: int = 8,
     draws: int = 6,
 ) -> None:
-    """Writes exact draws of the lower half of test images given the upper half.
+    """Writes exact draws of a half of test images given the other half.
+
+    The upper half is given, or what an autoregressive model draws first.
 
     Args:
-      model: `Autoregressive` over images.
+      model: `Autoregressive` or `AnyOrder` over images.
       part: the test images, and contexts of a conditional model.
       path: of the PNG.
       seed: of the draws.
@@ -150,17 +152,26 @@ def completions(
       draws: of each.
     """
     images, context = part.head(rows)
-    height = images.shape[1]
-    upper = np.arange(height).reshape(height, 1, 1) < height // 2
-    drawn = complete(model, images, upper, draws, seed=(seed, 1), context=context)
-    columns = [np.where(upper, images, 0), *drawn.numpy(), images]
-    heading = "upper half given (left), draws of the rest, the test image (right)"
+    known = _first_half(model)
+    drawn = complete(model, images, known, draws, seed=(seed, 1), context=context)
+    columns = [np.where(known, images, 0), *drawn.numpy(), images]
+    heading = "half of it given (left), draws of the rest, the test image (right)"
     grid(
         np.stack(columns, axis=1).reshape(-1, *images.shape[1:]),
         path,
         columns=len(columns),
         heading=heading,
     )
+
+
+def _first_half(model):
+    """Whole pixels that come first in a model's order, as a mask of an event."""
+    network = model.network
+    order = getattr(network, "order", np.arange(model.event_shape.num_elements()))
+    mask = np.zeros(model.event_shape, bool)
+    channels = mask.shape[-1]
+    mask.flat[np.ravel(order)[: mask.size // channels // 2 * channels]] = True
+    return mask
 
 
 def extremes(bits: np.ndarray, part: Any, path: pathlib.Path, count: int = 16) -> None:

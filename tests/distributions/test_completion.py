@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tests.distributions.test_autoregressive import (
     ODD_PIXELS,
@@ -16,6 +17,7 @@ from tfp_flows import flows
 from tfp_flows.distributions import complete
 from tfp_flows.distributions.elements import Categorical, DiscretizedLogisticMixture
 
+tfd = tfp.distributions
 TERNARY = Categorical(3)
 JOINT = DiscretizedLogisticMixture(3, 2, num_channels=2)
 FIRST_ROW = [[True, True], [False, False]]
@@ -94,6 +96,28 @@ def test_masks_that_are_no_beginning_are_refused():
     ]:
         with pytest.raises(ValueError, match=match):
             complete(model_of(element, order), np.zeros([2, 2]), mask)
-    flow = flows.real_nvp((4,), 2, (8,))
-    with pytest.raises(ValueError, match="needs an Autoregressive .* Flow 'real_nvp'"):
-        complete(flow, np.zeros([4]), True)
+    with pytest.raises(ValueError, match="no way for Augmented 'reversible'"):
+        complete(flows.reversible((4,), 1, (4,)), np.zeros([4]), True)
+    with pytest.raises(ValueError, match="model of this library, got Normal"):
+        complete(tfd.Normal(0.0, 1.0), 0.0, True)
+    model = model_of(TERNARY)
+    for mask, match in [
+        (np.ones([3, 2], bool), r"events of shape \(2, 2\).* got shape \(3, 2\)"),
+        (0.5, "mask of bools"),
+    ]:
+        with pytest.raises(ValueError, match=match):
+            complete(model, np.zeros([2, 2]), mask)
+    with pytest.raises(ValueError, match="n >= 1 draws"):
+        complete(model, np.zeros([2, 2]), True, 0)
+
+
+def test_every_event_may_have_a_mask_of_its_own():
+    model = model_of(TERNARY)
+    states = all_states(model)
+    masks = np.array([FIRST_ROW, [[True, False], [False, False]]])
+    given = states[[11, 61]]
+    drawn = complete(model, given, masks, 6000, seed=1).numpy()
+    for i, (x, mask) in enumerate(zip(given, masks, strict=True)):
+        known = (states == x)[:, mask].all(axis=1)
+        conditional = np.where(known, np.exp(model.log_prob(states)), 0.0)
+        assert_frequencies(drawn[:, i], states, conditional / conditional.sum())

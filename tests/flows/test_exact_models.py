@@ -21,6 +21,9 @@ MODELS = {
     "pixel cnn, joint channels": lambda **kw: flows.pixel_cnn(
         (2, 2, 2), **_CNN, num_values=2, element="mixture", num_components=2, **kw
     ),
+    "pixel cnn by columns": lambda **kw: flows.pixel_cnn(
+        (2, 2, 1), **_CNN, num_values=3, order="columns", **kw
+    ),
     "row LSTM": lambda **kw: flows.pixel_rnn((2, 2, 1), **_RNN, num_values=3, **kw),
     "diagonal LSTM": lambda **kw: flows.pixel_rnn(
         (2, 2, 1), **_RNN, num_values=2, element="bernoulli", layer="diagonal", **kw

@@ -19,6 +19,8 @@ from tfp_flows.networks import MLP
         lambda: flows.real_nvp(tf.TensorShape([4]), np.int64(2), (8,), dropout=0.1),
         lambda: flows.real_nvp((4, 4, 1), 2, num_values=17, filters=4),
         lambda: flows.reversible((3,), 2, (8,)),
+        lambda: flows.any_order((2, 2, 1), num_values=3, filters=4, num_blocks=1),
+        lambda: flows.wavenet((3, 1), 2, 4, num_values=3, order=np.array([2, 0, 1])),
         lambda: flows.neural_spline((4,), 2, 4, (8,), bound=3.0),
         lambda: flows.flow_pp((4, 4, 1), 2, 3, num_values=17, filters=4),
         lambda: flows.glow(

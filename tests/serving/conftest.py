@@ -56,6 +56,9 @@ RECIPES = {
     "pixel cnn": lambda: flows.pixel_cnn(
         (2, 2, 1), 1, 4, num_values=3, first_kernel_size=3, context_shape=(3,)
     ),
+    "any order in one": lambda: flows.any_order(
+        (3,), num_values=3, hidden_units=(8,)
+    ).in_order(),
     "pixel cnn mixture": lambda: flows.pixel_cnn(
         *((1, 2, 2), 1, 4), num_values=3, element="mixture", num_components=2
     ),

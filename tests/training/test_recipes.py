@@ -62,6 +62,21 @@ RECIPES = {
     "pixel cnn of mixtures": lambda: flows.pixel_cnn(
         (2, 2, 2), 1, 4, num_values=5, element="mixture", num_components=2
     ),
+    "pixel cnn by columns": lambda: flows.pixel_cnn(
+        (2, 3, 1), 1, 4, num_values=5, order="columns"
+    ),
+    "any order": lambda: flows.any_order(
+        (4,), num_values=5, hidden_units=(8, 8), context_shape=(2,)
+    ),
+    "any order of mixtures": lambda: flows.any_order(
+        (2, 2, 2),
+        num_values=5,
+        element="mixture",
+        num_components=2,
+        filters=4,
+        num_blocks=1,
+        dropout=0.1,
+    ),
     "pixel rnn": lambda: flows.pixel_rnn((2, 2, 1), **_RNN, num_values=5),
     "pixel rnn of bits": lambda: flows.pixel_rnn(
         (2, 2, 1), **_RNN, layer="diagonal", num_values=2, element="bernoulli"

@@ -45,6 +45,15 @@ class _Normalizer(KerasBijector):
         self._weight_shape = self._no_dependency(tuple(weight_shape))
 
     @property
+    def is_affine(self) -> bool:
+        """True."""
+        return True
+
+    def keeps_order(self, order: np.ndarray) -> bool:
+        """Returns True: units do not meet."""
+        return True
+
+    @property
     def is_adapted(self) -> bool:
         """Whether `adapt` was called, now or before the weights were saved."""
         return bool(self._layers["weights"]["adapted"].numpy())

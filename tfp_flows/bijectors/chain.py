@@ -5,6 +5,7 @@ import operator
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -90,6 +91,21 @@ class Chain(KerasBijector):
     def parts(self) -> tuple[tfb.Bijector, ...]:
         """The bijectors, the data side first, and what contexts go through."""
         return (*self._bijectors, *filter(None, [self._context_bijector]))
+
+    @property
+    def is_affine(self) -> bool:
+        """Whether every part is."""
+        return all(part.is_affine for part in self._parts)
+
+    @property
+    def order(self) -> np.ndarray | None:
+        """That of the first part that has one, if all parts keep it."""
+        orders = [part.order for part in self._parts if part.order is not None]
+        return orders[0] if orders and self.keeps_order(orders[0]) else None
+
+    def keeps_order(self, order: np.ndarray) -> bool:
+        """Returns whether every part does."""
+        return all(part.keeps_order(order) for part in self._parts)
 
     @property
     def is_adapted(self) -> bool:

@@ -69,6 +69,11 @@ class FromTFP(KerasBijector):
         """What is wrapped."""
         return self._bijector
 
+    @property
+    def is_affine(self) -> bool:
+        """Whether it is known to be: shifts and scales."""
+        return isinstance(self._bijector, (tfb.Shift, tfb.Scale, tfb.Identity))
+
     def forward_and_log_det(self, x: Any, context: tf.Tensor | None = None):
         """Returns y and the log-det of the step from x to y."""
         return self._apply("forward", x, len(self._latent_shape), context)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors.keras_bijector import OPPOSITE, KerasBijector
@@ -53,6 +54,20 @@ class Inverse(KerasBijector):
     def parts(self) -> tuple[KerasBijector, ...]:
         """What is inverted."""
         return (self._bijector,)
+
+    @property
+    def is_affine(self) -> bool:
+        """Whether the bijector inside is."""
+        return self._bijector.is_affine
+
+    @property
+    def order(self) -> np.ndarray | None:
+        """That of the bijector inside."""
+        return self._bijector.order
+
+    def keeps_order(self, order: np.ndarray) -> bool:
+        """Returns whether the bijector inside does."""
+        return self._bijector.keeps_order(order)
 
     def forward_and_log_det(self, x: Any, context: tf.Tensor | None = None):
         """Returns the inverse of what is inverted, and its log-det."""

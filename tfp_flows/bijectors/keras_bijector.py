@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -136,6 +137,29 @@ class KerasBijector(tfp.bijectors.Bijector):
     def parts(self) -> tuple[tfp.bijectors.Bijector, ...]:
         """The bijectors it is made of, the data side first, for `Model.summary`."""
         return ()
+
+    @property
+    def is_affine(self) -> bool:
+        """Whether y = A x + b, with A and b from weights alone."""
+        return False
+
+    @property
+    def order(self) -> np.ndarray | None:
+        """Unit numbers `[positions, block_size]`, if there is an order that it keeps.
+
+        None if there is no such order, or if it keeps every one; see `keeps_order`.
+        """
+        return None
+
+    def keeps_order(self, order: np.ndarray) -> bool:
+        """Returns whether the first blocks of y are a function of the first ones of x.
+
+        And of no others, for any number of blocks, in both directions.
+
+        Args:
+          order: row-major unit numbers, `[positions, block_size]`.
+        """
+        return False
 
     @property
     def is_adapted(self) -> bool:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors.conditioner import one_batch_axis
@@ -85,6 +86,15 @@ class MaskedAutoregressive(KerasBijector):
             is_constant_jacobian=scalar_map.keeps_volume,
         )
         self._scalar_map = scalar_map
+
+    @property
+    def order(self) -> np.ndarray:
+        """The network's."""
+        return self._layers["network"].order
+
+    def keeps_order(self, order: np.ndarray) -> bool:
+        """Returns whether it is the network's own."""
+        return np.array_equal(order, self.order)
 
     @property
     def is_adapted(self) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors.keras_bijector import KerasBijector
@@ -62,6 +63,20 @@ class PositionAffine(KerasBijector):
 
     Implementing one: write `forward_map` and `inverse_map`.
     """
+
+    @property
+    def is_affine(self) -> bool:
+        """True."""
+        return True
+
+    def keeps_order(self, order: np.ndarray) -> bool:
+        """Returns whether the blocks are whole positions, whose channels it mixes."""
+        channels = self._event_shape[-1]
+        first = np.sort(order, axis=1)[:, :1]
+        whole = first + np.arange(channels)
+        return order.shape[1] == channels and np.array_equal(
+            np.sort(order, axis=1), whole
+        )
 
     @property
     def prepared_from(self) -> list[keras.Variable]:

@@ -77,6 +77,11 @@ class TriangularAffine(KerasBijector):
         self._below = self._no_dependency(np.stack(np.tril_indices(size, -1), axis=-1))
 
     @property
+    def is_affine(self) -> bool:
+        """True."""
+        return True
+
+    @property
     def is_adapted(self) -> bool:
         """Whether mean and covariance were estimated from data."""
         return bool(self._layers["weights"]["adapted"].numpy())

@@ -1,10 +1,12 @@
 """Flows as distributions, their bases, and distributions over integers."""
 
 from tfp_flows.distributions import elements, mu_law
+from tfp_flows.distributions.any_order import AnyOrder
 from tfp_flows.distributions.augmented import Augmented
 from tfp_flows.distributions.autoregressive import Autoregressive
 from tfp_flows.distributions.bases import Base, StandardLogistic, StandardNormal
-from tfp_flows.distributions.completion import complete
+from tfp_flows.distributions.completion.chains import Completions, complete_by_chains
+from tfp_flows.distributions.completion.complete import complete
 from tfp_flows.distributions.dequantized import Dequantized
 from tfp_flows.distributions.flow import Flow
 from tfp_flows.distributions.gaussian_mixture import GaussianMixture
@@ -14,9 +16,11 @@ from tfp_flows.distributions.padded import Padded
 from tfp_flows.distributions.wrapper import Wrapper
 
 __all__ = [
+    "AnyOrder",
     "Augmented",
     "Autoregressive",
     "Base",
+    "Completions",
     "Dequantized",
     "Flow",
     "GaussianMixture",
@@ -27,6 +31,7 @@ __all__ = [
     "StandardNormal",
     "Wrapper",
     "complete",
+    "complete_by_chains",
     "elements",
     "mu_law",
 ]

@@ -7,18 +7,15 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.distributions import noise, rows
-from tfp_flows.distributions.elements.element import Element, as_real
-from tfp_flows.distributions.model import Model
+from tfp_flows.distributions.elements.element import Element
+from tfp_flows.distributions.unit_model import UnitModel
 from tfp_flows.networks.autoregressive_network import (
     AutoregressiveNetwork,
-    as_many,
     generate,
-    never_empty,
 )
 
 
-class Autoregressive(Model):
+class Autoregressive(UnitModel):
     """A product of elements, each given the units before it.
 
     log p(x | c) = sum_i log element.p(x[order[i]]; params_i(x[order[:i]], c)), in nats
@@ -70,18 +67,8 @@ class Autoregressive(Model):
         if not network.built:
             given = {} if shape is None else {"context_shape": (None, *shape)}
             network.build((None, *network.features_shape), **given)
-        self._network, self._element = network, element
-        self._context = shape
-        self._real = tf.as_dtype(dtype)
-        self._context_bijector = context_bijector
-        self.own_layers = self._no_dependency((network,))
-        self._weights = [v.value for v in network.variables]
-        self._compiled = self._no_dependency(
-            tf.function(self._generate, autograph=False, reduce_retracing=True)
-        )
-        discrete = element.num_values is not None
         super().__init__(
-            tf.int32 if discrete else self._real, parameters, name or network.name
+            network, element, parameters, shape, context_bijector, dtype, name
         )
 
     @classmethod
@@ -89,109 +76,40 @@ class Autoregressive(Model):
         return {}
 
     @property
-    def network(self) -> AutoregressiveNetwork:
-        """The network that gives each unit's parameters."""
-        return self._network
-
-    @property
-    def element(self) -> Element:
-        """The distribution of one unit given its parameters."""
-        return self._element
-
-    @property
-    def num_values(self) -> int | None:
-        """Number of integer values; None for continuous events."""
-        return self._element.num_values
-
-    @property
-    def real_dtype(self) -> tf.DType:
-        """Of the arithmetic, the contexts and the log-probabilities."""
-        return self._real
-
-    @property
     def num_uniforms(self) -> int:
         """Uniform numbers that one event takes."""
         return self._network.order.size * self._element.num_uniforms
 
-    @property
-    def context_shape(self) -> tuple[int, ...] | None:
-        """Shape of one context, or None for an unconditional model."""
-        return self._context
+    def log_prob_by_position(self, x: Any, context: Any = None) -> tf.Tensor:
+        """Returns what each position adds to `log_prob`, given those before it.
 
-    @property
-    def is_adapted(self) -> bool:
-        """Whether the unit of the contexts is known, if there are any."""
-        return getattr(self._context_bijector, "is_adapted", True)
-
-    @property
-    def parts(self) -> tuple[Any, ...]:
-        """What contexts go through, and the network."""
-        return self._context_bijector, self._network
-
-    def _adapt(self, x, context, seed):
-        if self._context_bijector is not None:
-            self._context_bijector.adapt(context)
-
-    def trace(self, x: Any, context: Any = None) -> list[tuple]:
-        """Returns (name, value, log-probability or 0) of the network and the element.
+        The sum over the last positions is the log-probability of the rest of an event
+        given its beginning; a single one is how surprising a position is.
 
         Args:
           x: `[*batch, *event_shape]`.
-          context: `[*batch, *context_shape]` for a conditional model.
-        """
-        flat, flat_context, _ = self._as_rows(tf.convert_to_tensor(x), context)
-        values, _ = self._element.supported(flat, self._real)
-        params = self._params(values, flat_context)
-        log_prob = self.log_prob(x, context=context)
-        return [
-            (self._network.name, params, tf.zeros([], self._real)),
-            (type(self._element).__name__, log_prob, log_prob),
-        ]
-
-    def uniforms(self, count: Any, seed: Any) -> tf.Tensor:
-        """Draws what `from_uniform` takes, `[count, num_uniforms]`.
-
-        Args:
-          count: number of events.
-          seed: as for `sample`.
-        """
-        static = tf.get_static_value(count)
-        count = count if static is None else static
-        seed = noise.salted(seed, "autoregressive")
-        return noise.uniform([count, self.num_uniforms], seed, self._real)
-
-    def from_uniform(
-        self,
-        u: tf.Tensor,
-        context: Any = None,
-        temperature: Any = 1.0,
-        known: tuple[tf.Tensor, np.ndarray] | None = None,
-    ) -> tf.Tensor:
-        """Maps independent uniform numbers to events, one row to one event.
-
-        Args:
-          u: `[N, num_uniforms]` in (0, 1).
-          context: `[N, *context_shape]` for a conditional model.
-          temperature: a number, or one for each row, `[N]`; see the element.
-          known: events `[N, *event_shape]`, and which of their units to take as they
-            are, bool `[*event_shape]`; see `complete`.
+          context: `[*batch', *context_shape]` for a conditional model.
 
         Returns:
-          `[N, *event_shape]`, distributed as this model.
+          `[*broadcast(batch, batch'), num_positions]` in nats, position i of the
+          network's order at i; -inf for units that are no values.
+
+        Example:
+          >>> from tfp_flows import flows
+          >>> model = flows.pixel_cnn((2, 2, 1), 1, 8, num_values=2)
+          >>> print(model.log_prob_by_position(tf.zeros([2, 2, 1])).numpy().round(2))
+          [-0.69 -0.69 -0.69 -0.69]
         """
-        rows.check_context(context, self._context, self.name)
-        u = tf.cast(u, self._real)
-        temperature = tf.broadcast_to(as_real(temperature, self._real), tf.shape(u)[:1])
-        context = self._seen(context)
-        if known is not None:
-            events, mask = known
-            mask = np.ravel(mask)[self._network.order]  # [positions, block]
-            events = never_empty(tf.cast(events, self.dtype))
-            known = events, tf.constant(mask, tf.bool)
-        # Eager steps would have Python start every operation of every position.
-        run = self._compiled if tf.executing_eagerly() else self._generate
-        temperature, context = never_empty(temperature), never_empty(context)
-        return as_many(run(never_empty(u), temperature, context, known), u)
+        context = None if context is None else tf.convert_to_tensor(context)
+        x, context, batch = self._as_rows(tf.convert_to_tensor(x), context)
+        units, fits = self._element.supported(x, self._real)
+        params = self._in_blocks(self._params(units, context))
+        log_prob = self._element.log_prob(params, self._in_blocks(units))
+        if fits is not None:
+            is_state = tf.reduce_all(self._in_blocks(fits), axis=-1)
+            log_prob = tf.where(is_state, log_prob, -math.inf)
+        shape = tf.concat([tf.cast(batch, tf.int32), tf.shape(log_prob)[1:]], axis=0)
+        return tf.reshape(log_prob, shape)
 
     def _generate(self, u, temperature, context, known):
         network, element = self._network, self._element
@@ -199,7 +117,7 @@ class Autoregressive(Model):
         shape = [network.num_positions, network.block_size, element.num_uniforms]
         u = tf.transpose(tf.reshape(u, [-1, *shape]), [1, 0, 2, 3])
         if known is not None:
-            events, is_known = network.to_blocks(known[0]), known[1]
+            events, is_known = (network.to_blocks(value) for value in known)
 
         def draw(params, i):
             params = tf.cast(params, self._real)
@@ -235,7 +153,8 @@ class Autoregressive(Model):
         order, size = self._network.order, self._element.block_size
         if size is None:
             return True
-        natural = np.array_equal(order.ravel(), np.arange(order.size))
+        blocks = order[np.argsort(order[:, 0])]  # a sum takes them in any order
+        natural = np.array_equal(blocks.ravel(), np.arange(order.size))
         return natural and self._network.event_shape[-1] == size
 
     def _in_blocks(self, value):
@@ -244,43 +163,6 @@ class Autoregressive(Model):
         rest = value.shape[rank + 1 :]
         flat = tf.reshape(value, [-1, self._network.order.size, *rest])
         return tf.gather(flat, self._network.order, axis=1)
-
-    def _call_sample_n(self, sample_shape, seed, temperature=1.0, context=None):
-        rows.check_context(context, self._context, self.name)
-        shape = tf.reshape(tf.convert_to_tensor(sample_shape, tf.int32), [-1])
-        if context is not None:
-            context = tf.convert_to_tensor(context)
-            split = context.shape.rank - len(self._context)
-            shape = tf.concat([shape, tf.shape(context)[:split]], axis=0)
-            context = rows.flat(context, shape, self._context)
-        temperature = rows.flat(as_real(temperature, self._real), shape, ())
-        u = self.uniforms(tf.reduce_prod(shape), seed)
-        x = self.from_uniform(u, context, temperature)
-        return tf.reshape(x, tf.concat([shape, self._event_shape_tensor()], axis=0))
-
-    def _sample_and_log_prob(self, sample_shape, seed, temperature=1.0, context=None):
-        x = self._call_sample_n(sample_shape, seed, temperature, context)
-        return x, self.log_prob(x, context=context)
-
-    def _seen(self, context):
-        """What the network is shown of contexts."""
-        if context is None:
-            return None
-        if self._context_bijector is not None:
-            context = self._context_bijector.inverse(tf.cast(context, self._real))
-        return tf.cast(context, self._network.compute_dtype)
-
-    def _as_rows(self, x, context):
-        context = self._seen(context)
-        return rows.paired(
-            x, self._network.event_shape, context, self._context, self.name
-        )
-
-    def _event_shape(self):
-        return tf.TensorShape(self._network.event_shape)
-
-    def _event_shape_tensor(self):
-        return tf.constant(self._network.event_shape, tf.int32)
 
 
 def _check(network, element):

@@ -199,6 +199,13 @@ class GaussianMixture(Base, Model):
         mixed = tf.einsum("kde,nke->nkd", self._layer["factor"], mixed)
         return self._layer["center"] + self._layer["unit"] * mixed
 
+    def components(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Returns log weights `[K]`, means `[K, D]` and L `[K, D, D]`, see above."""
+        factor = self._layer["factor"] * tf.exp(self._layer["log_diagonal"])[:, None]
+        factor = self._layer["unit"][:, None] * (factor @ self._mixing())
+        means = self._events(tf.zeros([1, 1, self._size], self.dtype))[0]
+        return tf.nn.log_softmax(self._layer["logits"]), means, factor
+
     def _mean(self):
         weight = tf.nn.softmax(self._layer["logits"])
         means = self._events(tf.zeros([1, 1, self._size], self.dtype))[0]

@@ -5,6 +5,7 @@
 
 from tfp_flows.flows._frame import Frame
 from tfp_flows.flows._recipe import Recipe, build, recipe
+from tfp_flows.flows.any_order import any_order
 from tfp_flows.flows.flow_pp import flow_pp
 from tfp_flows.flows.gaussian import gaussian
 from tfp_flows.flows.gaussian_mixture import gaussian_mixture
@@ -23,6 +24,7 @@ from tfp_flows.flows.wavenet import wavenet
 __all__ = [
     "Frame",
     "Recipe",
+    "any_order",
     "build",
     "flow_pp",
     "gaussian",

@@ -20,7 +20,6 @@ from tfp_flows.distributions import Autoregressive, Dequantized, Flow, Model, Pa
 from tfp_flows.distributions.elements import Element
 from tfp_flows.flows._dequantization import noise_flow
 from tfp_flows.flows._options import Data, Network, taken
-from tfp_flows.networks import AutoregressiveNetwork
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
@@ -167,14 +166,20 @@ class Frame:
             return integers
         return Padded(integers, self.data.event_shape)
 
-    def exact(self, network: AutoregressiveNetwork, element: Element) -> Model:
+    def exact(
+        self,
+        network: keras.Layer,
+        element: Element,
+        kind: Callable[..., Model] = Autoregressive,
+    ) -> Model:
         """Returns the model with an exact probability for each unit in turn.
 
         Args:
           network: gives the params of each unit, from those before it.
           element: the distribution of a unit.
+          kind: `Autoregressive`, or another model of units.
         """
-        return Autoregressive(
+        return kind(
             network,
             element,
             context_shape=self.data.context_shape,

@@ -10,6 +10,7 @@ from tfp_flows.distributions.elements import (
     Element,
 )
 from tfp_flows.flows._frame import Frame
+from tfp_flows.flows._orders import Order, ordered
 from tfp_flows.networks import AutoregressiveNetwork
 
 
@@ -18,6 +19,7 @@ def pixel_model(
     network: Callable[..., AutoregressiveNetwork],
     element: str,
     num_components: int,
+    order: Order,
 ) -> Model:
     """Builds an autoregressive model of images, each channel after those before it.
 
@@ -27,12 +29,13 @@ def pixel_model(
         "ordered", or "joint" where the element models the channels of a pixel itself.
       element: "categorical", "mixture" or "bernoulli", see `element_of`.
       num_components: of the mixture.
+      order: of the pixels, see `ordered`.
 
     Returns:
       `Autoregressive`, with the exact log_prob of the integers.
 
     Raises:
-      ValueError: for a bad shape, number or element.
+      ValueError: for a bad shape, number, element or order.
     """
     shape, num_values = frame.shape, frame.data.num_values
     if len(shape) != 3:
@@ -42,7 +45,8 @@ def pixel_model(
         )
     unit = element_of(element, num_values, num_components, shape[-1], frame.name)
     channels = "joint" if unit.block_size else "ordered"
-    one = network(shape, unit.num_params, unit.num_features, channels=channels)
+    sizes = (unit.num_params, unit.num_features)
+    one = ordered(network, order, shape, *sizes, owner=frame.name, channels=channels)
     return frame.exact(one, unit)
 
 

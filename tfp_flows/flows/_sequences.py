@@ -7,6 +7,7 @@ from tfp_flows.bijectors import ActNorm, InvertibleLinear, MaskedAutoregressive
 from tfp_flows.distributions import Model
 from tfp_flows.distributions.elements import Categorical
 from tfp_flows.flows._frame import Frame
+from tfp_flows.flows._orders import Order, ordered
 from tfp_flows.networks.sequence_network import SequenceNetwork
 from tfp_flows.scalar_maps import ScalarMap, scalar_map_of
 
@@ -17,6 +18,7 @@ def sequence_model(
     scalar_map: ScalarMap,
     num_steps: int,
     one_hot: bool,
+    order: Order,
 ) -> Model:
     """Builds a flow over real sequences, or an exact model of integer ones.
 
@@ -31,6 +33,7 @@ def sequence_model(
       scalar_map: what is done to each real number.
       num_steps: of the flow; integers have one network.
       one_hot: shows the network integers as indicators, see `Categorical`.
+      order: of the time steps, see `ordered`.
 
     Raises:
       ValueError: if the events are no sequences, or there are no steps.
@@ -44,7 +47,9 @@ def sequence_model(
         )
     if data.num_values is not None:
         unit = Categorical(data.num_values, one_hot)
-        return frame.exact(network(shape, unit.num_params, unit.num_features), unit)
+        sizes = (unit.num_params, unit.num_features)
+        one = ordered(network, order, shape, *sizes, owner=frame.name)
+        return frame.exact(one, unit)
     shared: dict[str, Any] = {"depth": num_steps, "dtype": data.dtype}
     given: dict[str, Any] = {"context_shape": data.context_shape, "dtype": data.dtype}
     steps: list = []
@@ -52,7 +57,8 @@ def sequence_model(
         steps.append(ActNorm(shape, **shared, name=f"act_norm_{i}"))
         if i and shape[1] > 1:
             steps.append(InvertibleLinear(shape, seed=i, **shared, name=f"linear_{i}"))
-        one = network(shape, scalar_map.num_params, depth=num_steps)
+        own: dict[str, Any] = {"owner": frame.name, "depth": num_steps}
+        one = ordered(network, order, shape, scalar_map.num_params, **own)
         steps.append(
             MaskedAutoregressive(one, scalar_map, **given, name=f"autoregressive_{i}")
         )

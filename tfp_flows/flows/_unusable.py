@@ -43,6 +43,12 @@ def with_own_network(options: Mapping[str, Any]) -> dict[str, str]:
     return dict.fromkeys(names, _IN_NETWORK)
 
 
+def with_own_pixel_network(options: Mapping[str, Any]) -> dict[str, str]:
+    """The same of pixel models, whose order is that of any network."""
+    found = with_own_network(options)
+    return {name: reason for name, reason in found.items() if name != "order"}
+
+
 def of_other_events(options: Mapping[str, Any]) -> dict[str, str]:
     """Options of events with positions where they are vectors, and vice versa."""
     grids = ("filters", "num_blocks", "num_levels")
@@ -53,6 +59,14 @@ def of_other_events(options: Mapping[str, Any]) -> dict[str, str]:
     if hasattr(shape, "__len__") and len(shape) > 1:
         return dict.fromkeys(("hidden_units", "residual"), _VECTORS)
     return dict.fromkeys(grids, _GRIDS)
+
+
+def of_vectors_or_grids(options: Mapping[str, Any]) -> dict[str, str]:
+    """Options of a network of images where events are vectors, and vice versa."""
+    shape = options["event_shape"]
+    if hasattr(shape, "__len__") and len(shape) > 1:
+        return dict.fromkeys(("hidden_units", "residual"), _VECTORS)
+    return dict.fromkeys(("filters", "num_blocks"), _GRIDS)
 
 
 def of_other_couplings(options: Mapping[str, Any]) -> dict[str, str]:

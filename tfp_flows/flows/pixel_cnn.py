@@ -5,12 +5,13 @@ from collections.abc import Callable, Sequence
 from tfp_flows.distributions import Model
 from tfp_flows.flows import _unusable as unusable
 from tfp_flows.flows._frame import Frame
+from tfp_flows.flows._orders import Order
 from tfp_flows.flows._pixel_models import pixel_model
 from tfp_flows.flows._recipe import recipe
 from tfp_flows.networks import AutoregressiveNetwork, MaskedConv
 
 
-@recipe(unusable.with_own_network, unusable.of_other_elements)
+@recipe(unusable.with_own_pixel_network, unusable.of_other_elements)
 def pixel_cnn(
     event_shape: Sequence[int],
     num_blocks: int = 5,
@@ -21,6 +22,7 @@ def pixel_cnn(
     num_components: int = 10,
     kernel_size: int = 3,
     first_kernel_size: int = 7,
+    order: Order = "rows",
     gated: bool = True,
     dropout: float = 0.0,
     context_shape: Sequence[int] | None = None,
@@ -46,6 +48,11 @@ def pixel_cnn(
       num_components: logistics of the mixture.
       kernel_size: side of the blocks' kernels, odd.
       first_kernel_size: side of the first kernel, odd.
+      order: of the pixels: "rows"; "columns", which completes a picture whose left part
+        is known; "reversed" from the last pixel to the first, for a known lower part;
+        or the row-major numbers of the pixels, each once, the first one first. The
+        network sees the picture transposed, flipped or permuted: exact for any order,
+        but what were neighbours in a permuted picture no longer are.
       gated: gated blocks without a blind spot [2], or plain ones [1].
       dropout: rate in the network, in training mode only.
       context_shape: `(K,)` for a conditional model.
@@ -80,4 +87,4 @@ def pixel_cnn(
         gated=gated,
         name=frame.name,
     )
-    return pixel_model(frame, builder, element, num_components)
+    return pixel_model(frame, builder, element, num_components, order)

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from tfp_flows.distributions import Model
 from tfp_flows.flows import _unusable as unusable
 from tfp_flows.flows._frame import Frame
+from tfp_flows.flows._orders import Order
 from tfp_flows.flows._pixel_models import pixel_model
 from tfp_flows.flows._recipe import recipe
 from tfp_flows.networks import AutoregressiveNetwork, DiagonalBiLSTM, RowLSTM
@@ -12,7 +13,7 @@ from tfp_flows.networks import AutoregressiveNetwork, DiagonalBiLSTM, RowLSTM
 _LAYERS = {"row": RowLSTM, "diagonal": DiagonalBiLSTM}
 
 
-@recipe(unusable.with_own_network, unusable.of_other_elements)
+@recipe(unusable.with_own_pixel_network, unusable.of_other_elements)
 def pixel_rnn(
     event_shape: Sequence[int],
     num_layers: int = 3,
@@ -23,6 +24,7 @@ def pixel_rnn(
     element: str = "categorical",
     num_components: int = 10,
     first_kernel_size: int = 7,
+    order: Order = "rows",
     dropout: float = 0.0,
     context_shape: Sequence[int] | None = None,
     network: Callable[..., AutoregressiveNetwork] | None = None,
@@ -45,6 +47,11 @@ def pixel_rnn(
       element: "categorical", "mixture" or "bernoulli" (two values).
       num_components: logistics of the mixture.
       first_kernel_size: side of the first kernel, odd.
+      order: of the pixels: "rows"; "columns", which completes a picture whose left part
+        is known; "reversed" from the last pixel to the first, for a known lower part;
+        or the row-major numbers of the pixels, each once, the first one first. The
+        network sees the picture transposed, flipped or permuted: exact for any order,
+        but what were neighbours in a permuted picture no longer are.
       dropout: rate in the network, in training mode only.
       context_shape: `(K,)` for a conditional model.
       network: builder of an `AutoregressiveNetwork` from event_shape, num_params,
@@ -75,4 +82,4 @@ def pixel_rnn(
         first_kernel_size=first_kernel_size,
         name=frame.name,
     )
-    return pixel_model(frame, builder, element, num_components)
+    return pixel_model(frame, builder, element, num_components, order)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from tfp_flows.distributions import Model
 from tfp_flows.flows import _unusable as unusable
 from tfp_flows.flows._frame import Frame
+from tfp_flows.flows._orders import Order
 from tfp_flows.flows._recipe import recipe
 from tfp_flows.flows._sequences import scalar_map_for, sequence_model
 from tfp_flows.networks import CausalConv
@@ -23,6 +24,7 @@ def wavenet(
     kernel_size: int = 2,
     skip_filters: int | None = None,
     num_steps: int = 1,
+    order: Order = "natural",
     scalar_map: str | ScalarMap = "affine",
     num_components: int = 8,
     scale_bound: float = 2.0,
@@ -51,6 +53,10 @@ def wavenet(
       kernel_size: taps of each layer.
       skip_filters: channels of the skip connections; None for `filters`.
       num_steps: of the flow, each with a network; for real numbers.
+      order: of the time steps: "natural"; "reversed", for a known end; or the numbers
+        of the time steps, each once, the first one first. The network sees the sequence
+        flipped or permuted: exact for any order, but a permuted one has other
+        neighbours.
       context_shape: `(K,)`, or `(T, K)` for a context at each time step.
 
     Returns:
@@ -79,4 +85,4 @@ def wavenet(
         name=frame.name,
     )
     unit = scalar_map_for(scalar_map, num_components, scale_bound, frame.name)
-    return sequence_model(frame, network, unit, num_steps, one_hot)
+    return sequence_model(frame, network, unit, num_steps, one_hot, order)

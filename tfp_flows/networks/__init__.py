@@ -1,6 +1,7 @@
 """Keras layers that condition bijectors; they know nothing of probability."""
 
 from tfp_flows.networks import gains, masks
+from tfp_flows.networks.any_order import AnyOrderNetwork, InOrder
 from tfp_flows.networks.autoregressive_network import AutoregressiveNetwork, generate
 from tfp_flows.networks.causal_conv import CausalConv
 from tfp_flows.networks.conv_net import ConvResNet
@@ -14,11 +15,13 @@ from tfp_flows.networks.pixels.diagonal_bi_lstm import DiagonalBiLSTM
 from tfp_flows.networks.pixels.masked_conv import MaskedConv
 from tfp_flows.networks.pixels.row_lstm import RowLSTM
 from tfp_flows.networks.recurrent import RecurrentNetwork
+from tfp_flows.networks.reordered import Reordered
 from tfp_flows.networks.weights.parameters import Parameters
 
 __all__ = [
     "MADE",
     "MLP",
+    "AnyOrderNetwork",
     "AutoregressiveNetwork",
     "CausalConv",
     "ConvResNet",
@@ -27,9 +30,11 @@ __all__ = [
     "GlowNet",
     "HiddenConv",
     "HiddenDense",
+    "InOrder",
     "MaskedConv",
     "Parameters",
     "RecurrentNetwork",
+    "Reordered",
     "RowLSTM",
     "ZeroConv",
     "ZeroDense",

@@ -55,6 +55,11 @@ class Head(keras.layers.Layer):
         rows = np.reshape(features, [-1, features.shape[-1]])
         self.center.assign(rows.mean(axis=0, dtype=np.float64))
 
+    @property
+    def factors(self) -> tuple[float, float]:
+        """What kernel and bias are multiplied with."""
+        return self._gain, self._share
+
     def get_config(self):
         """Returns the constructor's arguments."""
         return super().get_config() | {"units": self.units, "depth": self.depth}

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.distributions import Augmented, Autoregressive, Model
+from tfp_flows.distributions import AnyOrder, Augmented, Autoregressive, Model
 from tfp_flows.networks.weights.prepared_once import prepared_once
 from tfp_flows.serving import cards, check, golden, publishing, row_noise, row_seeds
 from tfp_flows.serving.augmented_endpoints import AugmentedEndpoints
@@ -52,7 +52,8 @@ def export(
 
     Args:
       flow: what a recipe returns; conditional models get the additional input
-        `context` f32 `[B, *C]` in every signature.
+        `context` f32 `[B, *C]` in every signature. An `AnyOrder` model is served in
+        row-major order; for another one, export `model.in_order(order)`.
       base_dir: local directory of all versions of this model; made if missing.
       version: a positive integer that is not taken, or None for the next.
       examples: `[N, *E]`, N >= 1, typical data for the golden rows, whole numbers for a
@@ -79,6 +80,8 @@ def export(
       >>> serving.export(flow, "served/digits")  # doctest: +SKIP
       PosixPath('served/digits/1')
     """
+    if isinstance(flow, AnyOrder):
+        flow = flow.in_order()
     endpoints = endpoints_of(flow, nonfinite)
     rows = _golden_inputs(flow, endpoints, examples, contexts)
     base = publishing.check_base(base_dir)

@@ -1,0 +1,1 @@
+"""Completion: draws of the unknown units of an event given the known ones."""

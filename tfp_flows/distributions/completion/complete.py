@@ -1,0 +1,110 @@
+"""`complete`: which way of completion is right for which model."""
+
+from typing import Any
+
+import tensorflow as tf
+
+from tfp_flows.distributions.any_order import AnyOrder
+from tfp_flows.distributions.autoregressive import Autoregressive
+from tfp_flows.distributions.completion import beginnings, chains, gaussians
+from tfp_flows.distributions.completion.question import Question
+from tfp_flows.distributions.flow import Flow
+from tfp_flows.distributions.given import Given
+from tfp_flows.distributions.model import Model
+from tfp_flows.distributions.padded import Padded
+
+
+def complete(
+    distribution: Model,
+    x: Any,
+    mask: Any,
+    n: int = 1,
+    *,
+    seed: Any = None,
+    temperature: Any = 1.0,
+    context: Any = None,
+) -> tf.Tensor:
+    """Draws the unknown part of events given the known part.
+
+    How depends on the model:
+
+    - `flows.gaussian`, `flows.gaussian_mixture`, and other affine flows of these:
+      exact, in closed form, any mask;
+    - `flows.any_order`: exact, any mask, in a loop over the unknown units;
+    - `Autoregressive` models: exact, if the known units come first in their order
+      (`order=` of their recipes), in one loop over the positions, as for `sample`;
+    - flows all of whose steps keep one order, such as `flows.wavenet` over real
+      sequences: exact for such masks, through the latent space;
+    - other flows, also of integers: by Markov chains, see `complete_by_chains`, whose
+      measures of convergence are checked here.
+
+    A mask that knows nothing gives samples, one that knows all gives x itself.
+
+    Args:
+      distribution: of one of these kinds.
+      x: events `[*batch, *event_shape]`; their unknown units may hold anything.
+      mask: bool, True marks known units: `[*event_shape]` or what broadcasts to it, or
+        `[*batch, *event_shape]` for a mask of each event.
+      n: draws for each event.
+      seed: Python integer or `[2]` integer tensor, as for `sample`.
+      temperature: as for `sample`; 1 for exact draws, and for chains.
+      context: `[*batch', *context_shape]` for a conditional model.
+
+    Returns:
+      `[n, *broadcast(batch, batch'), *event_shape]`; known units are those of x.
+
+    Raises:
+      ValueError: if an autoregressive model's order does not begin with the known
+        units, the model has none of these ways, or an argument does not fit.
+
+    Warns:
+      UserWarning: if chains have not converged; the draws are not to be trusted then.
+
+    Example:
+      >>> import numpy as np
+      >>> from tfp_flows import flows
+      >>> model = flows.pixel_cnn((4, 4, 1), 1, 8, num_values=2, order="columns")
+      >>> left = np.arange(4).reshape(1, 4, 1) < 2
+      >>> complete(model, tf.ones([5, 4, 4, 1], tf.int32), left, n=3, seed=1).shape
+      TensorShape([3, 5, 4, 4, 1])
+    """
+    if isinstance(distribution, Given):
+        context = tf.convert_to_tensor(distribution.context)
+        distribution = distribution.inner
+    if not isinstance(distribution, Model):
+        raise ValueError(
+            f"complete needs a model of this library, got "
+            f"{type(distribution).__name__}. Build one with tfp_flows.flows."
+        )
+    question = Question.of(distribution, x, mask, n, context)
+    return question.answer(_rows(question, seed, temperature))
+
+
+def _rows(question, seed, temperature):
+    """Returns all draws as rows, `[n * N, *event_shape]`."""
+    model = question.model
+    if isinstance(model, AnyOrder):
+        beginnings.check_whole(model, question.known, model.in_order().network.order)
+        return beginnings.by_units(question, seed, temperature)
+    if isinstance(model, Autoregressive):
+        beginnings.check(model, question.known)
+        return beginnings.by_units(question, seed, temperature)
+    found = gaussians.gaussians_of(model)
+    if found is not None:
+        return gaussians.complete(question, found, seed, temperature)
+    if isinstance(model, Flow):
+        order = beginnings.order_of(model)
+        if order is not None and beginnings.is_beginning(question.known, order):
+            return beginnings.by_latents(question, seed, temperature)
+    if isinstance(model, Padded):
+        raise ValueError(
+            f"{model.name} is padded, and its border has no known values. Complete "
+            f"model.pad(x) with {model.name}.dequantized, a mask that is True in the "
+            "border, and crop the result."
+        )
+    if not isinstance(temperature, (int, float)) or temperature != 1:
+        raise ValueError(
+            f"{model.name} is completed by Markov chains, which draw at temperature 1 "
+            f"only, got {temperature!r}. Drop temperature=."
+        )
+    return chains.checked(question, seed)

@@ -1,0 +1,102 @@
+"""What a completion is asked: events, which units are known, and how many draws."""
+
+import dataclasses
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.distributions import rows
+from tfp_flows.distributions.model import Model
+
+
+@dataclasses.dataclass(frozen=True)
+class Question:
+    """Events with one batch axis, and their masks.
+
+    Args:
+      model: that is asked.
+      x: `[N, *event_shape]`, of the model's dtype.
+      known: bool `[N, *event_shape]`, or `[1, *event_shape]` for one mask of all.
+      context: `[N, *context_shape]` or None.
+      batch: shape of the events before they were put into rows.
+      n: draws for each event.
+    """
+
+    model: Model
+    x: tf.Tensor
+    known: np.ndarray
+    context: tf.Tensor | None
+    batch: Any
+    n: int
+
+    @classmethod
+    def of(cls, model: Model, x: Any, mask: Any, n: int, context: Any) -> "Question":
+        """Returns the question of `complete`'s arguments.
+
+        Raises:
+          ValueError: if n is not positive, or x, mask or context do not fit.
+        """
+        if n < 1:
+            raise ValueError(f"complete needs n >= 1 draws for each event, got {n}.")
+        event = model.event_shape.as_list()
+        x, batch, flat_context = _rows(model, x, event, context)
+        return cls(model, x, _known(mask, event, batch), flat_context, batch, int(n))
+
+    @property
+    def num_rows(self) -> Any:
+        """N, an integer if it is known."""
+        return self.x.shape[0] if self.x.shape[0] is not None else tf.shape(self.x)[0]
+
+    def tiled(self) -> "Question":
+        """Returns the question with a row for each draw, and one draw a row."""
+        times = self.n if len(self.known) > 1 else 1
+        return dataclasses.replace(
+            self,
+            x=_tiled(self.x, self.n),
+            known=np.concatenate([self.known] * times),
+            context=_tiled(self.context, self.n),
+            n=1,
+        )
+
+    def answer(self, drawn: tf.Tensor) -> tf.Tensor:
+        """Gives the rows of all draws, `[n * N, *event_shape]`, their batch back."""
+        event = self.model.event_shape.as_list()
+        shape = tf.concat([[self.n], tf.cast(self.batch, tf.int32), event], axis=0)
+        return tf.reshape(drawn, shape)
+
+
+def _rows(model, x, event, context):
+    x = tf.convert_to_tensor(x)
+    x = tf.cast(x, model.dtype)
+    if context is not None:
+        context = tf.cast(tf.convert_to_tensor(context), model.real_dtype)
+    x, context, batch = rows.paired(x, event, context, model.context_shape, model.name)
+    return x, batch, context
+
+
+def _known(mask, event, batch):
+    mask = np.asarray(mask)
+    if mask.dtype != bool and not np.isin(mask, (0, 1)).all():
+        raise ValueError(
+            f"complete needs a mask of bools, True for known units, got values of type "
+            f"{mask.dtype} such as {mask.ravel()[0]}. Write what marks the known units."
+        )
+    mask = mask.astype(bool)
+    split = mask.ndim - len(event)
+    one_for_all = split <= 0 or all(size == 1 for size in mask.shape[:split])
+    batch = [1] if one_for_all or not isinstance(batch, list) else batch
+    mask = mask.reshape(mask.shape[max(split, 0) :]) if one_for_all else mask
+    try:
+        return np.broadcast_to(mask, (*batch, *event)).reshape([-1, *event])
+    except ValueError:
+        raise ValueError(
+            f"complete needs a mask that broadcasts to events of shape {tuple(event)}, "
+            f"or to {(*batch, *event)} for one of each event, got shape {mask.shape}."
+        ) from None
+
+
+def _tiled(value, n):
+    if value is None:
+        return None
+    return tf.tile(value, [n] + [1] * (value.shape.rank - 1))
