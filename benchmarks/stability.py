@@ -97,10 +97,7 @@ def main() -> None:
     parser.add_argument("--table", type=pathlib.Path, help="page to write, and stop")
     arguments = parser.parse_args()
     if arguments.table:
-        planned = sum(len(group.runs) for group in groups_of(arguments.data_dir))
-        stability_table.write(
-            arguments.out, arguments.table, planned, arguments.reference
-        )
+        _write_page(arguments)
         return
     arguments.out.parent.mkdir(parents=True, exist_ok=True)
     done = {_key(found) for found in stability_table.read(arguments.out)}
@@ -125,6 +122,11 @@ def main() -> None:
         ]
         for job in concurrent.futures.as_completed(jobs):
             job.result()
+
+
+def _write_page(arguments):
+    planned = sum(len(group.runs) for group in groups_of(arguments.data_dir))
+    stability_table.write(arguments.out, arguments.table, planned, arguments.reference)
 
 
 def _key(found):

@@ -26,16 +26,15 @@ from tfp_flows.bijectors.shapes import (
     check_event,
     optional_shape,
     over_event,
-    swapped_shape,
-    swapped_tensor,
 )
+from tfp_flows.bijectors.unbatched import Unbatched
 
 graph_cache.install()
 
 OPPOSITE = {"forward": "inverse", "inverse": "forward"}
 
 
-class KerasBijector(tfp.bijectors.Bijector):
+class KerasBijector(Unbatched):
     """Base of all bijectors with Keras networks or weights.
 
     forward: latent side -> data side (sampling);  inverse: data -> latent (density)
@@ -305,41 +304,6 @@ class KerasBijector(tfp.bijectors.Bijector):
     def _own(self, context):
         """The context, or None where this bijector takes none."""
         return None if self._context_shape is None else context
-
-    def _forward_event_shape(self, input_shape):
-        return swapped_shape(
-            input_shape, self._latent_shape, self._event_shape, self.name
-        )
-
-    def _inverse_event_shape(self, output_shape):
-        return swapped_shape(
-            output_shape, self._event_shape, self._latent_shape, self.name
-        )
-
-    def _forward_event_shape_tensor(self, input_shape):
-        return swapped_tensor(input_shape, self._latent_shape, self._event_shape)
-
-    def _inverse_event_shape_tensor(self, output_shape):
-        return swapped_tensor(output_shape, self._event_shape, self._latent_shape)
-
-    @classmethod
-    def _parameter_properties(cls, dtype):
-        return {}  # no argument has a batch shape
-
-    def __getitem__(self, slices):
-        """Returns the bijector itself: it has no batch dimensions to slice."""
-        return self
-
-    def _batch_shape(self, x_event_ndims):
-        return tf.TensorShape([])
-
-    def _batch_shape_tensor(self, x_event_ndims):
-        return tf.constant([], tf.int32)
-
-    def _get_parameterization(self):
-        # TFP takes bijectors with equal arguments for the same function and lets them
-        # share a cache. Ours also differ by weights, so each is only equal to itself.
-        return id(self)
 
     def copy(self, **overrides) -> "KerasBijector":
         """Returns a bijector with the same weights.
