@@ -1,0 +1,89 @@
+"""Codes: numbers that can be moved freely, and the events they stand for."""
+
+import dataclasses
+from typing import Any
+
+import tensorflow as tf
+
+from tfp_flows.distributions import Given, Model, Padded, rows
+
+
+@dataclasses.dataclass(frozen=True)
+class Conditioned:
+    """A model and the one context it is asked under, if it takes any.
+
+    Args:
+      model: of floor 2.
+      context: `[*context_shape]`, or None.
+    """
+
+    model: Model
+    context: tf.Tensor | None
+
+    @classmethod
+    def of(cls, model: Model, context: Any) -> "Conditioned":
+        """Checks the context, and takes a `Given` apart.
+
+        Args:
+          model: unconditional, conditional, or given its context.
+          context: `[*context_shape]` for a conditional model.
+
+        Raises:
+          ValueError: if the context is missing, not wanted or not a single one, or if
+            the model's events are no tensors.
+        """
+        if tf.nest.is_nested(model.dtype):
+            raise ValueError(
+                f"{model.name} has events of several parts, {model.event_shape}. This "
+                "task needs a model whose event is one tensor."
+            )
+        while isinstance(model, Given) and context is None:
+            model, context = model.inner, model.context
+        rows.check_context(context, model.context_shape, model.name)
+        if context is None:
+            return cls(model, None)
+        context = tf.cast(tf.convert_to_tensor(context), model.real_dtype)
+        if context.shape.rank != len(model.context_shape or ()):
+            raise ValueError(
+                f"{model.name} got contexts of shape {context.shape}. This task asks "
+                f"under one context: pass it alone, of shape {model.context_shape}."
+            )
+        return cls(model, context)
+
+    @property
+    def kwargs(self) -> dict[str, Any]:
+        """What `log_prob` and `sample` take besides the events."""
+        return {} if self.context is None else {"context": self.context}
+
+    @property
+    def has_code(self) -> bool:
+        """Whether events have a code of real numbers."""
+        return self.model.flow is not None or self.model.num_values is None
+
+    def encode(self, x: tf.Tensor) -> tf.Tensor:
+        """Returns the code of events: z of a flow; for other models x itself.
+
+        Args:
+          x: `[N, *event_shape]`.
+        """
+        if self.model.flow is None:
+            return tf.identity(x)
+        return self.model.encode(x, self.context)
+
+    def decode(self, code: tf.Tensor) -> tf.Tensor:
+        """Returns the events of codes, with a gradient, in the model's real dtype.
+
+        Integers get the gradient of the real numbers that they are the floors of.
+
+        Args:
+          code: `[N, ...]`, as from `encode`.
+        """
+        if self.model.flow is None:
+            return tf.identity(code)
+        real = self.model.flow.decode(code, self.context)
+        if isinstance(self.model, Padded):
+            real = self.model.crop(real)
+        if self.model.num_values is None:
+            return real
+        floor = tf.clip_by_value(tf.floor(real), 0, self.model.num_values - 1)
+        return real + tf.stop_gradient(floor - real)

@@ -1,0 +1,179 @@
+"""A problem: what to maximise, under what constraints, and how likely at least."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.distributions import noise
+from tfp_flows.tasks.codes import Conditioned
+
+# Of noise for each event, where a model's log_prob is a bound from drawn noise.
+_DRAWS = 8
+_CHUNK = 250  # events at a time, which bounds the memory
+
+
+class Judged(NamedTuple):
+    """What events are worth.
+
+    `excess` holds each constraint's value and then bound - log_prob, every column in
+    units of its standard deviation among the model's samples: satisfied at <= 0.
+    `violation` is the sum of what is above 0.
+    """
+
+    objective: tf.Tensor  # [N], in units of its standard deviation
+    excess: tf.Tensor  # [N, constraints + 1]
+    violation: tf.Tensor  # [N]
+
+
+class Problem:
+    """An objective and constraints over the plausible events of a model.
+
+    Args:
+      asked: the model and its context.
+      objective: `[N, *event_shape]` -> `[N]`.
+      constraints: functions of the same shapes; satisfied at values <= 0.
+      plausible: the quantile of log-densities that bounds an event's from below.
+      reference: events whose log-densities these are; the model's samples if None.
+      num_samples: drawn from the model.
+      seed: of samples and noise.
+
+    Raises:
+      ValueError: if a function gives another shape than `[N]`, or not finite numbers.
+    """
+
+    def __init__(
+        self,
+        asked: Conditioned,
+        objective: Callable,
+        constraints: Sequence[Callable],
+        plausible: float,
+        reference: Any,
+        num_samples: int,
+        seed: int,
+    ):
+        self.asked = asked
+        self.dtype = asked.model.real_dtype
+        self.functions = [objective, *constraints]
+        self.in_numpy = False
+        self.seed = noise.salted(seed, "optimize")
+        spec = tf.TensorSpec([None, *asked.model.event_shape], self.dtype)
+        self._compiled = tf.function(
+            self._log_prob, input_signature=[spec], autograph=False
+        )
+        drawn = asked.model.sample(num_samples, seed=self.seed, **asked.kwargs)
+        self.samples = tf.identity(tf.cast(drawn, self.dtype))
+        log_prob = self.log_prob(self.samples)
+        self._set_bound(log_prob, reference, plausible)
+        self._log_prob_scale = _scale(log_prob)
+
+    def _set_bound(self, log_prob, reference, plausible):
+        if reference is not None:
+            reference = _checked_events(reference, self.asked.model, self.dtype)
+            log_prob = self.log_prob(reference)
+        self.reference = np.sort(log_prob)
+        self.bound = np.quantile(self.reference, plausible)
+        if not np.isfinite(self.bound):
+            raise ValueError(
+                f"The {plausible} quantile of the log-densities of "
+                f"{len(self.reference)} events is {self.bound}: "
+                f"{self.asked.model.name} gives many of them no probability. Give a "
+                "larger plausible, or a reference inside of its support."
+            )
+
+    def measure(self) -> None:
+        """Evaluates the functions at the samples: their shapes, and their units.
+
+        Raises:
+          ValueError: if one gives another shape than `[N]`, or not finite numbers.
+        """
+        values = []
+        for function, title in zip(self.functions, self.titles, strict=True):
+            value = self._call(function, self.samples)
+            _check_value(value, len(self.samples), title)
+            values.append(value.numpy())
+        self.scales = np.array([*map(_scale, values), self._log_prob_scale])
+
+    @property
+    def titles(self) -> list[str]:
+        """What messages call the objective and the constraints."""
+        names = [getattr(f, "__name__", type(f).__name__) for f in self.functions]
+        places = ["the objective", *(f"constraint {i}" for i in range(len(names)))]
+        return [f"{p} ({n})" for p, n in zip(places, names, strict=False)]
+
+    def log_prob(self, x: tf.Tensor) -> np.ndarray:
+        """Returns log p(x), or the mean of bounds on it, outside of graphs.
+
+        Args:
+          x: `[N, *event_shape]`.
+        """
+        parts = [self._compiled(x[i : i + _CHUNK]) for i in range(0, len(x), _CHUNK)]
+        return np.concatenate(parts)
+
+    def judge(self, x: tf.Tensor) -> Judged:
+        """Returns what events are worth; also in a graph, unless `in_numpy`.
+
+        Args:
+          x: `[N, *event_shape]`.
+        """
+        log_prob = self._compiled(x)
+        objective, *values = (self._call(f, x) for f in self.functions)
+        scales = tf.constant(self.scales, self.dtype)
+        excess = tf.stack([*values, self.bound - log_prob], axis=-1) / scales[1:]
+        violation = tf.reduce_sum(tf.maximum(excess, 0.0), axis=-1)
+        return Judged(objective / scales[0], excess, violation)
+
+    def values(self, x: tf.Tensor) -> tuple[np.ndarray, np.ndarray]:
+        """Returns the objective `[N]` and the constraints `[N, constraints]`.
+
+        Args:
+          x: `[N, *event_shape]`.
+        """
+        objective, *values = (self._call(f, x).numpy() for f in self.functions)
+        return objective, np.reshape(values, [len(values), len(x)]).T
+
+    def _call(self, function, x):
+        value = function(x.numpy() if self.in_numpy else x)
+        return tf.cast(tf.convert_to_tensor(value), self.dtype)
+
+    def _log_prob(self, x):
+        model, kwargs = self.asked.model, self.asked.kwargs
+        if model.is_exact:
+            return model.log_prob(x, **kwargs)
+        # The same noise at every call: a bound that does not flicker.
+        many = tf.repeat(x, _DRAWS, axis=0)
+        log_prob = model.log_prob(many, seed=self.seed, **kwargs)
+        return tf.reduce_mean(tf.reshape(log_prob, [-1, _DRAWS]), axis=-1)
+
+
+def _scale(values):
+    """The standard deviation of what is finite; 1 for what does not vary."""
+    values = np.asarray(values, np.float64)
+    deviation = np.std(values[np.isfinite(values)])
+    return deviation if deviation > 0 else 1.0
+
+
+def _check_value(value, count, title):
+    if value.shape != [count]:
+        raise ValueError(
+            f"For {count} events {title} gives shape {tuple(value.shape)}. It has to "
+            f"give one number for each, ({count},)."
+        )
+    bad = np.flatnonzero(~np.isfinite(value))
+    if len(bad):
+        raise ValueError(
+            f"{title[0].upper()}{title[1:]} is {value[bad[0]]} at {len(bad)} of {count}"
+            " samples of the model. It has to be finite wherever the model has "
+            "probability; state what is not allowed as a constraint."
+        )
+
+
+def _checked_events(events, model, dtype):
+    events = tf.cast(tf.convert_to_tensor(events), dtype)
+    if events.shape[1:] != model.event_shape or len(events) == 0:
+        raise ValueError(
+            f"{model.name} wants reference events of shape [N, "
+            f"{', '.join(map(str, model.event_shape))}], got {events.shape}."
+        )
+    return events
