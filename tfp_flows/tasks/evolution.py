@@ -22,23 +22,23 @@ def evolve(problem: Problem, starts: tf.Tensor, num_steps: int) -> tf.Tensor:
     Returns:
       The last population, `[P, *event_shape]`.
     """
-    asked = problem.asked
-    decode = tf.function(asked.decode, autograph=False, reduce_retracing=True)
-    first = asked.encode(starts)
+    first = problem.asked.encode(starts)
 
-    def cost(codes):
-        return _cost(problem.judge(decode(tf.cast(codes, first.dtype))))
+    def events(codes):
+        return problem.asked.decode(tf.cast(codes, first.dtype))
 
-    codes = tf.cast(first, tf.float64)
-    costs = cost(codes)
-    for i in range(num_steps):
-        codes, costs = tfp.optimizer.differential_evolution_one_step(
-            cost,
-            codes,
-            population_values=costs,
-            seed=tfp.random.fold_in(problem.seed, i),
+    # In a graph of its own, TFP's noise is a function of the seed alone.
+    @tf.function(autograph=False)
+    def last_population(codes):
+        found = tfp.optimizer.differential_evolution_minimize(
+            lambda codes: _cost(problem.judge(events(codes))),
+            initial_population=codes,
+            max_iterations=num_steps,
+            seed=int(problem.seed[0]) & 0x7FFFFFFF,
         )
-    return decode(tf.cast(codes, first.dtype))
+        return events(found.final_population)
+
+    return last_population(tf.cast(first, tf.float64))
 
 
 def recombine(problem: Problem, starts: tf.Tensor, num_steps: int) -> tf.Tensor:

@@ -40,7 +40,7 @@ class Problem:
       seed: of samples and noise.
 
     Raises:
-      ValueError: if a function gives another shape than `[N]`, or not finite numbers.
+      ValueError: if the bound is not finite, or the reference has another shape.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Problem:
         self.asked = asked
         self.dtype = asked.model.real_dtype
         self.functions = [objective, *constraints]
-        self.in_numpy = False
+        self.in_numpy = False  # whether functions are black boxes
         self.seed = noise.salted(seed, "optimize")
         spec = tf.TensorSpec([None, *asked.model.event_shape], self.dtype)
         self._compiled = tf.function(
@@ -112,7 +112,7 @@ class Problem:
         return np.concatenate(parts)
 
     def judge(self, x: tf.Tensor) -> Judged:
-        """Returns what events are worth; also in a graph, unless `in_numpy`.
+        """Returns what events are worth, also in a graph.
 
         Args:
           x: `[N, *event_shape]`.
@@ -134,8 +134,17 @@ class Problem:
         return objective, np.reshape(values, [len(values), len(x)]).T
 
     def _call(self, function, x):
-        value = function(x.numpy() if self.in_numpy else x)
-        return tf.cast(tf.convert_to_tensor(value), self.dtype)
+        if not self.in_numpy:
+            return tf.cast(tf.convert_to_tensor(function(x)), self.dtype)
+        kind = self.dtype.as_numpy_dtype
+
+        def called(x):
+            return np.asarray(function(x), kind)
+
+        if tf.executing_eagerly():  # errors are then the function's own
+            return tf.constant(called(x.numpy()))
+        value = tf.numpy_function(called, [x], self.dtype)
+        return tf.ensure_shape(value, [x.shape[0]])
 
     def _log_prob(self, x):
         model, kwargs = self.asked.model, self.asked.kwargs
