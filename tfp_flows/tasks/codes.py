@@ -3,6 +3,7 @@
 import dataclasses
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfp_flows.distributions import Given, Model, Padded, rows
@@ -87,3 +88,31 @@ class Conditioned:
             return real
         floor = tf.clip_by_value(tf.floor(real), 0, self.model.num_values - 1)
         return real + tf.stop_gradient(floor - real)
+
+    def log_densities(self, x: tf.Tensor, seed: tf.Tensor, draws: int) -> tf.Tensor:
+        """Returns log p(x) and, for a flow, log p(z) of the code, `[N, 1 or 2]`.
+
+        Args:
+          x: `[N, *event_shape]`.
+          seed: of the noise, if log p(x) is a bound from drawn noise.
+          draws: of noise for each event, whose bounds are averaged.
+        """
+        log_prob = self._log_prob(x, seed, draws)
+        if self.model.flow is None:
+            return log_prob[:, None]
+        if self.model.num_values is None:
+            # TFP's cache has it, where x was just decoded.
+            code = self.model.bijector.inverse(x, **self.kwargs)
+        else:
+            code = self.encode(x)
+        of_code = self.model.distribution.log_prob(code)
+        outside = tf.constant(-np.inf, of_code.dtype)
+        of_code = tf.where(tf.math.is_finite(log_prob), of_code, outside)
+        return tf.stack([log_prob, of_code], axis=-1)
+
+    def _log_prob(self, x, seed, draws):
+        if self.model.is_exact:
+            return self.model.log_prob(x, **self.kwargs)
+        many = tf.repeat(x, draws, axis=0)
+        log_prob = self.model.log_prob(many, seed=seed, **self.kwargs)
+        return tf.reduce_mean(tf.reshape(log_prob, [-1, draws]), axis=-1)

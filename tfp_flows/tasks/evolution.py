@@ -27,6 +27,8 @@ def evolve(problem: Problem, starts: tf.Tensor, num_steps: int) -> tf.Tensor:
     def events(codes):
         return problem.asked.decode(tf.cast(codes, first.dtype))
 
+    seed = int(problem.seed[0]) & 0x7FFFFFFF  # TFP wants a Python integer
+
     # In a graph of its own, TFP's noise is a function of the seed alone.
     @tf.function(autograph=False)
     def last_population(codes):
@@ -34,7 +36,7 @@ def evolve(problem: Problem, starts: tf.Tensor, num_steps: int) -> tf.Tensor:
             lambda codes: _cost(problem.judge(events(codes))),
             initial_population=codes,
             max_iterations=num_steps,
-            seed=int(problem.seed[0]) & 0x7FFFFFFF,
+            seed=seed,
         )
         return events(found.final_population)
 
@@ -80,4 +82,4 @@ def _cost(judged: Judged):
     objective = tf.cast(judged.objective, tf.float64)
     violation = tf.cast(judged.violation, tf.float64)
     cost = tf.where(violation > 0, _NOT_ALLOWED + violation, -objective)
-    return tf.where(tf.math.is_nan(cost), np.inf, cost)
+    return tf.where(tf.math.is_nan(cost), tf.constant(np.inf, cost.dtype), cost)

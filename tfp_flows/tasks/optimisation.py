@@ -52,9 +52,11 @@ def optimize(
 
     maximise objective(x)  such that  constraint_k(x) <= 0,  log p(x) >= bound
 
-    The bound is a quantile of the log-densities of the model's own samples. Functions
-    take events `[N, *event_shape]` in the model's real dtype, also integers, and give
-    `[N]`. The starts are the best of the model's samples.
+    The bound is a quantile of the log-densities of the model's own samples. A flow has
+    a second one: log p(z) of the code. A density alone may be large far out in z, where
+    the flow presses next to no volume together, and an optimiser finds such places.
+    Functions take events `[N, *event_shape]` in the model's real dtype, also integers,
+    and give `[N]`. The starts are the best of the model's samples.
 
     With a gradient, codes (z of a flow; x for continuous models without) climb by
     Adam under an augmented Lagrangian; integers of a dequantized flow get the gradient
@@ -193,10 +195,10 @@ def _sorted(problem, events):
     order = _order(judged)
     events, excess = tf.gather(events, order), judged.excess.numpy()[order]
     objective, values = problem.values(events)
-    log_prob = problem.log_prob(events)
+    log_prob = problem.log_densities(events)[:, 0]
     feasible = (excess <= 0).all(axis=1)
     if not feasible.any():
-        raise ValueError(_infeasible(problem, excess, values, log_prob))
+        raise ValueError(_infeasible(problem, excess[0], values[0]))
     below = np.searchsorted(problem.reference, log_prob)
     return Optimum(
         events.numpy().astype(problem.asked.model.dtype.as_numpy_dtype),
@@ -208,15 +210,16 @@ def _sorted(problem, events):
     )
 
 
-def _infeasible(problem, excess, values, log_prob):
+def _infeasible(problem, excess, values):
     """Names what the nearest start, which is the first, violates most."""
-    worst = int(np.argmax(excess[0]))
-    if worst == values.shape[1]:
-        title = "the bound on the density"
-        amount = f"{problem.bound - log_prob[0]:.3g} nats"
+    worst = int(np.argmax(excess))
+    if worst < len(values):
+        title, amount = problem.titles[1 + worst], f"{values[worst]:.3g}"
     else:
-        title, amount = problem.titles[1 + worst], f"{values[0, worst]:.3g}"
+        part = ("event", "code")[worst - len(values)]
+        title = f"the bound on the density of the {part}"
+        amount = f"{excess[worst] * problem.scales[1 + worst]:.3g} nats"
     return (
-        f"None of {len(excess)} starts ends feasible: the nearest violates {title} by "
-        f"{amount}. Loosen it, lower plausible, or give more starts or steps."
+        f"No start ends feasible: the nearest violates {title} by {amount}. Loosen it, "
+        "lower plausible, or give more starts or steps."
     )

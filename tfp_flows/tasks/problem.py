@@ -10,20 +10,21 @@ from tfp_flows.distributions import noise
 from tfp_flows.tasks.codes import Conditioned
 
 # Of noise for each event, where a model's log_prob is a bound from drawn noise.
-_DRAWS = 8
+_DRAWS = 4
 _CHUNK = 250  # events at a time, which bounds the memory
 
 
 class Judged(NamedTuple):
     """What events are worth.
 
-    `excess` holds each constraint's value and then bound - log_prob, every column in
-    units of its standard deviation among the model's samples: satisfied at <= 0.
+    `excess` holds each constraint's value, then what log p(x) and, for a flow, log p(z)
+    lack to their bounds; every column in units of its standard deviation among the
+    model's samples, satisfied at <= 0.
     `violation` is the sum of what is above 0.
     """
 
     objective: tf.Tensor  # [N], in units of its standard deviation
-    excess: tf.Tensor  # [N, constraints + 1]
+    excess: tf.Tensor  # [N, constraints + 1 or 2]
     violation: tf.Tensor  # [N]
 
 
@@ -34,7 +35,8 @@ class Problem:
       asked: the model and its context.
       objective: `[N, *event_shape]` -> `[N]`.
       constraints: functions of the same shapes; satisfied at values <= 0.
-      plausible: the quantile of log-densities that bounds an event's from below.
+      plausible: the quantile of log-densities that bounds an event's from below, and
+        for a flow that of its code, too.
       reference: events whose log-densities these are; the model's samples if None.
       num_samples: drawn from the model.
       seed: of samples and noise.
@@ -58,28 +60,28 @@ class Problem:
         self.functions = [objective, *constraints]
         self.in_numpy = False  # whether functions are black boxes
         self.seed = noise.salted(seed, "optimize")
+        # The same noise at every call: a bound that does not flicker.
         spec = tf.TensorSpec([None, *asked.model.event_shape], self.dtype)
         self._compiled = tf.function(
-            self._log_prob, input_signature=[spec], autograph=False
+            lambda x: asked.log_densities(x, self.seed, _DRAWS),
+            input_signature=[spec],
+            autograph=False,
         )
         drawn = asked.model.sample(num_samples, seed=self.seed, **asked.kwargs)
         self.samples = tf.identity(tf.cast(drawn, self.dtype))
-        log_prob = self.log_prob(self.samples)
-        self._set_bound(log_prob, reference, plausible)
-        self._log_prob_scale = _scale(log_prob)
-
-    def _set_bound(self, log_prob, reference, plausible):
+        densities = self.log_densities(self.samples)
+        self._density_scales = [*map(_scale, densities.T)]
         if reference is not None:
-            reference = _checked_events(reference, self.asked.model, self.dtype)
-            log_prob = self.log_prob(reference)
-        self.reference = np.sort(log_prob)
-        self.bound = np.quantile(self.reference, plausible)
-        if not np.isfinite(self.bound):
+            reference = _checked_events(reference, asked.model, self.dtype)
+            densities = self.log_densities(reference)
+        self.reference = np.sort(densities[:, 0])
+        self.bounds = np.quantile(densities, plausible, axis=0)
+        if not np.isfinite(self.bounds).all():
             raise ValueError(
-                f"The {plausible} quantile of the log-densities of "
-                f"{len(self.reference)} events is {self.bound}: "
-                f"{self.asked.model.name} gives many of them no probability. Give a "
-                "larger plausible, or a reference inside of its support."
+                f"The {plausible} quantile of the log-densities of {len(densities)} "
+                f"events is {self.bounds[0]}: {asked.model.name} gives many of them no "
+                "probability. Give a larger plausible, or a reference inside of its "
+                "support."
             )
 
     def measure(self) -> None:
@@ -93,7 +95,7 @@ class Problem:
             value = self._call(function, self.samples)
             _check_value(value, len(self.samples), title)
             values.append(value.numpy())
-        self.scales = np.array([*map(_scale, values), self._log_prob_scale])
+        self.scales = np.array([*map(_scale, values), *self._density_scales])
 
     @property
     def titles(self) -> list[str]:
@@ -102,8 +104,8 @@ class Problem:
         places = ["the objective", *(f"constraint {i}" for i in range(len(names)))]
         return [f"{p} ({n})" for p, n in zip(places, names, strict=False)]
 
-    def log_prob(self, x: tf.Tensor) -> np.ndarray:
-        """Returns log p(x), or the mean of bounds on it, outside of graphs.
+    def log_densities(self, x: tf.Tensor) -> np.ndarray:
+        """Returns log p(x) and, for a flow, log p(z), `[N, 1 or 2]`, outside of graphs.
 
         Args:
           x: `[N, *event_shape]`.
@@ -117,10 +119,10 @@ class Problem:
         Args:
           x: `[N, *event_shape]`.
         """
-        log_prob = self._compiled(x)
+        short = tf.constant(self.bounds, self.dtype) - self._compiled(x)
         objective, *values = (self._call(f, x) for f in self.functions)
         scales = tf.constant(self.scales, self.dtype)
-        excess = tf.stack([*values, self.bound - log_prob], axis=-1) / scales[1:]
+        excess = tf.stack([*values, *tf.unstack(short, axis=-1)], axis=-1) / scales[1:]
         violation = tf.reduce_sum(tf.maximum(excess, 0.0), axis=-1)
         return Judged(objective / scales[0], excess, violation)
 
@@ -145,15 +147,6 @@ class Problem:
             return tf.constant(called(x.numpy()))
         value = tf.numpy_function(called, [x], self.dtype)
         return tf.ensure_shape(value, [x.shape[0]])
-
-    def _log_prob(self, x):
-        model, kwargs = self.asked.model, self.asked.kwargs
-        if model.is_exact:
-            return model.log_prob(x, **kwargs)
-        # The same noise at every call: a bound that does not flicker.
-        many = tf.repeat(x, _DRAWS, axis=0)
-        log_prob = model.log_prob(many, seed=self.seed, **kwargs)
-        return tf.reduce_mean(tf.reshape(log_prob, [-1, _DRAWS]), axis=-1)
 
 
 def _scale(values):
