@@ -114,5 +114,30 @@ class Conditioned:
         if self.model.is_exact:
             return self.model.log_prob(x, **self.kwargs)
         many = tf.repeat(x, draws, axis=0)
-        log_prob = self.model.log_prob(many, seed=seed, **self.kwargs)
+        if self.model.num_values is None:
+            log_prob = self.model.log_prob(many, seed=seed, **self.kwargs)
+        else:
+            log_prob = self._bound(many, seed, draws)
         return tf.reduce_mean(tf.reshape(log_prob, [-1, draws]), axis=-1)
+
+    def _bound(self, many, seed, draws):
+        """The bound of integers, each under the same draws of noise.
+
+        `log_prob` would give an event other noise at another place in the batch, and
+        so another bound.
+        """
+        model = self.model
+        if isinstance(model, Padded):
+            many, model = model.pad(many), model.dequantized
+        times = tf.shape(many)[0] // draws
+
+        def for_each(noise):
+            return tf.tile(noise, [times] + [1] * (noise.shape.rank - 1))
+
+        if model.noise is None:
+            u, log_q = model.sample_noise(many[:draws], seed)
+            u = for_each(u)
+        else:
+            z = model.noise.distribution.sample(draws, seed)
+            u, log_q = model.noise_from_base(many, for_each(z))
+        return model.flow.log_prob(many + u, **self.kwargs) - log_q

@@ -10,7 +10,7 @@ from tfp_flows.distributions import noise
 from tfp_flows.tasks.codes import Conditioned
 
 # Of noise for each event, where a model's log_prob is a bound from drawn noise.
-_DRAWS = 4
+_DRAWS = 8
 _CHUNK = 250  # events at a time, which bounds the memory
 
 
