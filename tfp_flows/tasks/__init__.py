@@ -13,16 +13,30 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what is loaded on first use
+    from tfp_flows.tasks.latents import (
+        attribute_vector,
+        interpolate,
+        mean_of_class,
+        most_typical,
+    )
     from tfp_flows.tasks.optimisation import Optimum, optimize
 
 # name -> module; the modules are named differently, because importing a submodule
 # would put it in the place of the function of the same name.
 _HOMES = {
     "Optimum": "optimisation",
+    "attribute_vector": "latents",
+    "interpolate": "latents",
+    "mean_of_class": "latents",
+    "most_typical": "latents",
     "optimize": "optimisation",
 }
 __all__ = [
     "Optimum",
+    "attribute_vector",
+    "interpolate",
+    "mean_of_class",
+    "most_typical",
     "optimize",
 ]
 
