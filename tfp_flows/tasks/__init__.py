@@ -13,6 +13,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what is loaded on first use
+    from tfp_flows.tasks.detection import AnomalyDetector
     from tfp_flows.tasks.latents import (
         attribute_vector,
         interpolate,
@@ -24,6 +25,7 @@ if TYPE_CHECKING:  # what is loaded on first use
 # name -> module; the modules are named differently, because importing a submodule
 # would put it in the place of the function of the same name.
 _HOMES = {
+    "AnomalyDetector": "detection",
     "Optimum": "optimisation",
     "attribute_vector": "latents",
     "interpolate": "latents",
@@ -32,6 +34,7 @@ _HOMES = {
     "optimize": "optimisation",
 }
 __all__ = [
+    "AnomalyDetector",
     "Optimum",
     "attribute_vector",
     "interpolate",

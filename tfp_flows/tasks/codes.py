@@ -56,6 +56,24 @@ class Conditioned:
         """What `log_prob` and `sample` take besides the events."""
         return {} if self.context is None else {"context": self.context}
 
+    def checked(self, events: Any, title: str) -> tf.Tensor:
+        """Returns events in the model's real dtype.
+
+        Args:
+          events: `[N, *event_shape]`.
+          title: what messages call them.
+
+        Raises:
+          ValueError: if they have another shape, or there are none.
+        """
+        events = tf.cast(tf.convert_to_tensor(events), self.model.real_dtype)
+        if events.shape[1:] != self.model.event_shape or len(events) == 0:
+            raise ValueError(
+                f"{self.model.name} wants {title} of shape [N, "
+                f"{', '.join(map(str, self.model.event_shape))}], got {events.shape}."
+            )
+        return events
+
     @property
     def has_code(self) -> bool:
         """Whether events have a code of real numbers."""

@@ -195,7 +195,7 @@ def _sorted(problem, events):
     order = _order(judged)
     events, excess = tf.gather(events, order), judged.excess.numpy()[order]
     objective, values = problem.values(events)
-    log_prob = problem.log_densities(events)[:, 0]
+    log_prob = problem.densities.of_many(events)[:, 0]
     feasible = (excess <= 0).all(axis=1)
     if not feasible.any():
         raise ValueError(_infeasible(problem, excess[0], values[0]))

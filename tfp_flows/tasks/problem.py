@@ -8,10 +8,7 @@ import tensorflow as tf
 
 from tfp_flows.distributions import noise
 from tfp_flows.tasks.codes import Conditioned
-
-# Of noise for each event, where a model's log_prob is a bound from drawn noise.
-_DRAWS = 8
-_CHUNK = 250  # events at a time, which bounds the memory
+from tfp_flows.tasks.densities import Densities
 
 
 class Judged(NamedTuple):
@@ -60,20 +57,14 @@ class Problem:
         self.functions = [objective, *constraints]
         self.in_numpy = False  # whether functions are black boxes
         self.seed = noise.salted(seed, "optimize")
-        # The same noise at every call: a bound that does not flicker.
-        spec = tf.TensorSpec([None, *asked.model.event_shape], self.dtype)
-        self._compiled = tf.function(
-            lambda x: asked.log_densities(x, self.seed, _DRAWS),
-            input_signature=[spec],
-            autograph=False,
-        )
+        self.densities = Densities(asked, self.seed)
         drawn = asked.model.sample(num_samples, seed=self.seed, **asked.kwargs)
         self.samples = tf.identity(tf.cast(drawn, self.dtype))
-        densities = self.log_densities(self.samples)
+        densities = self.densities.of_many(self.samples)
         self._density_scales = [*map(_scale, densities.T)]
         if reference is not None:
-            reference = _checked_events(reference, asked.model, self.dtype)
-            densities = self.log_densities(reference)
+            reference = asked.checked(reference, "reference events")
+            densities = self.densities.of_many(reference)
         self.reference = np.sort(densities[:, 0])
         self.bounds = np.quantile(densities, plausible, axis=0)
         if not np.isfinite(self.bounds).all():
@@ -104,22 +95,13 @@ class Problem:
         places = ["the objective", *(f"constraint {i}" for i in range(len(names)))]
         return [f"{p} ({n})" for p, n in zip(places, names, strict=False)]
 
-    def log_densities(self, x: tf.Tensor) -> np.ndarray:
-        """Returns log p(x) and, for a flow, log p(z), `[N, 1 or 2]`, outside of graphs.
-
-        Args:
-          x: `[N, *event_shape]`.
-        """
-        parts = [self._compiled(x[i : i + _CHUNK]) for i in range(0, len(x), _CHUNK)]
-        return np.concatenate(parts)
-
     def judge(self, x: tf.Tensor) -> Judged:
         """Returns what events are worth, also in a graph.
 
         Args:
           x: `[N, *event_shape]`.
         """
-        short = tf.constant(self.bounds, self.dtype) - self._compiled(x)
+        short = tf.constant(self.bounds, self.dtype) - self.densities(x)
         objective, *values = (self._call(f, x) for f in self.functions)
         scales = tf.constant(self.scales, self.dtype)
         excess = tf.stack([*values, *tf.unstack(short, axis=-1)], axis=-1) / scales[1:]
@@ -169,13 +151,3 @@ def _check_value(value, count, title):
             " samples of the model. It has to be finite wherever the model has "
             "probability; state what is not allowed as a constraint."
         )
-
-
-def _checked_events(events, model, dtype):
-    events = tf.cast(tf.convert_to_tensor(events), dtype)
-    if events.shape[1:] != model.event_shape or len(events) == 0:
-        raise ValueError(
-            f"{model.name} wants reference events of shape [N, "
-            f"{', '.join(map(str, model.event_shape))}], got {events.shape}."
-        )
-    return events
