@@ -5,7 +5,7 @@ import pytest
 import tensorflow as tf
 
 from tests import laws
-from tfp_flows import flows, tasks
+from tfp_flows import flows
 from tfp_flows.distributions import noise
 from tfp_flows.tasks.codes import Conditioned
 
@@ -52,14 +52,6 @@ def test_codes_decode_to_their_integers_with_a_gradient(padded):
         total = tf.reduce_sum(x)
     np.testing.assert_array_equal(x, tf.cast(padded.decode(z), tf.float32))
     assert np.abs(tape.gradient(total, z)).max() > 0
-
-
-def test_padded_integers_are_optimised(padded):
-    found = tasks.optimize(
-        padded, lambda x: tf.reduce_sum(x, [1, 2, 3]), n=2, num_steps=30
-    )
-    assert found.x.shape == (2, 3, 3, 1) and found.x.dtype == np.int32
-    np.testing.assert_array_equal(found.objective, found.x.sum(axis=(1, 2, 3)))
 
 
 def test_a_given_model_is_taken_apart():

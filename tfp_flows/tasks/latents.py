@@ -149,8 +149,8 @@ def most_typical(
     x = tf.convert_to_tensor(x)
     if not 1 <= n <= len(x):
         raise ValueError(f"most_typical has {len(x)} events to choose from, got n={n}.")
-    given = {} if context is None else {"context": context}
-    noise = {} if model.is_exact else {"seed": seed}
+    given: dict[str, Any] = {} if context is None else {"context": context}
+    noise: dict[str, Any] = {} if model.is_exact else {"seed": seed}
     samples = model.sample(num_samples, seed=seed, **given)
     typical = tf.reduce_mean(model.log_prob(tf.identity(samples), **given, **noise))
     distance = tf.abs(model.log_prob(x, **given, **noise) - typical)
