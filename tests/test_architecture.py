@@ -19,6 +19,7 @@ FLOORS = {
     "tfp_flows.training": 4,
     "tfp_flows.serving": 4,
     "tfp_flows.scoring": 4,
+    "tfp_flows.tasks": 4,
     "tfp_flows": 5,  # the root, which offers them all
     "train": 6,
 }
@@ -77,7 +78,7 @@ def test_internals_are_touched_in_one_file_only(internals, file):
     assert touching == {file}
 
 
-@pytest.mark.parametrize("name", ["tfp_flows", "tfp_flows.serving"])
+@pytest.mark.parametrize("name", ["tfp_flows", "tfp_flows.serving", "tfp_flows.tasks"])
 def test_completion_offers_public_names_only(name):
     module = importlib.import_module(name)
     offered = set(dir(module)) - {"__version__"}

@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # what is loaded on first use
         scalar_maps,
         scoring,
         serving,
+        tasks,
         training,
     )
     from tfp_flows.training import FlowModel
@@ -37,6 +38,7 @@ __all__ = [
     "scalar_maps",
     "scoring",
     "serving",
+    "tasks",
     "training",
 ]
 

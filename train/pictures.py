@@ -10,6 +10,7 @@ matplotlib.use("Agg")
 import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 
+from tfp_flows import tasks  # noqa: E402
 from tfp_flows.distributions import Model, complete  # noqa: E402
 from train import files  # noqa: E402
 
@@ -107,28 +108,14 @@ def interpolations(flow: Model, part: Any, path: pathlib.Path, rows: int = 8) ->
     """
     rows = min(2 * rows, len(part)) // 2
     ends, context = part.head(2 * rows)
-    z = flow.encode(ends, context).numpy()
-    start, end = z[:rows], z[rows : 2 * rows]
-    images = []
-    for t in np.linspace(0.0, 1.0, 10):
-        between = _slerp(start, end, t).astype(np.float32)
-        given = None if context is None else context[:rows]
-        images.append(flow.decode(between, given).numpy())
-    way = np.stack(images, axis=1).reshape(-1, *part.event_shape)
+    contexts = {}
+    if context is not None:
+        contexts = {"context": context[:rows], "context_b": context[rows : 2 * rows]}
+    start, end = ends[:rows], ends[rows : 2 * rows]
+    images = tasks.interpolate(flow, start, end, 10, **contexts).numpy()
+    way = np.swapaxes(images, 0, 1).reshape(-1, *part.event_shape)
     heading = "test images (left and right) and the way between their z"
     grid(way, path, columns=10, heading=heading)
-
-
-def _slerp(start, end, t):
-    """Keeps the typical length of a normal vector; a straight line would shrink it."""
-    flat = start.reshape(len(start), -1), end.reshape(len(end), -1)
-    norms = [np.linalg.norm(v, axis=1) for v in flat]
-    cosine = (flat[0] * flat[1]).sum(axis=1) / (norms[0] * norms[1])
-    angle = np.arccos(np.clip(cosine, -0.9999, 0.9999))
-    shape = (-1,) + (1,) * (start.ndim - 1)
-    weights = [np.sin((1 - t) * angle), np.sin(t * angle)]
-    first, second = ((w / np.sin(angle)).reshape(shape) for w in weights)
-    return first * start + second * end
 
 
 def completions(

@@ -9,6 +9,7 @@ import tensorflow_probability as tfp
 
 from tests import laws
 from tfp_flows import flows
+from tfp_flows.bijectors import ActNorm
 from tfp_flows.distributions import (
     Augmented,
     Dequantized,
@@ -188,3 +189,15 @@ def test_the_auxiliary_variable_may_depend_on_the_data():
     assert model.importance_log_prob(tf.ones([5, 2]), 7, seed=(1, 2)).shape == [5]
     with pytest.raises(ValueError, match="pairs"):
         Augmented(StandardNormal((2,)), StandardNormal((2,)))
+
+
+def test_bases_of_tfp_draw_others_at_another_place_of_the_batch():
+    base = tfd.Sample(tfd.Laplace(0.0, 1.0), 2)
+    flow = Flow(ActNorm((2,)), base)
+    seeds = [tf.constant([1, 2, row]) for row in (0, 7, 7)]
+    first, other, again = (flow.sample(5, seed=seed).numpy() for seed in seeds)
+    assert not np.isin(first, other).any()
+    np.testing.assert_array_equal(other, again)
+    model = Augmented(flows.reversible((2,), 1, (8,)).joint, base)
+    bounds = [model.log_prob(tf.ones([5, 2]), seed=s).numpy() for s in seeds]
+    assert np.isfinite(bounds).all() and not np.isin(bounds[0], bounds[1]).any()

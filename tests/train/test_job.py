@@ -15,7 +15,6 @@ from train import (
     callbacks,
     evaluation,
     job,
-    pictures,
     pipelines,
     report,
 )
@@ -174,14 +173,6 @@ def test_bits_average_the_bound_over_seeded_draws():
         for i in range(3)
     ]
     np.testing.assert_allclose(one, np.mean(draws, axis=0), rtol=1e-5)
-
-
-def test_interpolation_begins_and_ends_at_the_images(tmp_path):
-    start, end = np.random.default_rng(0).normal(size=(2, 3, 4, 4, 1))
-    np.testing.assert_allclose(pictures._slerp(start, end, 0.0), start, atol=1e-7)
-    np.testing.assert_allclose(pictures._slerp(start, end, 1.0), end, atol=1e-7)
-    middle = pictures._slerp(start, end, 0.5)
-    assert np.linalg.norm(middle) > 0.9 * min(map(np.linalg.norm, (start, end)))
 
 
 @pytest.mark.parametrize(

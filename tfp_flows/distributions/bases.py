@@ -190,7 +190,7 @@ def seed_for(distribution: tfd.Distribution, seed: tf.Tensor) -> tf.Tensor:
     """
     if seed.shape == [2] or isinstance(distribution, (Base, Model)):
         return seed
-    return tfp.random.fold_in(seed[:2], seed[2])
+    return tf.random.experimental.stateless_fold_in(seed[:2], seed[2])
 
 
 def _logit(u):

@@ -1,0 +1,26 @@
+"""The page on detection runs as printed, and finds what it says."""
+
+import pathlib
+import re
+
+import pytest
+
+PAGE = pathlib.Path(__file__).parents[2] / "docs" / "detect.md"
+
+
+@pytest.mark.slow
+def test_the_page_runs(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names: dict = {"__name__": "detect"}
+    for number, block in enumerate(
+        re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.S)
+    ):
+        exec(compile(block, f"{PAGE.name}, block {number}", "exec"), names)
+    assert (tmp_path / "strangers.png").exists()
+    mean, turned = names["strangers"]["mean digit"], names["strangers"]["on their side"]
+    plain, states = (names["detectors"][m] for m in ("log_prob", "density_of_states"))
+    assert not plain.detect(mean).any() and states.detect(mean).all()
+    for detector in names["detectors"].values():
+        assert detector.detect(turned).all()
+        assert 0.01 < detector.detect(names["test"]).mean() < 0.1
+    assert names["where"].shape == (3, 8, 8, 1)

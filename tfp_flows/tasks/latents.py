@@ -1,0 +1,192 @@
+"""Latent tools: ways between events, attributes, means of classes, typical examples."""
+
+import functools
+from typing import Any
+
+import tensorflow as tf
+
+from tfp_flows.distributions import Model, StandardNormal, rows
+
+
+def interpolate(
+    model: Model,
+    a: Any,
+    b: Any,
+    steps: int = 10,
+    *,
+    context: Any = None,
+    context_b: Any = None,
+) -> tf.Tensor:
+    """Returns the events on the way from a to b in the latent space.
+
+    Under a standard normal the way is a great circle, which keeps the typical length
+    of z; a straight line would lead through unlikely short ones. Under other bases it
+    is the straight line. Contexts go on a straight line, too.
+
+    Args:
+      model: with a flow.
+      a: events `[*batch, *event_shape]`.
+      b: events of the same shape.
+      steps: number of events on the way, both ends included.
+      context: `[*batch, *context_shape]` of a, for a conditional model.
+      context_b: of b; that of a if None.
+
+    Returns:
+      `[steps, *batch, *event_shape]`.
+
+    Raises:
+      ValueError: if the model has no latent space, or steps < 2.
+
+    Example:
+      >>> from tfp_flows import flows
+      >>> flow = flows.real_nvp((2,), 2, (8,))
+      >>> interpolate(flow, [0.0, 1.0], [2.0, 0.0], steps=5).shape
+      TensorShape([5, 2])
+    """
+    if steps < 2:
+        raise ValueError(f"A way has two ends, got steps={steps}. Ask for 2 or more.")
+    context_b = context if context_b is None else context_b
+    start, end = _codes(model, a, context), _codes(model, b, context_b)
+    path = _line
+    if isinstance(model.distribution, StandardNormal):
+        path = functools.partial(_circle, ndims=model.distribution.event_shape.rank)
+    events = []
+    for i in range(steps):
+        t = i / (steps - 1)
+        given = None if context is None else _line(context, context_b, t)
+        events.append(_events(model, path(start, end, t), given))
+    return tf.stack(events)
+
+
+def attribute_vector(
+    model: Model, with_: Any, without: Any, *, context: Any = None
+) -> tf.Tensor:
+    """Returns the direction in z from events without an attribute to those with it.
+
+    Args:
+      model: with a flow.
+      with_: events `[N, *event_shape]` that have the attribute.
+      without: events `[M, *event_shape]` that do not.
+      context: the one context `[*context_shape]` of a conditional model.
+
+    Returns:
+      Difference of the mean codes, `[*latent_shape]`; add it to a code to add the
+      attribute.
+
+    Raises:
+      ValueError: if the model has no latent space.
+
+    Example:
+      >>> from tfp_flows import flows
+      >>> flow = flows.gaussian((2,))
+      >>> right = attribute_vector(flow, [[2.0, 0.0], [2.0, 1.0]], [[0.0, 0.5]])
+      >>> print(flow.decode(flow.encode([0.0, 0.0]) + right).numpy().round(3))
+      [2. 0.]
+    """
+    means = [
+        tf.reduce_mean(_codes(model, x, context), axis=0) for x in (with_, without)
+    ]
+    return means[0] - means[1]
+
+
+def mean_of_class(model: Model, x: Any, *, context: Any = None) -> tf.Tensor:
+    """Returns the event of the mean code: what the events of a class have in common.
+
+    Args:
+      model: with a flow.
+      x: events of the class, `[N, *event_shape]`.
+      context: the one context `[*context_shape]` of a conditional model.
+
+    Returns:
+      `[*event_shape]`. The mean in x would be blurred, and often impossible.
+
+    Raises:
+      ValueError: if the model has no latent space.
+
+    Example:
+      >>> from tfp_flows import flows
+      >>> print(mean_of_class(flows.gaussian((2,)), [[0.0, 2.0], [2.0, 4.0]]).numpy())
+      [1. 3.]
+    """
+    mean = tf.reduce_mean(_codes(model, x, context), axis=0, keepdims=True)
+    return _events(model, mean, context)[0]
+
+
+def most_typical(
+    model: Model,
+    x: Any,
+    n: int = 1,
+    *,
+    context: Any = None,
+    num_samples: int = 1000,
+    seed: int = 0,
+) -> tf.Tensor:
+    """Returns the events whose log p(x) is nearest to what the model's samples have.
+
+    Their mean log-density is minus the entropy, and most samples are near it. The most
+    likely event is not typical: it is smoother than nearly all others.
+
+    Args:
+      model: any.
+      x: events `[N, *event_shape]`.
+      n: how many to return.
+      context: the one context `[*context_shape]` of a conditional model.
+      num_samples: of the model, for the mean.
+      seed: of samples and noise.
+
+    Returns:
+      `[n, *event_shape]`, the most typical first.
+
+    Raises:
+      ValueError: if n is not within 1 and N.
+
+    Example:
+      >>> from tfp_flows import flows
+      >>> x = [[0.0, 0.0], [1.4, 0.0], [9.0, 9.0]]
+      >>> print(most_typical(flows.gaussian((2,)), x).numpy())
+      [[1.4 0. ]]
+    """
+    x = tf.convert_to_tensor(x)
+    if not 1 <= n <= len(x):
+        raise ValueError(f"most_typical has {len(x)} events to choose from, got n={n}.")
+    given: dict[str, Any] = {} if context is None else {"context": context}
+    noise: dict[str, Any] = {} if model.is_exact else {"seed": seed}
+    samples = model.sample(num_samples, seed=seed, **given)
+    typical = tf.reduce_mean(model.log_prob(tf.identity(samples), **given, **noise))
+    distance = tf.abs(model.log_prob(x, **given, **noise) - typical)
+    return tf.gather(x, tf.argsort(distance)[:n])
+
+
+def _codes(model, x, context):
+    if model.flow is None:
+        raise ValueError(
+            f"{model.name} has no latent space: an event has no code to move. Use a "
+            "flow, such as flows.real_nvp or flows.glow."
+        )
+    rows.check_context(context, model.context_shape, model.name)
+    given = () if context is None else (context,)
+    return model.encode(x, *given)
+
+
+def _events(model, z, context):
+    given = () if context is None else (context,)
+    return model.decode(z, *given)
+
+
+def _line(start, end, t):
+    start, end = tf.convert_to_tensor(start), tf.convert_to_tensor(end)
+    return (1.0 - t) * start + t * end
+
+
+def _circle(start, end, t, ndims):
+    """Spherical interpolation over the last `ndims` axes."""
+    axes = list(range(-ndims, 0))
+
+    def dot(a, b):
+        return tf.reduce_sum(a * b, axis=axes, keepdims=True)
+
+    cosine = dot(start, end) / tf.sqrt(dot(start, start) * dot(end, end))
+    # Where both point the same way the circle is the line, but sin(angle) is 0.
+    angle = tf.acos(tf.clip_by_value(cosine, -0.9999, 0.9999))
+    first, second = tf.sin((1.0 - t) * angle), tf.sin(t * angle)
+    return (first * start + second * end) / tf.sin(angle)
