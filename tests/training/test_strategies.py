@@ -69,7 +69,6 @@ def test_two_replicas_train_as_one_device(jit_compile, clip):
 
 
 OTHERS = {
-    "glow": functools.partial(flows.glow, (4, 4, 1), 1, 2, 4),
     "conditional glow": functools.partial(
         flows.glow, (4, 4, 1), 2, 1, 4, context_shape=(2,)
     ),
@@ -91,17 +90,15 @@ def normalised(**kwargs):
     return keras.Sequential([keras.layers.Dense(8, "tanh"), norm])
 
 
-@pytest.mark.parametrize(
-    ("name", "jit_compile"), [(name, name == "glow") for name in OTHERS], ids=OTHERS
-)
-def test_gradients_of_every_kind_are_summed_over_replicas(name, jit_compile):
+@pytest.mark.parametrize("name", OTHERS)
+def test_gradients_of_every_kind_are_summed_over_replicas(name):
     weights, rng = [], np.random.default_rng(0)
     for strategy in (tf.distribute.get_strategy(), mirrored()):
         keras.utils.set_random_seed(1)
         with strategy.scope():
             model = FlowModel(OTHERS[name](), adapt_examples=20)
             # XLA by itself for vectors, but where replicas talk within a step
-            jit = jit_compile or ("auto" if "norm" in name else False)
+            jit = "auto" if "norm" in name else False
             model.compile(keras.optimizers.SGD(1e-2), jit_compile=jit)
         if not weights:
             rows = rng.normal(size=(40, *model.flow.event_shape)).astype(np.float32)
@@ -124,12 +121,10 @@ NOISY = {
         flows.real_nvp, (4,), 2, (8,), num_values=5, dropout=0.5
     ),
     "of an auxiliary variable": functools.partial(flows.reversible, (4,), 2, (8,)),
-    "of a pixel network, dropout": functools.partial(
-        flows.pixel_cnn, (2, 2, 1), 1, 4, num_values=5, dropout=0.5
-    ),
 }
 
 
+# Those of a pixel network: tests/train/test_strategies.py.
 @pytest.mark.parametrize("name", NOISY)
 def test_noise_belongs_to_examples_not_to_replicas(name):
     found, rng = [], np.random.default_rng(0)
