@@ -53,6 +53,8 @@ from tfp_flows.networks import MADE, MLP
             lambda: flows.recurrent((4, 1), num_components=3),
             "num_components=3: it is for mixtures and splines",
         ),
+        (lambda: flows.iaf((4,), seed=3), 'seed=3: it is for order="random"'),
+        (lambda: flows.maf((4,), network=MADE, seed=3), "seed=3: it is for order"),
         (lambda: flows.wavenet((4, 1), one_hot=True), "one_hot=True: it is for int"),
         (
             lambda: flows.pixel_cnn((4, 4, 1), num_values=4, num_components=3),

@@ -91,6 +91,13 @@ def of_other_maps(options: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
+def of_fixed_orders(options: Mapping[str, Any]) -> dict[str, str]:
+    """The seed of random orders and of a mixture's first means, without either."""
+    if options["order"] == "random" or options.get("num_components"):
+        return {}
+    return {"seed": 'it is for order="random", or a mixture as base'}
+
+
 def of_other_elements(options: Mapping[str, Any]) -> dict[str, str]:
     """Options of mixtures of logistics where another element is asked for."""
     if options["element"] == "mixture":

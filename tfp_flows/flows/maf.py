@@ -12,7 +12,7 @@ from tfp_flows.networks.autoregressive_network import AutoregressiveNetwork
 from tfp_flows.scalar_maps import ScalarMap, scalar_map_of
 
 
-@recipe(unusable.with_own_network, unusable.without_integers)
+@recipe(unusable.with_own_network, unusable.without_integers, unusable.of_fixed_orders)
 def maf(
     event_shape: Sequence[int],
     num_steps: int = 5,
