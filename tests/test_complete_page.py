@@ -1,15 +1,14 @@
 """The page on completions runs as printed, with a fraction of the data."""
 
-import pathlib
-import re
 import warnings
 
 import numpy as np
 import pytest
 
+from tests import pages
+
 matplotlib = pytest.importorskip("matplotlib")
 pytestmark = pytest.mark.slow
-PAGE = pathlib.Path(__file__).parents[1] / "docs" / "complete.md"
 SHORTER = {
     "EPOCHS = 60": "EPOCHS = 2",
     "filters=32, num_blocks=5": "filters=4, num_blocks=1",
@@ -26,18 +25,11 @@ SHORTER = {
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     """The names that the page's blocks define, run from top to bottom."""
-    text = PAGE.read_text()
-    for printed, shorter in SHORTER.items():
-        assert text.count(printed) == 1, printed
-        text = text.replace(printed, shorter)
-    names: dict = {"__name__": "complete"}
-    with pytest.MonkeyPatch.context() as patch, warnings.catch_warnings():
-        folder = tmp_path_factory.mktemp("page")
-        (folder / "docs" / "complete").mkdir(parents=True)
-        patch.chdir(folder)
-        matplotlib.use("Agg")
-        for number, block in enumerate(re.findall(r"```python\n(.*?)```", text, re.S)):
-            exec(compile(block, f"{PAGE.name}, block {number}", "exec"), names)
+    folder = tmp_path_factory.mktemp("page")
+    (folder / "docs" / "complete").mkdir(parents=True)
+    matplotlib.use("Agg")
+    with warnings.catch_warnings():
+        names = pages.run("complete.md", folder, SHORTER)
     names["folder"] = folder
     return names
 
@@ -53,7 +45,7 @@ def test_every_half_is_completed_and_what_is_known_is_kept(page):
 def test_the_pictures_and_numbers_are_there(page):
     for name in ("digits", "forecast"):
         assert (page["folder"] / "docs" / "complete" / f"{name}.png").exists()
-        assert (PAGE.parent / "complete" / f"{name}.png").exists()
+        assert (pages.DOCS / "complete" / f"{name}.png").exists()
     assert len(page["found"]) == 11 and np.isfinite(list(page["found"].values())).all()
     assert page["futures"].shape == (20, 300, 32, 1)
     assert page["chains"].x.shape == (10, 2)

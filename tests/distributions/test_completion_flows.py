@@ -129,7 +129,9 @@ def test_modes_far_apart_are_warned_of():
     nice = flows.nice((2,), 1, (4,))  # no mixture any more, as far as is known
     model = Flow(nice.bijector, base)
     with pytest.warns(UserWarning, match="The chains have not met: .* R-hat"):
-        complete(model, [0.0, 0.2], [False, True], 4, seed=1)
+        drawn = complete(model, [0.0, 0.2], [False, True], 4, seed=1)
+    np.testing.assert_array_equal(drawn[:, 1], np.full(4, 0.2, np.float32))
+    assert np.isfinite(drawn).all()
 
 
 def test_integers_of_a_flow_have_the_masses_of_their_cells():

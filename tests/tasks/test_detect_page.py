@@ -1,21 +1,13 @@
 """The page on detection runs as printed, and finds what it says."""
 
-import pathlib
-import re
-
 import pytest
 
-PAGE = pathlib.Path(__file__).parents[2] / "docs" / "detect.md"
+from tests import pages
 
 
 @pytest.mark.slow
-def test_the_page_runs(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    names: dict = {"__name__": "detect"}
-    for number, block in enumerate(
-        re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.S)
-    ):
-        exec(compile(block, f"{PAGE.name}, block {number}", "exec"), names)
+def test_the_page_runs(tmp_path):
+    names = pages.run("detect.md", tmp_path)
     assert (tmp_path / "strangers.png").exists()
     mean, turned = names["strangers"]["mean digit"], names["strangers"]["on their side"]
     plain, states = (names["detectors"][m] for m in ("log_prob", "density_of_states"))

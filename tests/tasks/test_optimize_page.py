@@ -1,15 +1,14 @@
 """The page on optimisation runs as printed, with fewer steps."""
 
-import pathlib
-import re
-
 import numpy as np
 import pytest
 
-PAGE = pathlib.Path(__file__).parents[2] / "docs" / "optimize.md"
+from tests import pages
+
 SHORTER = {
     "epochs=20": "epochs=3",
-    "num_steps=300": "num_steps=60",
+    "n=16, num_steps=300": "n=16, num_steps=60",
+    "high, num_steps=300": "high, num_steps=60",
     "range(1, 17)": "range(1, 3)",
 }
 
@@ -17,16 +16,9 @@ SHORTER = {
 @pytest.fixture(scope="module")
 def page(tmp_path_factory):
     """The names that the page's blocks define, run from top to bottom."""
-    text = PAGE.read_text()
-    for printed, short in SHORTER.items():
-        assert printed in text
-        text = text.replace(printed, short)
-    names: dict = {"__name__": "optimize"}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(tmp_path_factory.mktemp("optimize"))
-        for number, block in enumerate(re.findall(r"```python\n(.*?)```", text, re.S)):
-            exec(compile(block, f"{PAGE.name}, block {number}", "exec"), names)
-        assert {"digits.png", "wine.png"} == {p.name for p in pathlib.Path().iterdir()}
+    folder = tmp_path_factory.mktemp("optimize")
+    names = pages.run("optimize.md", folder, SHORTER)
+    assert {"digits.png", "wine.png"} == {path.name for path in folder.iterdir()}
     return names
 
 

@@ -63,12 +63,10 @@ class Autoregressive(UnitModel):
     ):
         parameters = dict(locals())
         _check(network, element)
-        shape = None if context_shape is None else tuple(int(n) for n in context_shape)
-        if not network.built:
-            given = {} if shape is None else {"context_shape": (None, *shape)}
-            network.build((None, *network.features_shape), **given)
+        shapes = [network.features_shape]
         super().__init__(
-            network, element, parameters, shape, context_bijector, dtype, name
+            *(network, element, parameters, shapes, context_shape),
+            *(context_bijector, dtype, name),
         )
 
     @classmethod

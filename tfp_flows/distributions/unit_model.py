@@ -1,5 +1,6 @@
 """What models of an event's units have in common, whatever the order of these."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -19,9 +20,11 @@ class UnitModel(Model):
     `_params(x, context)` and `_log_prob`.
 
     Args:
-      network: built, with `event_shape` and `compute_dtype`.
+      network: with `event_shape` and `compute_dtype`.
       element: what the parameters of one unit mean.
       parameters: the constructor's arguments.
+      input_shapes: of what the network is called with, of one event; it is built on
+        these if it is not yet.
       context_shape: shape of one context, or None.
       context_bijector: what contexts go through (its inverse) before the network sees
         them; None for nothing.
@@ -35,13 +38,17 @@ class UnitModel(Model):
         network: keras.Layer,
         element: Element,
         parameters: dict,
-        context_shape: tuple[int, ...] | None,
+        input_shapes: Sequence[tuple[int, ...]],
+        context_shape: Sequence[int] | None,
         context_bijector: Any,
         dtype: Any,
         name: str | None,
     ):
-        self._network, self._element = network, element
-        self._context = context_shape
+        shape = None if context_shape is None else tuple(int(n) for n in context_shape)
+        if not network.built:
+            given = {} if shape is None else {"context_shape": (None, *shape)}
+            network.build(*((None, *inputs) for inputs in input_shapes), **given)
+        self._network, self._element, self._context = network, element, shape
         self._real = tf.as_dtype(dtype)
         self._context_bijector = context_bijector
         self.own_layers = self._no_dependency((network,))

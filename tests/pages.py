@@ -1,0 +1,32 @@
+"""Runs the Python of a documentation page, from top to bottom."""
+
+import pathlib
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+DOCS = pathlib.Path(__file__).parents[1] / "docs"
+
+
+def run(
+    name: str, folder: pathlib.Path, shorter: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Runs a page's blocks in a folder and returns the names that they define.
+
+    Args:
+      name: of the page's file in docs.
+      folder: where its pictures go.
+      shorter: what is printed -> what is run in its place; each stands there once.
+    """
+    text = (DOCS / name).read_text()
+    for printed, instead in (shorter or {}).items():
+        assert text.count(printed) == 1, printed
+        text = text.replace(printed, instead)
+    names: dict[str, Any] = {"__name__": "page"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        for number, block in enumerate(re.findall(r"```python\n(.*?)```", text, re.S)):
+            exec(compile(block, f"{name}, block {number}", "exec"), names)
+    return names
