@@ -147,7 +147,8 @@ class Guard:
 
         def on_trial():
             before = [tf.convert_to_tensor(v) for v in self._variables]
-            with tf.control_dependencies(before):
+            # One edge for each operation of the update, not one for each variable.
+            with tf.control_dependencies([tf.group(*before)]):
                 update()
             return self._kept_if_finite(before)
 
