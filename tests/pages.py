@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-DOCS = pathlib.Path(__file__).parents[1] / "docs"
+ROOT = pathlib.Path(__file__).parents[1]
 
 
 def run(
@@ -16,11 +16,11 @@ def run(
     """Runs a page's blocks in a folder and returns the names that they define.
 
     Args:
-      name: of the page's file in docs.
+      name: of the page's file.
       folder: where its pictures go.
       shorter: what is printed -> what is run in its place; each stands there once.
     """
-    text = (DOCS / name).read_text()
+    text = (ROOT / name).read_text()
     for printed, instead in (shorter or {}).items():
         assert text.count(printed) == 1, printed
         text = text.replace(printed, instead)

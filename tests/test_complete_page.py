@@ -29,7 +29,7 @@ def page(tmp_path_factory):
     (folder / "docs" / "complete").mkdir(parents=True)
     matplotlib.use("Agg")
     with warnings.catch_warnings():
-        names = pages.run("complete.md", folder, SHORTER)
+        names = pages.run("docs/complete.md", folder, SHORTER)
     names["folder"] = folder
     return names
 
@@ -45,7 +45,7 @@ def test_every_half_is_completed_and_what_is_known_is_kept(page):
 def test_the_pictures_and_numbers_are_there(page):
     for name in ("digits", "forecast"):
         assert (page["folder"] / "docs" / "complete" / f"{name}.png").exists()
-        assert (pages.DOCS / "complete" / f"{name}.png").exists()
+        assert (pages.ROOT / "docs" / "complete" / f"{name}.png").exists()
     assert len(page["found"]) == 11 and np.isfinite(list(page["found"].values())).all()
     assert page["futures"].shape == (20, 300, 32, 1)
     assert page["chains"].x.shape == (10, 2)

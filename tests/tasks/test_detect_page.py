@@ -7,7 +7,7 @@ from tests import pages
 
 @pytest.mark.slow
 def test_the_page_runs(tmp_path):
-    names = pages.run("detect.md", tmp_path)
+    names = pages.run("docs/detect.md", tmp_path)
     assert (tmp_path / "strangers.png").exists()
     mean, turned = names["strangers"]["mean digit"], names["strangers"]["on their side"]
     plain, states = (names["detectors"][m] for m in ("log_prob", "density_of_states"))

@@ -17,7 +17,7 @@ SHORTER = {
 def page(tmp_path_factory):
     """The names that the page's blocks define, run from top to bottom."""
     folder = tmp_path_factory.mktemp("optimize")
-    names = pages.run("optimize.md", folder, SHORTER)
+    names = pages.run("docs/optimize.md", folder, SHORTER)
     assert {"digits.png", "wine.png"} == {path.name for path in folder.iterdir()}
     return names
 

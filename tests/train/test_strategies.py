@@ -61,16 +61,15 @@ def rows(path):
 @pytest.mark.slow
 def test_parts_of_a_cpu_and_workers_end_where_one_device_does(tmp_path):
     data = f"--config.data.data_dir={tmp_path}/data"
-    one, parts, two, three = (tmp_path / n for n in ("one", "parts", "two", "three"))
+    one, parts, three = (tmp_path / n for n in ("one", "parts", "three"))
     finished(job(one, data))
     finished(job(parts, data, "--config.strategy.logical_cpus=2"))
-    for workdir, count in ((two, 2), (three, 3)):
-        cluster = free_addresses(count)
-        workers = [job(workdir, data, cluster=cluster, index=i) for i in range(count)]
-        chief, *others = finished(*workers)
-        assert "Epoch 2/2" in chief and "Epoch" not in "".join(others)
+    cluster = free_addresses(3)  # whose shares are uneven
+    workers = [job(three, data, cluster=cluster, index=i) for i in range(3)]
+    chief, *others = finished(*workers)
+    assert "Epoch 2/2" in chief and "Epoch" not in "".join(others)
     for model in ("", "pixel_cnn"):
-        for workdir in (parts, two, three):
+        for workdir in (parts, three):
             # Of the last epoch and the best; moments are sums of larger numbers.
             for name, far in (("weights", 1e-6), ("best", 1e-6), ("optimizer", 2e-5)):
                 wanted = arrays(one / model, name)

@@ -1,0 +1,59 @@
+"""The documentation says what is: its code runs, its messages and names are there."""
+
+import ast
+import pathlib
+import re
+
+import pytest
+
+import tfp_flows
+from tests import pages
+
+ROOT = pathlib.Path(__file__).parents[1]
+FAST = {
+    "README.md": {"epochs=20": "epochs=1", "num_levels=2,": "num_levels=2, num_steps=1,"},
+    "docs/index.md": {"epochs=60": "epochs=2", "num_steps=4": "num_steps=2"},
+    "docs/images.md": {},
+    "docs/sequences.md": {"epochs=10": "epochs=2", "n=200": "n=20"},
+    "docs/conditional.md": {},
+    "docs/training.md": {},
+    "docs/numerics.md": {},
+    "docs/tfp.md": {},
+    "docs/how.md": {},
+    "docs/others.md": {},
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", FAST)
+def test_pages_run(page, tmp_path):
+    pages.run(page, tmp_path, FAST[page])
+
+
+def messages():
+    """All fixed texts of the package and of jobs, with … for what is filled in."""
+    for path in [*ROOT.glob("tfp_flows/**/*.py"), *ROOT.glob("train/**/*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.JoinedStr):
+                parts = (getattr(part, "value", "…") for part in node.values)
+                yield "".join(p if isinstance(p, str) else "…" for p in parts)
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+                yield node.value
+
+
+def test_the_errors_that_are_explained_are_those_raised():
+    text = (ROOT / "docs/errors.md").read_text()
+    explained = re.findall(r"^\| `(.+?)` \|", text, re.M)
+    raised = "\n".join(messages())
+    assert len(explained) > 20
+    assert not [m for m in explained if m.rstrip("…") not in raised]
+
+
+def test_the_reference_has_every_recipe():
+    text = (ROOT / "docs/reference/flows.md").read_text()
+    missing = [n for n in tfp_flows.flows.__all__ if not re.search(rf"\b{n}\b", text)]
+    assert not missing
+
+
+def test_readme_is_one_page():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 120
