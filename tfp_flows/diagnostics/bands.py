@@ -65,7 +65,8 @@ class UniformBand:
         Raises:
           ValueError: if a number is out of its range.
         """
-        if count < 1 or (num_samples or 1) < 1 or not 0 < level < 1:
+        least = min(count, 1 if num_samples is None else num_samples)
+        if least < 1 or not 0 < level < 1:
             raise ValueError(
                 f"A band needs positive counts and 0 < level < 1, got count={count}, "
                 f"num_samples={num_samples}, level={level}."

@@ -10,7 +10,8 @@ import tensorflow as tf
 from tfp_flows.diagnostics.finding import DoesNotFit
 from tfp_flows.distributions import Dequantized, Given, Model, Padded, noise, rows
 
-_CHUNK = 500  # events at a time, which bounds the memory
+_CHUNK = 500  # events at a time, which bounds the memory;
+_UNITS = 2**16  # fewer if they are large: each unit may have 256 logits
 
 
 @dataclasses.dataclass(frozen=True)
@@ -74,8 +75,9 @@ class Events:
           *others: arrays `[N, ...]`.
         """
         parts = []
-        for start in range(0, len(self.x), _CHUNK):
-            place = slice(start, start + _CHUNK)
+        size = min(_CHUNK, max(1, _UNITS // max(1, self.x[0].size)))
+        for start in range(0, len(self.x), size):
+            place = slice(start, start + size)
             given = {} if self.context is None else {"context": self.context[place]}
             x = tf.constant(self.x[place])
             parts.append(function(x, given, start, *(v[place] for v in others)))

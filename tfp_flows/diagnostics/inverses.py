@@ -35,7 +35,9 @@ class Invertibility(Finding):
     @property
     def is_sound(self) -> bool:
         """Whether 99 % of events come back within 0.01 deviations and 0.1 nats."""
-        far, nats = (np.quantile(v, 0.99) for v in (self.x, self.log_det))
+        far, nats = (
+            np.quantile(v, 0.99, method="higher") for v in (self.x, self.log_det)
+        )
         return bool(far < _WORST_X and nats < _WORST_NATS)
 
     def __str__(self):
@@ -63,7 +65,7 @@ class Precision(Finding):
     @property
     def is_sound(self) -> bool:
         """Whether 99 % of events are right to 0.1 nats."""
-        return bool(np.quantile(self.nats, 0.99) < _WORST_NATS)
+        return bool(np.quantile(self.nats, 0.99, method="higher") < _WORST_NATS)
 
     def __str__(self):
         return (

@@ -66,7 +66,7 @@ def coverage(
         the held-out event's own context.
       context: `[N, *context_shape]` for a conditional model. Sharing contexts makes
         the test a little conservative.
-      seed: of noise, of ties (events as likely as each other), and of the band.
+      seed: of noise, and of ties: events as likely as each other.
 
     Raises:
       ValueError: if shapes do not fit, there are too few, or not all are finite.
@@ -81,7 +81,7 @@ def coverage(
     data = Events.of(model, held_out, context)
     drawn = Events.of(model, samples, context, "samples")
     rank = among(data.log_prob((seed, 1)), drawn.log_prob((seed, 2)), seed)
-    band = UniformBand.of(len(data.x), len(drawn.x), seed=seed)
+    band = UniformBand.of(len(data.x), len(drawn.x))
     return Coverage(1.0 - rank, band, model.is_exact)
 
 

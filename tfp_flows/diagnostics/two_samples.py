@@ -156,7 +156,7 @@ def c2st(
     pair = [v[rng.permutation(len(v))[:count]] for v in (samples, held_out)]
     half = count // 2
     if classifier is None:
-        classifier = ensemble.ExtraTreesClassifier(200, random_state=seed)
+        classifier = ensemble.ExtraTreesClassifier(100, random_state=seed)
     classifier = base.clone(classifier)
     label = np.repeat([0, 1], half)
     classifier.fit(np.concatenate([v[:half] for v in pair]), label)

@@ -79,7 +79,8 @@ class NormalMixture(Element):
     def cdf(self, params: tf.Tensor, x: tf.Tensor):
         """Returns P(X <= x) twice, `[..., C]`: no real number has a probability."""
         logits, means, log_scales = self._components(params)
-        below = tf.math.ndtr((x[..., None] - means) * tf.exp(-log_scales))
+        white = (x[..., None] - means) * tf.exp(-log_scales)
+        below = 0.5 * tf.math.erfc(-white / math.sqrt(2.0))
         at_most = tf.reduce_sum(tf.nn.softmax(logits) * below, axis=-1)
         return at_most, at_most
 
