@@ -54,6 +54,11 @@ def test_a_model_of_its_training_events_is_doubted_for_copying():
     model.adapt(train)
     found = diagnostics.diagnose(model, drawn(300, 2), train)
     assert "memorisation" in found.doubts()
+    copies = found.found["memorisation"]
+    apart = (found.samples - train[copies.nearest]) / train.std(axis=0)
+    np.testing.assert_allclose(
+        copies.samples, np.linalg.norm(apart, axis=1), rtol=1e-4, atol=1e-6
+    )
     assert "not independent" in found.left_out["latent normality"]
 
 

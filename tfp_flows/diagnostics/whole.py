@@ -123,7 +123,12 @@ def _questions(
     def copied():
         if train is None:
             raise DoesNotFit("no training events were given; pass train=.")
-        return memorisation(samples, _few(train, 10 * len(x), seed), x, unit=unit)
+        known = rows_of(train, "training events")
+        rng = np.random.default_rng((seed, 8))
+        places = np.sort(rng.permutation(len(known))[: 10 * len(x)])
+        copies = memorisation(samples, known[places], x, unit=unit)
+        # Numbers of the events that were given, also where some of them were left out.
+        return dataclasses.replace(copies, nearest=places[copies.nearest])
 
     return {
         "latent normality": lambda: latent_normality(model, x, **asked),
@@ -172,8 +177,3 @@ def _chosen(held_out, context, count, seed):
         )
     places = np.random.default_rng((seed, 7)).permutation(len(x))[:count]
     return x[places], None if context is None else np.asarray(context)[places]
-
-
-def _few(train, count, seed):
-    train = rows_of(train, "training events")
-    return train[np.random.default_rng((seed, 8)).permutation(len(train))[:count]]
