@@ -16,6 +16,7 @@ from train import (
     exports,
     fitting,
     lock,
+    page,
     pictures,
     pipelines,
     report,
@@ -39,7 +40,7 @@ def run(
       config: see `train/configs/digits_real_nvp.py`.
       workdir: where everything is written: `checkpoints/`, `logs/` for TensorBoard,
         `metrics.jsonl`, PNGs, for sound `samples.wav`, `report.md`, `report.json`,
-        `config.json`, `model.weights.h5`, `export/1`.
+        `report.html`, `config.json`, `model.weights.h5`, `export/1`.
       say: prints a line.
       stop: whether to save and end after a step.
 
@@ -110,6 +111,8 @@ def _report(trained, splits, config, workdir, say, changes):
     note = report.how_measured(scores, splits, config)
     saved = report.save(scores, workdir, say, note, len(baselines) - 1, changes)
     draw(flow, splits, scores[-1].bits, history, workdir, config.seed)
+    diagnosis = page.diagnose(flow, splits, config, say)
+    page.save(scores, saved["note"], diagnosis, workdir)
     if config.export:
         path = exports.publish(flow, splits, saved, config, workdir)
         say(f"Exported to {path}. Check it: python -m tfp_flows.serving.check {path}")
@@ -129,6 +132,11 @@ def _check(config):
     }.items():
         if not value > 0:
             raise ValueError(f"config.{name} must be positive, got {value}.")
+    if 0 != config.diagnosed < page.LEAST:
+        raise ValueError(
+            f"config.diagnosed must be {page.LEAST} test events or more, or 0 for no "
+            f"diagnosis, got {config.diagnosed}."
+        )
 
 
 def draw(

@@ -85,6 +85,7 @@ def test_a_job_leaves_its_sound(tmp_path):
     config = tones_wavenet.get_config()
     config.data.update({"num_steps": 64, "num_train": 64, "num_valid": 8})
     config.data.num_test, config.epochs, config.export = 20, 2, False
+    config.diagnosed = 0
     small = {"num_layers": 2, "filters": 8, "skip_filters": 8}
     for model in (config.flow, config.rivals.short_wavenet):
         model.options = ml_collections.ConfigDict(small)

@@ -37,7 +37,7 @@ def tiny(name):
     config = digits_real_nvp.get_config()
     config.flow.name = name
     config.flow.options = ml_collections.ConfigDict(OPTIONS[name])
-    config.epochs, config.num_draws = 2, 2
+    config.epochs, config.num_draws, config.diagnosed = 2, 2, 0
     config.rivals.nice.epochs = 0
     config.baselines.mixture_components = (2,)
     config.baselines.covariance_floors = (0.1,)
@@ -86,6 +86,7 @@ def test_a_process_is_reported_beside_its_entropy_rate(tmp_path):
     config = ar_process.get_config()
     config.data.num_train, config.data.num_test, config.data.num_steps = 400, 100, 20
     config.epochs, config.export, config.jit_compile = 2, False, "false"
+    config.diagnosed = 0
     saved = job.run(config, tmp_path, lambda line: None)
     assert (tmp_path / "samples.png").stat().st_size > 5000
     note = saved["note"]

@@ -128,7 +128,9 @@ def _of_latents(events, seed):
     order = getattr(flow.bijector, "order", None)
     order = np.arange(size) if order is None else np.ravel(order)
 
-    def chunk(x, given, start):
+    # Traced once: outside of a graph each call of batch_jacobian is traced anew.
+    @tf.function(autograph=False, reduce_retracing=True)
+    def chunk(x, given):
         with tf.GradientTape() as tape:
             tape.watch(x)
             z = flow.bijector.inverse(x, **given)
@@ -136,10 +138,11 @@ def _of_latents(events, seed):
         ordered = tf.gather(tf.gather(jacobian, order, axis=1), order, axis=2)
         above = tf.reduce_max(tf.abs(ordered - tf.linalg.band_part(ordered, -1, 0)))
         log_diagonal = tf.math.log(tf.abs(tf.linalg.diag_part(jacobian)))
-        log_prob = _log_base(flow.distribution, z) + tf.reshape(log_diagonal, z.shape)
-        return log_prob, tf.fill([len(x)], above)
+        log_diagonal = tf.reshape(log_diagonal, tf.shape(z))
+        log_prob = _log_base(flow.distribution, z) + log_diagonal
+        return log_prob, tf.fill(tf.shape(x)[:1], above)
 
-    log_prob, above = real.each(chunk)
+    log_prob, above = real.each(lambda x, given, start: chunk(x, given))
     if above.max() > 0:  # also units of one position that depend on each other
         raise DoesNotFit(_NO_ORDER.format(name))
     return log_prob

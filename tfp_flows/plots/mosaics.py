@@ -72,8 +72,9 @@ def samples(blocks: Mapping[str, Any], rows: int = 8, columns: int = 6) -> Figur
 
     Example:
       >>> x = np.random.default_rng(0).random((48, 4, 4, 1))
-      >>> samples({"samples": x, "data": x}).axes[0].get_title()
-      'samples | data'
+      >>> figure = samples({"samples": x, "data": x})
+      >>> [text.get_text() for text in figure.axes[0].texts]
+      ['samples', 'data']
     """
     if not blocks:
         raise ValueError("samples got no block of images. Give at least one.")
@@ -88,9 +89,13 @@ def samples(blocks: Mapping[str, Any], rows: int = 8, columns: int = 6) -> Figur
         blank = np.full((rows, 1, *x.shape[1:]), _white(x, most))
         pieces += [block.reshape(rows, columns, *x.shape[1:]), blank]
     grid = np.concatenate(pieces[:-1], axis=1)
-    return images(
-        grid.reshape(-1, *grid.shape[2:]), grid.shape[1], heading=" | ".join(blocks)
-    )
+    figure = images(grid.reshape(-1, *grid.shape[2:]), grid.shape[1])
+    axis = figure.axes[0]
+    left, right = axis.get_xlim()
+    for i, title in enumerate(blocks):
+        middle = ((columns + 1) * i + columns / 2) / grid.shape[1]
+        axis.text(left + middle * (right - left), 0, title, ha="center", va="bottom")
+    return figure
 
 
 def interpolations(way: Any) -> Figure:
