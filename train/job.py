@@ -25,8 +25,6 @@ from train import (
     strategies,
 )
 
-_POINTS = 10_000  # test events in a scatter plot
-
 
 def run(
     config: Any,
@@ -156,10 +154,7 @@ def draw(
         pictures.sequences(flow, splits.test, workdir / "samples.png", seed)
         return
     if len(splits.event_shape) != 3:
-        x, context = splits.test.head(_POINTS)
-        kwargs = {} if context is None else {"context": context}
-        drawn = flow.sample(() if kwargs else len(x), seed=(seed, 0), **kwargs).numpy()
-        pictures.points(drawn, x, workdir / "samples.png")
+        pictures.vectors(flow, splits.test, workdir / "samples.png", seed)
         return
     pictures.samples_beside_data(flow, splits.test, workdir / "samples.png", seed)
     if flow.flow is None:  # no latent to walk in

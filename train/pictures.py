@@ -10,6 +10,10 @@ from tfp_flows import plots, tasks
 from tfp_flows.distributions import Model, complete
 from train import files
 
+_POINTS = 10_000  # test events in a scatter plot
+_FEW = 1_000  # in one of many, or above a density
+_COLUMNS = 8  # of a table whose pairs are drawn
+
 
 def save(figure: Any, path: pathlib.Path) -> None:
     """Writes a figure whole.
@@ -153,6 +157,26 @@ def sequences(
     save(plots.sequences(drawn, x), path)
 
 
-def points(drawn: np.ndarray, data: np.ndarray, path: pathlib.Path) -> None:
-    """Writes the first two dimensions of samples and data as scatter plots."""
-    save(plots.points(drawn, data), path)
+def vectors(flow: Model, part: Any, path: pathlib.Path, seed: int) -> None:
+    """Writes samples beside data: points, and what more the number of columns allows.
+
+    The density of two columns of real numbers, every pair of three to eight, the first
+    two of more, or under contexts.
+
+    Args:
+      flow: to sample from.
+      part: the test events `[D]`, whose contexts a conditional flow is given.
+      path: of the PNG.
+      seed: of the samples.
+    """
+    x, context = part.head(_POINTS)
+    given = {} if context is None else {"context": context}
+    drawn = flow.sample(() if given else len(x), seed=(seed, 0), **given).numpy()
+    size = x.shape[1]
+    if size == 2 and not given and flow.num_values is None and flow.is_exact:
+        figure = plots.density(flow.log_prob, drawn[:_FEW], x[:_FEW])
+    elif 2 < size <= _COLUMNS and not given:
+        figure = plots.corner(drawn[:_FEW], x[:_FEW])
+    else:
+        figure = plots.points(drawn, x)
+    save(figure, path)

@@ -18,6 +18,7 @@ from train import (
     evaluation,
     job,
     page,
+    pictures,
     pipelines,
     report,
 )
@@ -184,6 +185,26 @@ def test_a_conditional_vector_job_runs(tmp_path):
     assert (tmp_path / "samples.png").stat().st_size > 5000
     assert (tmp_path / "export" / "1" / "saved_model.pb").is_file()
     assert len(saved["scores"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("size", "drawn_by"), [(1, "points"), (2, "density"), (3, "corner"), (9, "points")]
+)
+def test_vectors_are_drawn_as_their_number_of_columns_allows(
+    tmp_path, monkeypatch, size, drawn_by
+):
+    called = []
+    for name in ("points", "density", "corner"):
+        draw = getattr(pictures.plots, name)
+        monkeypatch.setattr(
+            pictures.plots,
+            name,
+            lambda *args, name=name, draw=draw: called.append(name) or draw(*args),
+        )
+    x = np.random.default_rng(0).normal(size=(40, size)).astype(np.float32)
+    part = pipelines.Part(pipelines.Arrays(x))
+    pictures.vectors(flows.gaussian((size,)), part, tmp_path / "s.png", seed=0)
+    assert called == [drawn_by] and (tmp_path / "s.png").stat().st_size > 5000
 
 
 def vector_config(epochs):
