@@ -20,6 +20,8 @@ FLOORS = {
     "tfp_flows.serving": 4,
     "tfp_flows.scoring": 4,
     "tfp_flows.tasks": 4,
+    "tfp_flows.diagnostics": 4,
+    "tfp_flows.plots": 4,
     "tfp_flows": 5,  # the root, which offers them all
     "train": 6,
 }
@@ -78,7 +80,16 @@ def test_internals_are_touched_in_one_file_only(internals, file):
     assert touching == {file}
 
 
-@pytest.mark.parametrize("name", ["tfp_flows", "tfp_flows.serving", "tfp_flows.tasks"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "tfp_flows",
+        "tfp_flows.serving",
+        "tfp_flows.tasks",
+        "tfp_flows.diagnostics",
+        "tfp_flows.plots",
+    ],
+)
 def test_completion_offers_public_names_only(name):
     module = importlib.import_module(name)
     offered = set(dir(module)) - {"__version__"}

@@ -18,9 +18,11 @@ from tfp_flows.version import __version__ as __version__
 if TYPE_CHECKING:  # what is loaded on first use
     from tfp_flows import (
         bijectors,
+        diagnostics,
         distributions,
         flows,
         networks,
+        plots,
         scalar_maps,
         scoring,
         serving,
@@ -32,9 +34,11 @@ if TYPE_CHECKING:  # what is loaded on first use
 __all__ = [
     "FlowModel",
     "bijectors",
+    "diagnostics",
     "distributions",
     "flows",
     "networks",
+    "plots",
     "scalar_maps",
     "scoring",
     "serving",

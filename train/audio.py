@@ -3,21 +3,13 @@
 import pathlib
 from typing import Any
 
-import matplotlib
+import numpy as np
+import scipy.io.wavfile
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
-import scipy.io.wavfile  # noqa: E402
-import scipy.signal  # noqa: E402
-
-from tfp_flows import flows  # noqa: E402
-from tfp_flows.distributions import Autoregressive, Model, mu_law  # noqa: E402
-from tfp_flows.networks.sequence_network import SequenceNetwork  # noqa: E402
-from train import files  # noqa: E402
-
-_WINDOW = 512  # steps of a spectrum: 64 ms and 16 Hz at 8,000 steps a second
-_RANGE = 60.0  # decibels from the loudest to the darkest
+from tfp_flows import flows, plots
+from tfp_flows.distributions import Autoregressive, Model, mu_law
+from tfp_flows.networks.sequence_network import SequenceNetwork
+from train import files, pictures
 
 
 def write(flow: Model, known: Any, workdir: pathlib.Path, seed: int) -> None:
@@ -41,7 +33,8 @@ def write(flow: Model, known: Any, workdir: pathlib.Path, seed: int) -> None:
         for x in (codes, known.excerpts)
     )
     write_wav(samples, workdir / "samples.wav", known.rate)
-    spectrograms(samples, data, workdir / "spectrogram.png", known.rate)
+    figure = plots.spectrograms(samples, data, known.rate)
+    pictures.save(figure, workdir / "spectrogram.png")
 
 
 def longer(model: Autoregressive, steps: int) -> Autoregressive:
@@ -72,50 +65,3 @@ def write_wav(sound: np.ndarray, path: pathlib.Path, rate: int) -> None:
     """
     codes = np.int16(np.round(sound.ravel() * 32767.0))
     files.write_whole(path, lambda part: scipy.io.wavfile.write(part, rate, codes))
-
-
-def spectrograms(
-    samples: np.ndarray, data: np.ndarray, path: pathlib.Path, rate: int
-) -> None:
-    """Writes the power of samples (left) and of data over time and frequency.
-
-    Args:
-      samples: amplitudes `[N, steps]`.
-      data: amplitudes `[N, steps']`.
-      path: of the PNG.
-      rate: samples a second.
-    """
-    rows = min(len(samples), len(data))
-    figure, axes = plt.subplots(
-        rows, 2, figsize=(9, 2.2 * rows), squeeze=False, layout="constrained"
-    )
-    columns = [[decibels(sound, rate) for sound in x[:rows]] for x in (samples, data)]
-    top = max(power.max() for column in columns for *_, power in column)
-    for i, (column, title) in enumerate(zip(columns, ("samples", "data"), strict=True)):
-        for axis, (time, frequency, power) in zip(axes[:, i], column, strict=True):
-            image = axis.pcolormesh(
-                time, frequency, power, vmin=top - _RANGE, vmax=top, rasterized=True
-            )
-        axes[0, i].set_title(title)
-        axes[-1, i].set_xlabel("s")
-    for axis in axes[:, 0]:
-        axis.set_ylabel("Hz")
-    figure.colorbar(image, ax=axes, label="dB")
-    files.write_whole(
-        path, lambda part: figure.savefig(part, dpi=90, bbox_inches="tight")
-    )
-    plt.close(figure)
-
-
-def decibels(sound: np.ndarray, rate: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Returns times in s, frequencies in Hz, and the power there in dB.
-
-    Args:
-      sound: amplitudes `[steps]`.
-      rate: samples a second.
-    """
-    window = min(_WINDOW, len(sound))
-    frequency, time, power = scipy.signal.spectrogram(
-        sound, rate, nperseg=window, noverlap=window * 3 // 4, scaling="spectrum"
-    )
-    return time, frequency, 10.0 * np.log10(power + 1e-12)  # silence: -120 dB

@@ -16,6 +16,7 @@ from train import (
     exports,
     fitting,
     lock,
+    page,
     pictures,
     pipelines,
     report,
@@ -23,8 +24,6 @@ from train import (
     stopping,
     strategies,
 )
-
-_POINTS = 10_000  # test events in a scatter plot
 
 
 def run(
@@ -39,7 +38,7 @@ def run(
       config: see `train/configs/digits_real_nvp.py`.
       workdir: where everything is written: `checkpoints/`, `logs/` for TensorBoard,
         `metrics.jsonl`, PNGs, for sound `samples.wav`, `report.md`, `report.json`,
-        `config.json`, `model.weights.h5`, `export/1`.
+        `report.html`, `config.json`, `model.weights.h5`, `export/1`.
       say: prints a line.
       stop: whether to save and end after a step.
 
@@ -110,6 +109,8 @@ def _report(trained, splits, config, workdir, say, changes):
     note = report.how_measured(scores, splits, config)
     saved = report.save(scores, workdir, say, note, len(baselines) - 1, changes)
     draw(flow, splits, scores[-1].bits, history, workdir, config.seed)
+    diagnosis = page.diagnose(flow, splits, config, say)
+    page.save(scores, saved["note"], diagnosis, workdir)
     if config.export:
         path = exports.publish(flow, splits, saved, config, workdir)
         say(f"Exported to {path}. Check it: python -m tfp_flows.serving.check {path}")
@@ -129,6 +130,11 @@ def _check(config):
     }.items():
         if not value > 0:
             raise ValueError(f"config.{name} must be positive, got {value}.")
+    if 0 != config.diagnosed < page.LEAST:
+        raise ValueError(
+            f"config.diagnosed must be {page.LEAST} test events or more, or 0 for no "
+            f"diagnosis, got {config.diagnosed}."
+        )
 
 
 def draw(
@@ -148,10 +154,7 @@ def draw(
         pictures.sequences(flow, splits.test, workdir / "samples.png", seed)
         return
     if len(splits.event_shape) != 3:
-        x, context = splits.test.head(_POINTS)
-        kwargs = {} if context is None else {"context": context}
-        drawn = flow.sample(() if kwargs else len(x), seed=(seed, 0), **kwargs).numpy()
-        pictures.points(drawn, x, workdir / "samples.png")
+        pictures.vectors(flow, splits.test, workdir / "samples.png", seed)
         return
     pictures.samples_beside_data(flow, splits.test, workdir / "samples.png", seed)
     if flow.flow is None:  # no latent to walk in

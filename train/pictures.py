@@ -4,52 +4,27 @@ import pathlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import matplotlib
+import numpy as np
 
-matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
-import numpy as np  # noqa: E402
+from tfp_flows import plots, tasks
+from tfp_flows.distributions import Model, complete
+from train import files
 
-from tfp_flows import tasks  # noqa: E402
-from tfp_flows.distributions import Model, complete  # noqa: E402
-from train import files  # noqa: E402
+_POINTS = 10_000  # test events in a scatter plot
+_FEW = 1_000  # in one of many, or above a density
+_COLUMNS = 8  # of a table whose pairs are drawn
 
 
-def grid(
-    images: np.ndarray,
-    path: pathlib.Path,
-    columns: int,
-    titles: Sequence[str] = (),
-    heading: str = "",
-) -> None:
-    """Writes images in rows and columns.
+def save(figure: Any, path: pathlib.Path) -> None:
+    """Writes a figure whole.
 
     Args:
-      images: `[N, H, W, C]`, values between 0 and their common maximum.
+      figure: of matplotlib.
       path: of the PNG.
-      columns: of the grid.
-      titles: of the first images, optional.
-      heading: of the whole picture, optional.
     """
-    images = np.asarray(images, np.float32) / max(1.0, float(np.max(images)))
-    rows = -(-len(images) // columns)
-    size = (0.7 * columns, (0.95 if titles else 0.7) * rows)
-    figure, axes = plt.subplots(rows, columns, figsize=size, squeeze=False)
-    for i, axis in enumerate(axes.flat):
-        axis.axis("off")
-        if i < len(images):
-            image = images[i]
-            axis.imshow(
-                image[..., 0] if image.shape[-1] == 1 else image,
-                cmap="gray_r",
-                vmin=0.0,
-                vmax=1.0,
-            )
-        if i < len(titles):
-            axis.set_title(titles[i], fontsize=6, pad=2)
-    if heading:
-        figure.suptitle(heading, fontsize=8, y=0.9, va="bottom")
-    _write(figure, path)
+    files.write_whole(
+        path, lambda part: figure.savefig(part, dpi=110, bbox_inches="tight")
+    )
 
 
 def samples_beside_data(
@@ -68,33 +43,19 @@ def samples_beside_data(
       seed: of the samples, the same at every temperature.
       temperatures: one block of 8 x 6 samples each.
     """
-    rows, columns = 8, 6
-    count = rows * columns
+    count = 48
     kwargs = {}
     x, context = part.head(count)
     if context is not None:
         kwargs["context"] = np.resize(context, (count, *context.shape[1:]))
-    blocks = [
-        flow.sample(() if kwargs else count, (seed, 0), temperature=t, **kwargs).numpy()
+    shape = () if kwargs else count
+    blocks = {
+        f"samples at temperature {t:g}": flow.sample(
+            shape, (seed, 0), temperature=t, **kwargs
+        )
         for t in temperatures
-    ]
-    blocks.append(np.resize(x, (count, *x.shape[1:])))
-    blank = np.full_like(blocks[-1][:rows], _white(x)).reshape(rows, 1, *x.shape[1:])
-    blocks = [b.reshape(rows, columns, *b.shape[1:]) for b in blocks]
-    spaced = [piece for block in blocks for piece in (block, blank)][:-1]
-    images = np.concatenate(spaced, axis=1)
-    shown = ", ".join(f"{t:g}" for t in temperatures)
-    grid(
-        images.reshape(-1, *x.shape[1:]),
-        path,
-        columns=images.shape[1],
-        heading=f"samples at temperatures {shown}, and test images (right)",
-    )
-
-
-def _white(images):
-    """The value that `grid` shows white: grey images are dark on white paper."""
-    return images.max() if images.shape[-1] > 1 else 0
+    }
+    save(plots.samples({**blocks, "test images": x}, rows=8, columns=6), path)
 
 
 def interpolations(flow: Model, part: Any, path: pathlib.Path, rows: int = 8) -> None:
@@ -112,10 +73,9 @@ def interpolations(flow: Model, part: Any, path: pathlib.Path, rows: int = 8) ->
     if context is not None:
         contexts = {"context": context[:rows], "context_b": context[rows : 2 * rows]}
     start, end = ends[:rows], ends[rows : 2 * rows]
-    images = tasks.interpolate(flow, start, end, 10, **contexts).numpy()
-    way = np.swapaxes(images, 0, 1).reshape(-1, *part.event_shape)
-    heading = "test images (left and right) and the way between their z"
-    grid(way, path, columns=10, heading=heading)
+    save(
+        plots.interpolations(tasks.interpolate(flow, start, end, 10, **contexts)), path
+    )
 
 
 def completions(
@@ -141,14 +101,7 @@ def completions(
     images, context = part.head(rows)
     known = _first_half(model)
     drawn = complete(model, images, known, draws, seed=(seed, 1), context=context)
-    columns = [np.where(known, images, 0), *drawn.numpy(), images]
-    heading = "half of it given (left), draws of the rest, the test image (right)"
-    grid(
-        np.stack(columns, axis=1).reshape(-1, *images.shape[1:]),
-        path,
-        columns=len(columns),
-        heading=heading,
-    )
+    save(plots.completions(images, known, drawn), path)
 
 
 def _first_half(model):
@@ -166,16 +119,14 @@ def extremes(bits: np.ndarray, part: Any, path: pathlib.Path, count: int = 16) -
 
     Args:
       bits: bits per dimension of each test image, the titles of the pictures.
-      part: the test images.
+      part: the test images, of which only those that are drawn are read.
       path: of the PNG.
       count: images of each kind.
     """
     count = min(count, len(bits) // 2)
     order = np.argsort(bits)
     chosen = np.concatenate([order[:count], order[-count:]])
-    titles = [f"{bits[i]:.2f}" for i in chosen]
-    heading = "most likely (above) and least likely test images, bits/dim"
-    grid(part.rows(chosen).x, path, min(8, count), titles, heading)
+    save(plots.extremes(part.rows(chosen).x, bits[chosen], count), path)
 
 
 def curves(history: Sequence[Mapping[str, float]], path: pathlib.Path) -> None:
@@ -185,20 +136,7 @@ def curves(history: Sequence[Mapping[str, float]], path: pathlib.Path) -> None:
       history: a mapping for each epoch with `epoch` and metrics.
       path: of the PNG.
     """
-    figure, axis = plt.subplots(figsize=(6, 3.5))
-    for key, label in (("bits_per_dim", "train"), ("val_bits_per_dim", "valid")):
-        points = [(row["epoch"], row[key]) for row in history if key in row]
-        if points:
-            axis.plot(*zip(*points, strict=True), label=label)
-    values = [row["val_bits_per_dim"] for row in history if "val_bits_per_dim" in row]
-    if values:
-        low, high = min(values), np.quantile(values, 0.9)
-        axis.set_ylim(low - 0.5 * (high - low) - 0.1, high + (high - low) + 0.1)
-    axis.set_xlabel("epoch")
-    axis.set_ylabel("bits per dimension")
-    axis.grid(alpha=0.3)
-    axis.legend()
-    _write(figure, path)
+    save(plots.training_curves(history), path)
 
 
 def sequences(
@@ -215,30 +153,30 @@ def sequences(
     """
     x, context = part.head(rows)
     given = {} if context is None else {"context": context}
-    drawn = flow.sample(() if given else rows, seed=(seed, 0), **given).numpy()
-    size = (8, 1.2 * rows)
-    figure, axes = plt.subplots(rows, 2, figsize=size, sharex=True, sharey=True)
-    for row, values in zip(axes, zip(drawn, x, strict=False), strict=False):
-        for axis, sequence in zip(row, values, strict=True):
-            axis.plot(sequence, linewidth=0.8)
-    axes[0, 0].set_title("samples")
-    axes[0, 1].set_title("data")
-    _write(figure, path)
+    drawn = flow.sample(() if given else len(x), seed=(seed, 0), **given)
+    save(plots.sequences(drawn, x), path)
 
 
-def points(drawn: np.ndarray, data: np.ndarray, path: pathlib.Path) -> None:
-    """Writes the first two dimensions of samples and data as scatter plots."""
-    figure, axes = plt.subplots(1, 2, figsize=(8, 4), sharex=True, sharey=True)
-    for axis, values, title in zip(
-        axes, (drawn, data), ("samples", "data"), strict=True
-    ):
-        axis.scatter(values[:, 0], values[:, 1 % values.shape[1]], s=3, alpha=0.5)
-        axis.set_title(title)
-    _write(figure, path)
+def vectors(flow: Model, part: Any, path: pathlib.Path, seed: int) -> None:
+    """Writes samples beside data: points, and what more the number of columns allows.
 
+    The density of two columns of real numbers, every pair of three to eight, the first
+    two of more, or under contexts.
 
-def _write(figure, path):
-    files.write_whole(
-        path, lambda part: figure.savefig(part, dpi=110, bbox_inches="tight")
-    )
-    plt.close(figure)
+    Args:
+      flow: to sample from.
+      part: the test events `[D]`, whose contexts a conditional flow is given.
+      path: of the PNG.
+      seed: of the samples.
+    """
+    x, context = part.head(_POINTS)
+    given = {} if context is None else {"context": context}
+    drawn = flow.sample(() if given else len(x), seed=(seed, 0), **given).numpy()
+    size = x.shape[1]
+    if size == 2 and not given and flow.num_values is None and flow.is_exact:
+        figure = plots.density(flow.log_prob, drawn[:_FEW], x[:_FEW])
+    elif 2 < size <= _COLUMNS and not given:
+        figure = plots.corner(drawn[:_FEW], x[:_FEW])
+    else:
+        figure = plots.points(drawn, x)
+    save(figure, path)

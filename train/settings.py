@@ -11,7 +11,7 @@ _FILE, _CHANGES = "config.json", "changes.json"
 # Change no number. All fields that are not here or below do.
 _FREE = (
     *("data.data_dir", "data.path", "data.cache"),
-    *("export", "strategy.timeout"),
+    *("export", "diagnosed", "strategy.timeout"),
 )
 _FREE_GROUPS = ("checkpoint.",)
 

@@ -52,6 +52,30 @@ def test_discrete_masses_sum_to_one(element, units, scale):
 
 
 @pytest.mark.parametrize("element,units", DISCRETE.values(), ids=DISCRETE)
+def test_distribution_functions_are_sums_of_masses(element, units):
+    params = tf.repeat(params_for(element, units), 4, axis=0)
+    if element.block_size is not None:
+        with pytest.raises(NotImplementedError, match="no cdf of one unit"):
+            element.cdf(params, tf.zeros([4, units], tf.int32))
+        return
+    p = masses(element, params[:1], all_states(element, 1))
+    for value in range(element.num_values):
+        less, at_most = element.cdf(params, tf.fill([4, 1], value))
+        np.testing.assert_allclose(less[:, 0], np.full(4, p[:value].sum()), atol=1e-9)
+        np.testing.assert_allclose(at_most - less, np.full((4, 1), p[value]), atol=1e-9)
+
+
+def test_the_distribution_function_of_a_normal_mixture_is_an_integral():
+    element = NormalMixture(3)
+    params = params_for(element, 1)
+    x = np.linspace(-60.0, 1.3, 200_001)[:, None]
+    density = np.exp(element.log_prob(tf.repeat(params, len(x), axis=0), x))
+    less, at_most = element.cdf(params, tf.constant([[1.3]], tf.float64))
+    np.testing.assert_allclose(at_most[0, 0], np.trapezoid(density, x[:, 0]), atol=1e-6)
+    np.testing.assert_array_equal(less, at_most)
+
+
+@pytest.mark.parametrize("element,units", DISCRETE.values(), ids=DISCRETE)
 @pytest.mark.parametrize("temperature", [1.0, 0.5])
 def test_draws_have_the_masses_of_log_prob(element, units, temperature):
     params = params_for(element, units)

@@ -19,6 +19,6 @@ def get_config() -> ml_collections.ConfigDict:
         "pixel_cnn", 2, num_blocks=1, filters=8, dropout=0.2
     )
     config.epochs = 2
-    config.num_draws = 1
+    config.num_draws, config.diagnosed = 1, 0
     config.baselines.mixture_components = (2,)
     return config

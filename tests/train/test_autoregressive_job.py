@@ -37,7 +37,7 @@ def tiny(name):
     config = digits_real_nvp.get_config()
     config.flow.name = name
     config.flow.options = ml_collections.ConfigDict(OPTIONS[name])
-    config.epochs, config.num_draws = 2, 2
+    config.epochs, config.num_draws, config.diagnosed = 2, 2, 0
     config.rivals.nice.epochs = 0
     config.baselines.mixture_components = (2,)
     config.baselines.covariance_floors = (0.1,)
@@ -86,6 +86,7 @@ def test_a_process_is_reported_beside_its_entropy_rate(tmp_path):
     config = ar_process.get_config()
     config.data.num_train, config.data.num_test, config.data.num_steps = 400, 100, 20
     config.epochs, config.export, config.jit_compile = 2, False, "false"
+    config.diagnosed = 0
     saved = job.run(config, tmp_path, lambda line: None)
     assert (tmp_path / "samples.png").stat().st_size > 5000
     note = saved["note"]
@@ -156,16 +157,17 @@ def test_bits_of_an_exact_model_are_those_of_one_evaluation():
 
 def test_completions_keep_the_upper_half_and_draw_the_rest(tmp_path, monkeypatch):
     drawn = []
+    monkeypatch.setattr(pictures, "save", lambda figure, path: None)
     monkeypatch.setattr(
-        pictures, "grid", lambda images, path, columns, heading: drawn.append(images)
+        pictures.plots, "completions", lambda *arrays: drawn.append(arrays)
     )
     model = flows.pixel_cnn((4, 4, 1), 1, 8, num_values=4)
     part = image_part()
     pictures.completions(model, part, tmp_path / "c.png", seed=0, draws=5)
-    images = drawn[0].reshape(3, 7, 4, 4, 1)
-    upper = np.broadcast_to(part.head(len(part)).x[:, None, :2], (3, 7, 2, 4, 1))
-    np.testing.assert_array_equal(images[:, :, :2], upper)
-    np.testing.assert_array_equal(images[:, -1], part.head(len(part)).x)
-    assert (images[:, 0, 2:] == 0).all()
-    lower = images[:, 1:-1, 2:]
-    assert len({tuple(x.ravel()) for x in lower.reshape(15, 8)}) == 15
+    images, known, draws = drawn[0]
+    x = part.head(len(part)).x
+    np.testing.assert_array_equal(images, x)
+    assert known[:2].all() and not known[2:].any()
+    draws = draws.numpy()
+    np.testing.assert_array_equal(draws[:, :, :2], np.stack([x[:, :2]] * 5))
+    assert len({tuple(x.ravel()) for x in draws[:, :, 2:].reshape(15, 8)}) == 15

@@ -1,5 +1,7 @@
 """The job end to end on a tiny configuration: artefacts, resuming, mistakes."""
 
+import base64
+import html.parser
 import json
 import os
 import pathlib
@@ -15,6 +17,8 @@ from train import (
     callbacks,
     evaluation,
     job,
+    page,
+    pictures,
     pipelines,
     report,
 )
@@ -23,6 +27,7 @@ from train.configs import digits_real_nvp, two_moons
 # One process for all that share a fixture.
 pytestmark = pytest.mark.xdist_group("job")
 
+PNG = "data:image/png;base64,"
 ROOT = pathlib.Path(__file__).parents[2]
 TINY = {
     "epochs": 3,
@@ -32,6 +37,7 @@ TINY = {
     "baselines.covariance_floors": (0.1,),
     "rivals.nice.options.hidden_units": (16,),
     "flow.options.num_steps": 2,
+    "diagnosed": 0,
 }
 
 
@@ -45,7 +51,7 @@ def tiny(config, **fields):
 def digits_run(tmp_path_factory):
     workdir = tmp_path_factory.mktemp("digits")
     lines = []
-    config = tiny(digits_real_nvp.get_config())
+    config = tiny(digits_real_nvp.get_config(), diagnosed=60)
     saved = job.run(config, workdir, say=lines.append)
     return workdir, saved, lines, config
 
@@ -66,6 +72,77 @@ def test_a_run_leaves_everything_it_promises(digits_run):
     assert names == ["Gaussian", "mixture of 2 Gaussians", "nice", "real_nvp"]
     assert (workdir / "report.md").read_text() in lines
     assert rows[-1]["bits_per_dim"] < rows[0]["bits_per_dim"]
+
+
+class Page(html.parser.HTMLParser):
+    """Text of each cell, sources of pictures, and tags that are not closed."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.cells, self.sources, self.open = [], [], []
+        self.feed(text)
+
+    def handle_starttag(self, tag, attributes):
+        attributes = dict(attributes)
+        self.sources += [attributes[k] for k in ("src", "href") if k in attributes]
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+        if tag in ("td", "th"):
+            self.cells.append("")
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if self.open and self.open[-1] in ("td", "th"):
+            self.cells[-1] += data
+
+
+@pytest.mark.slow
+def test_the_page_is_one_file_with_what_was_found_and_all_pictures(digits_run):
+    workdir, saved, lines, _ = digits_run
+    shown = Page((workdir / "report.html").read_text())
+    assert shown.open == []
+    for score in saved["scores"]:
+        assert score["name"] in shown.cells
+        assert f"{score['bits_per_dim']:.3f}" in shown.cells
+    for name in ("latent normality", "coverage", "c2st", "memorisation", "precision"):
+        place = shown.cells.index(name)
+        assert shown.cells[place - 1] in ("ok", "doubt")
+        assert len(shown.cells[place + 2]) > 20
+    place = shown.cells.index("decomposition")
+    assert shown.cells[place - 1] == "none" and "no one order" in shown.cells[place + 2]
+    assert len(shown.sources) == 2 + 4  # normality and coverage, and those of the run
+    inside = [base64.b64decode(s.removeprefix(PNG)) for s in shown.sources]
+    assert (workdir / "extremes.png").read_bytes() in inside
+    # Three epochs are too few, and the page says so.
+    told = next(line for line in lines if line.startswith("Diagnosed with 60 test"))
+    assert "c2st" in told
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [({"diagnosed": 0}, "config.diagnosed is 0"), ({}, "fewer than 20 events")],
+)
+def test_a_page_says_why_nothing_was_diagnosed(tmp_path, changes, message):
+    config = digits_real_nvp.get_config()
+    config.update(changes)
+    part = pipelines.Part(pipelines.Arrays(np.zeros((3, 4))))
+    splits = pipelines.Splits(part, part, part, None)
+    why = page.diagnose(flows.gaussian((4,)), splits, config, print)
+    assert message in why
+    page.save([score("<one>", [1.0, 2.0])], "a note", why, tmp_path)
+    text = (tmp_path / "report.html").read_text()
+    assert why in text and "&lt;one&gt;" in text and "<one>" not in text
+
+
+def test_a_model_that_cannot_be_diagnosed_does_not_end_the_job():
+    model = flows.gaussian((4,))
+    model.raw_variables[0].assign(np.nan * model.raw_variables[0])
+    part = pipelines.Part(pipelines.Arrays(np.random.default_rng(0).random((30, 4))))
+    splits = pipelines.Splits(part, part, part, None)
+    why = page.diagnose(model, splits, digits_real_nvp.get_config(), print)
+    assert why.startswith("Nothing was diagnosed: ") and "not finite" in why
 
 
 @pytest.mark.slow
@@ -108,6 +185,26 @@ def test_a_conditional_vector_job_runs(tmp_path):
     assert (tmp_path / "samples.png").stat().st_size > 5000
     assert (tmp_path / "export" / "1" / "saved_model.pb").is_file()
     assert len(saved["scores"]) == 4
+
+
+@pytest.mark.parametrize(
+    ("size", "drawn_by"), [(1, "points"), (2, "density"), (3, "corner"), (9, "points")]
+)
+def test_vectors_are_drawn_as_their_number_of_columns_allows(
+    tmp_path, monkeypatch, size, drawn_by
+):
+    called = []
+    for name in ("points", "density", "corner"):
+        draw = getattr(pictures.plots, name)
+        monkeypatch.setattr(
+            pictures.plots,
+            name,
+            lambda *args, name=name, draw=draw: called.append(name) or draw(*args),
+        )
+    x = np.random.default_rng(0).normal(size=(40, size)).astype(np.float32)
+    part = pipelines.Part(pipelines.Arrays(x))
+    pictures.vectors(flows.gaussian((size,)), part, tmp_path / "s.png", seed=0)
+    assert called == [drawn_by] and (tmp_path / "s.png").stat().st_size > 5000
 
 
 def vector_config(epochs):
@@ -183,6 +280,7 @@ def test_bits_average_the_bound_over_seeded_draws():
         ({"jit_compile": "maybe"}, "config.jit_compile must be one of"),
         ({"flow.name": "glov"}, "Unknown flow 'glov'"),
         ({"flow.options.num_steps": 0}, "num_steps >= 1"),
+        ({"diagnosed": 7}, "config.diagnosed must be 20 test events or more"),
     ],
 )
 def test_wrong_fields_are_refused(tmp_path, fields, message):

@@ -37,6 +37,7 @@ def get_config() -> ml_collections.ConfigDict:
     )
     config.num_draws = 16  # of dequantization noise an event in the report
     config.eval_batch_size = 500  # events at a time in the report
+    config.diagnosed = 500  # test events in report.html; 0: no diagnosis
     config.export = True
     return config
 

@@ -16,6 +16,7 @@ from train.configs import digits_pixel_cnn
 def get_config() -> ml_collections.ConfigDict:
     """Returns the configuration of PixelCNN on MNIST."""
     config = digits_pixel_cnn.get_config()
+    config.diagnosed = 200
     config.data.name = "mnist"
     config.data.binarize = "threshold"
     config.data.num_valid = 5000

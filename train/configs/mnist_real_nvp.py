@@ -23,5 +23,6 @@ def get_config() -> ml_collections.ConfigDict:
     # 784 dimensions: a full covariance has 308,000 numbers, so few components.
     config.baselines.mixture_components = (5, 10)
     config.baselines.covariance_floors = (0.01, 0.1)
+    config.diagnosed = 200
     config.num_draws = 2  # 10,000 test images average the noise as well
     return config

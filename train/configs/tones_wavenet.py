@@ -41,5 +41,6 @@ def get_config() -> ml_collections.ConfigDict:
     config.rivals.short_wavenet = rival(
         "wavenet", 1, num_layers=4, dilation_cycle=4, filters=32, skip_filters=64
     )
+    config.diagnosed = 50
     config.eval_batch_size = 16  # 16 x 2,048 x 256 logits are 34 MB
     return config

@@ -23,7 +23,7 @@ FLAGS = (
     *("--config.data.num_valid=100", "--config.data.num_test=100"),
     *("--config.flow.options.hidden_units=(8,)", "--config.flow.options.num_steps=2"),
     *("--config.optimizer.ema=0.5", "--config.rivals.nice.options.dropout=0.2"),
-    *("--config.jit_compile=false", "--config.num_draws=1"),
+    *("--config.jit_compile=false", "--config.num_draws=1", "--config.diagnosed=0"),
     *(
         "--config.rivals.nice.options.hidden_units=(8,)",
         "--config.rivals.nice.epochs=1",
@@ -36,7 +36,12 @@ FLAGS = (
 DIGITS = (
     *("--config=train/configs/digits_real_nvp.py", "--config.flow.name=nice"),
     *("--config.flow.options={}", "--config.rivals.nice.epochs=0"),
-    *("--config.epochs=1", "--config.export=false", "--config.num_draws=1"),
+    *(
+        "--config.epochs=1",
+        "--config.export=false",
+        "--config.num_draws=1",
+        "--config.diagnosed=0",
+    ),
     *("--config.jit_compile=false", "--config.baselines.mixture_components=(2,)"),
     "--config.baselines.covariance_floors=(1e-2,)",
 )

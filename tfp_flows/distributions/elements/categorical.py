@@ -54,6 +54,14 @@ class Categorical(Element):
         """Returns the value whose share of (0, 1) holds u."""
         return inverse_cdf(params / column(temperature, params), u[..., 0])
 
+    def cdf(self, params: tf.Tensor, x: tf.Tensor):
+        """Returns P(X < x) and P(X <= x), sums of probabilities, `[..., C]` each."""
+        shares = tf.nn.softmax(params)
+        place = tf.range(self.num_values)
+        less = tf.reduce_sum(tf.where(place < x[..., None], shares, 0.0), axis=-1)
+        at_most = tf.reduce_sum(tf.where(place <= x[..., None], shares, 0.0), axis=-1)
+        return less, at_most
+
     def features(self, x: tf.Tensor, dtype: Any):
         """Returns the values scaled to -1 .. 1, or their indicators."""
         if not self._one_hot:

@@ -53,6 +53,28 @@ class Element:
         """
         raise NotImplementedError(f"{type(self).__name__} has no from_uniform.")
 
+    def cdf(self, params: tf.Tensor, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns P(X < x) and P(X <= x) of each unit by itself, `[..., C]` each.
+
+        A uniform number between the two is the probability integral transform of x.
+
+        Args:
+          params: `[..., C, num_params]`.
+          x: `[..., C]`, int32 or real.
+
+        Raises:
+          NotImplementedError: if the units of a position depend on each other.
+        """
+        if self.num_values is None or self.block_size is not None:
+            raise NotImplementedError(f"{type(self).__name__} has no cdf of one unit.")
+        params, x = params[..., None, :], x[..., None]
+        less = equal = tf.zeros_like(params[..., 0, 0])
+        for value in range(self.num_values):
+            p = tf.exp(self.log_prob(params, tf.fill(tf.shape(x), value)))
+            less += tf.where(value < x[..., 0], p, 0.0)
+            equal += tf.where(value == x[..., 0], p, 0.0)
+        return less, less + equal
+
     def features(self, x: tf.Tensor, dtype: Any) -> tf.Tensor:
         """Returns how the network is shown the units, `[..., C * num_features]`.
 

@@ -76,6 +76,14 @@ class NormalMixture(Element):
             tf.reduce_logsumexp(log_weights + log_component, axis=-1), axis=-1
         )
 
+    def cdf(self, params: tf.Tensor, x: tf.Tensor):
+        """Returns P(X <= x) twice, `[..., C]`: no real number has a probability."""
+        logits, means, log_scales = self._components(params)
+        white = (x[..., None] - means) * tf.exp(-log_scales)
+        below = 0.5 * tf.math.erfc(-white / math.sqrt(2.0))
+        at_most = tf.reduce_sum(tf.nn.softmax(logits) * below, axis=-1)
+        return at_most, at_most
+
     def from_uniform(self, params: tf.Tensor, u: tf.Tensor, temperature: Any = 1.0):
         """Returns a draw: the first number chooses the component."""
         logits, means, log_scales = self._components(params, temperature)

@@ -1,0 +1,22 @@
+"""The page on diagnoses runs as printed, with a model that is trained for less."""
+
+import pytest
+
+from tests import pages
+
+SHORTER = {
+    "EPOCHS = 30": "EPOCHS = 1",
+    "(8, 8, 1), 4, 24,": "(8, 8, 1), 1, 8,",
+}
+
+
+@pytest.mark.slow
+def test_the_page_runs_and_finds_what_it_says(tmp_path):
+    names = pages.run("diagnose.md", tmp_path, SHORTER)
+    for name in ("latent", "coverage", "shares", "nearest"):
+        assert (tmp_path / f"{name}.png").stat().st_size > 2000
+        assert (pages.DOCS / "diagnose" / f"{name}.png").exists()
+    assert {"latent normality", "c2st"} <= set(names["found"]["Gaussian"].doubts())
+    assert "invertibility" in names["found"]["PixelCNN"].left_out
+    # The last model of the table copies.
+    assert "memorisation" in names["diagnosis"].doubts()

@@ -1,0 +1,38 @@
+"""What all diagnostics have in common: a finding, and the refusal of a model."""
+
+import dataclasses
+
+
+class DoesNotFit(ValueError):
+    """The question makes no sense for this model; `diagnose` leaves it out."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Finding:
+    """What one diagnostic found; `str` says it in a line.
+
+    Subclasses have what was measured as fields, and say what follows from it.
+    """
+
+    @property
+    def p_value(self) -> float | None:
+        """Of "the model is right"; None if the finding is no test."""
+        return None
+
+    @property
+    def is_sound(self) -> bool:
+        """False where a number is beyond what anybody would accept, test or not."""
+        return True
+
+
+def shown(p_value: float) -> str:
+    """Returns a p-value as text.
+
+    Args:
+      p_value: between 0 and 1.
+
+    Example:
+      >>> shown(0.25), shown(1e-9)
+      ('p = 0.25', 'p < 0.001')
+    """
+    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.2g}"
