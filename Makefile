@@ -5,8 +5,9 @@ BIN := .venv/bin
 WORKERS ?= -n 2 --dist loadgroup
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 export CUDA_VISIBLE_DEVICES ?= -1
+export NO_MKDOCS_2_WARNING ?= 1
 
-.PHONY: help train test test-fast test-scoring faults lint bench clean
+.PHONY: help train test test-fast test-scoring faults lint docs docs-serve bench clean
 
 help: ## Shows the targets.
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/:/'
@@ -32,15 +33,22 @@ lint: .venv/.test ## Checks style, formatting and types.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: .venv/.docs ## Builds the documentation into site/; a broken link fails.
+	$(BIN)/mkdocs build --quiet
+
+docs-serve: .venv/.docs ## Shows the documentation in a browser while it is written.
+	$(BIN)/mkdocs serve
+
 bench: .venv/.bench ## Times the flows beside their networks and TFP; prints ratios.
 	$(BIN)/python -m benchmarks $(ARGS)
 
 clean: ## Removes the virtual environments and what was built.
-	rm -rf .venv .venv-scoring build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .venv .venv-scoring site build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
 
 .venv/.train: EXTRAS = train
 .venv/.test: EXTRAS = train,test
 .venv/.bench: EXTRAS = bench
+.venv/.docs: EXTRAS = docs
 
 .venv/.%: setup.cfg pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv

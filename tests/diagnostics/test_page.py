@@ -12,10 +12,10 @@ SHORTER = {
 
 @pytest.mark.slow
 def test_the_page_runs_and_finds_what_it_says(tmp_path):
-    names = pages.run("diagnose.md", tmp_path, SHORTER)
+    names = pages.run("docs/diagnose.md", tmp_path, SHORTER)
     for name in ("latent", "coverage", "shares", "nearest"):
         assert (tmp_path / f"{name}.png").stat().st_size > 2000
-        assert (pages.DOCS / "diagnose" / f"{name}.png").exists()
+        assert (pages.ROOT / "docs" / "diagnose" / f"{name}.png").exists()
     assert {"latent normality", "c2st"} <= set(names["found"]["Gaussian"].doubts())
     assert "invertibility" in names["found"]["PixelCNN"].left_out
     # The last model of the table copies.
