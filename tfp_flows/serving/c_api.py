@@ -277,7 +277,7 @@ def _load_library():
                 f"No {stem} in {folder}: the C API gate needs the tensorflow wheel for "
                 "Linux or macOS."
             )
-        library = ctypes.CDLL(str(found[0]), mode=ctypes.RTLD_GLOBAL)
+        library = ctypes.CDLL(str(found[0]), mode=ctypes.RTLD_LOCAL)
     _declare(library)
     # tensorflow::DisableXlaCompilation(), which the server's main calls by default.
     library._ZN10tensorflow21DisableXlaCompilationEv()

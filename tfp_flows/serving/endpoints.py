@@ -17,6 +17,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.running.tracing import running_for
 from tfp_flows.distributions import Model, bases
+from tfp_flows.networks.autoregressive_network import as_many, never_empty
 from tfp_flows.serving import row_noise, row_seeds
 
 tfd = tfp.distributions
@@ -41,9 +42,6 @@ class Endpoints(abc.ABC):
     Raises:
       ValueError: if `nonfinite` is neither, or the model cannot be served.
     """
-
-    # Whether samples are rounded down, so that the last bit may move them by one.
-    rounds_samples = False
 
     def __init__(self, model: Model, nonfinite: str, real_dtype: tf.DType):
         if nonfinite not in NONFINITE:
@@ -108,12 +106,12 @@ class Endpoints(abc.ABC):
                 name: tf.ensure_shape(tensor, spec.shape, name=f"check_{name}")
                 for (name, spec), tensor in zip(specs.items(), tensors, strict=True)
             }
-            valid = _all_rows([_is_finite(tensor) for tensor in inputs.values()])
+            good = [_is_finite(tensor) for tensor in inputs.values()]
             with running_for("export"):
-                outputs, in_range = body(**self._cast(inputs))
+                outputs, in_range = self._answered(body, inputs)
             outputs = {k: tf.cast(v, tf.float32) for k, v in outputs.items()}
-            finite = [_is_finite(tensor) for tensor in outputs.values()]
-            valid = _all_rows([valid, *in_range, *finite])
+            good += [*in_range, *(_is_finite(tensor) for tensor in outputs.values())]
+            valid = _all_rows(good)
             return {
                 **{name: self._mark(v, valid) for name, v in outputs.items()},
                 "valid": valid,
@@ -122,6 +120,14 @@ class Endpoints(abc.ABC):
         named = [tf.TensorSpec(s.shape, s.dtype, name=k) for k, s in specs.items()]
         return tf.function(
             serve, input_signature=named, autograph=False, jit_compile=False
+        )
+
+    def _answered(self, body, inputs):
+        """Runs a body on one row at least: TensorFlow's convolutions fail on none."""
+        asked = next(iter(inputs.values()))
+        rows = {name: never_empty(tensor) for name, tensor in inputs.items()}
+        return tf.nest.map_structure(
+            lambda tensor: as_many(tensor, asked), body(**self._cast(rows))
         )
 
     def _cast(self, inputs):
@@ -189,7 +195,10 @@ def _is_finite(tensor):
 
 
 def _all_rows(conditions):
-    valid = conditions[0]
-    for condition in conditions[1:]:
-        valid = valid & condition
-    return valid
+    """Returns where all hold, bool `[B]`.
+
+    It is an error at run time if one input has fewer rows than another: by & it would
+    be broadcast, one seed to many equal samples. A stack takes equal shapes only, and
+    no served graph may hold an assertion.
+    """
+    return tf.reduce_all(tf.stack(conditions), axis=0)

@@ -26,8 +26,6 @@ ENDPOINTS: dict[type, type[Endpoints]] = {
     Model: FlowEndpoints,
 }
 
-_NUM_GOLDEN = 8
-
 
 def export(
     flow: Model,
@@ -39,6 +37,7 @@ def export(
     nonfinite: str = "nan",
     rtol: float = golden.RTOL,
     card: Mapping[str, Any] | None = None,
+    allow_unadapted: bool = False,
 ) -> pathlib.Path:
     """Publishes a flow as the next version below `base_dir`.
 
@@ -64,9 +63,10 @@ def export(
         an invalid row are then float32's lowest.
       rtol: how far golden rows may be from the answers here, relative to the largest
         entry of an output. Raise it for networks of reduced precision, whose rounding
-        changes with the size of the batch (mixed_bfloat16: 1e-2).
+        changes with the size of the batch (mixed_bfloat16: 1e-2, the largest).
       card: JSON-able facts to add to `flow_card.json`, such as test scores and the
         name and hash of the data; "name" is the directory's unless given here.
+      allow_unadapted: publishes a flow that has seen no data.
 
     Returns:
       The version's directory: `saved_model.pb`, `variables/` and, in `assets.extra/`,
@@ -82,27 +82,30 @@ def export(
     """
     if isinstance(flow, AnyOrder):
         flow = flow.in_order()
+    if not allow_unadapted:
+        _check_seen_data(flow)
     endpoints = endpoints_of(flow, nonfinite)
     rows = _golden_inputs(flow, endpoints, examples, contexts)
     base = publishing.check_base(base_dir)
     publishing.check_version(base, version)
-    if not 0.0 < rtol < 1.0:
-        raise ValueError(f"rtol must be between 0 and 1, got {rtol}.")
-    facts = cards.facts(flow, endpoints.specs(), nonfinite)
+    if not 0.0 < rtol <= golden.LARGEST_RTOL:
+        raise ValueError(
+            f"rtol must be above 0 and at most {golden.LARGEST_RTOL}, got {rtol}."
+        )
+    facts = cards.facts(flow, nonfinite)
     cards.check(card or {}, facts)
     facts = {**facts, "name": base.resolve().name, **(card or {})}
     with publishing.workspace(base) as directory:
         functions = prepared_once(endpoints.functions())
         _save(flow, functions, directory)
-        answers = _answers(functions, rows, rtol, endpoints.rounds_samples)
-        golden.save(directory, answers)
+        golden.save(directory, _answers(functions, rows, rtol))
+
+        def write(number):
+            cards.write(directory, {**facts, "version": number})
+
+        write(version or publishing.next_version(base))
         _run_gate(directory)
-        return publishing.publish(
-            directory,
-            base,
-            version,
-            lambda number: cards.write(directory, {**facts, "version": number}),
-        )
+        return publishing.publish(directory, base, version, write)
 
 
 def endpoints_of(model: Model, nonfinite: str = "nan") -> Endpoints:
@@ -113,6 +116,24 @@ def endpoints_of(model: Model, nonfinite: str = "nan") -> Endpoints:
     """
     kinds: list[Any] = [ENDPOINTS[k] for k in type(model).__mro__ if k in ENDPOINTS]
     return (kinds or [FlowEndpoints])[0](model, nonfinite)
+
+
+def _check_seen_data(flow):
+    """Refuses a flow that nobody adapted or trained, as far as its weights tell."""
+    if not isinstance(flow, Model):
+        return  # refused as what cannot be served
+    # Zeros, and ones of a recurrent layer's forget gates, are where biases begin.
+    biases = [v for v in flow.trainable_variables if "bias" in v.name]
+    if not flow.is_adapted:
+        what = "was never adapted to data"
+    elif biases and all(np.isin(tf.convert_to_tensor(v), (0, 1)).all() for v in biases):
+        what = "was never trained: its biases are what they were at first"
+    else:
+        return
+    raise ValueError(
+        f"{flow.name!r} {what}. Train it with FlowModel, whose first fit adapts it "
+        "too, or pass allow_unadapted=True."
+    )
 
 
 def _save(flow, functions, directory):
@@ -139,7 +160,7 @@ def _read_variables(flow, functions):
     return list(found.values())
 
 
-def _answers(functions, rows, rtol, rounds_samples):
+def _answers(functions, rows, rtol):
     """Returns the golden rows of each signature, the default one included."""
     answers = {}
     for name, inputs in rows.items():
@@ -150,14 +171,10 @@ def _answers(functions, rows, rtol, rounds_samples):
         outputs = {key: value.numpy() for key, value in outputs.items()}
         if not outputs["valid"].any():
             raise ValueError(
-                f"The flow's {name} is not finite on any of {_NUM_GOLDEN} typical "
+                f"The flow's {name} is not finite on any of {golden.NUM_ROWS} typical "
                 "rows. Did its training diverge, or are examples= in another unit?"
             )
-        atol = {key: golden.tolerance(value, rtol) for key, value in outputs.items()}
-        answers[name] = golden.Golden(inputs, outputs, atol, rtol)
-    if rounds_samples:
-        # The last bit may decide whether one of these goes down to the next integer.
-        answers["sample"].atol["x"] = 1.0
+        answers[name] = golden.Golden(inputs, outputs, rtol)
     answers[DEFAULT] = answers["log_prob"]
     return answers
 
@@ -165,8 +182,8 @@ def _answers(functions, rows, rtol, rounds_samples):
 def _golden_inputs(flow, endpoints, examples, contexts):
     """Returns rows for every input of every signature: name -> name -> array."""
     specs = endpoints.specs()
-    seeds = row_seeds.seeds(0, _NUM_GOLDEN)
-    temperature = np.linspace(0.6, 1.3, _NUM_GOLDEN).astype(np.float32)
+    seeds = row_seeds.seeds(0, golden.NUM_ROWS)
+    temperature = np.linspace(0.6, 1.3, golden.NUM_ROWS).astype(np.float32)
     values = {"temperature": temperature}
     values.update(_golden_contexts(flow, seeds, contexts))
     values["seed"] = endpoints.golden_seeds(temperature, values.get("context"))
@@ -210,7 +227,7 @@ def _first_rows(name, rows, shape):
             f"{name} must be [N, {', '.join(map(str, shape))}] with N >= 1, got shape "
             f"{rows.shape}."
         )
-    return rows[np.arange(_NUM_GOLDEN) % len(rows)]
+    return rows[np.arange(golden.NUM_ROWS) % len(rows)]
 
 
 def _run_gate(directory):

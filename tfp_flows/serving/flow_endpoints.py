@@ -65,7 +65,6 @@ class FlowEndpoints(Endpoints):
         super().__init__(flow, nonfinite, inner.dtype)
         self._num_values = flow.num_values
         self._model, self._flow = flow, inner
-        self.rounds_samples = flow.num_values is not None
         self._padding = flow if isinstance(flow, Padded) else None
         self._discrete = flow.dequantized if self._padding else flow
         self._event = tuple(self._flow.event_shape.as_list())
