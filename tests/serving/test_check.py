@@ -12,7 +12,14 @@ import tensorflow as tf
 
 from tests.serving.conftest import environment, export, make
 from tfp_flows import serving
-from tfp_flows.serving import card_check, golden, manifest, meta_graph
+from tfp_flows.serving import (
+    card_check,
+    golden,
+    manifest,
+    messages,
+    meta_graph,
+    warm_up,
+)
 
 # One process for all that share a fixture.
 pytestmark = pytest.mark.xdist_group("check")
@@ -148,7 +155,9 @@ def _save_card(directory):
         "num_parameters": 0,
         "num_stored": meta_graph.num_stored(graph),
         "library_versions": {"tensorflow": tf.__version__},
+        "max_batch_size": 4,
     }
+    warm_up.write(directory, warm_up.records("module", golden.load(directory), 4))
     path = directory / "assets.extra" / "flow_card.json"
     path.write_text(json.dumps(card))
     manifest.write(directory)
@@ -218,6 +227,23 @@ def test_bad_rows_that_are_called_valid_are_caught(tmp_path, dtype, bad):
 
     _save_module(tmp_path, function, tf.Module(), dtype)
     assert f"a row with {bad} in x is called valid" in refused(tmp_path)
+
+
+def test_a_warm_up_that_would_fail_is_refused(copy):
+    golden_rows = golden.load(copy)
+    good = warm_up.records("model", golden_rows, 32)
+    x = golden_rows["log_prob"].inputs["x"]
+    for signature, inputs, words in [
+        ("nothing", {"x": x}, "warm-up record 10 (nothing) fails"),
+        ("log_prob", {"y": x}, "record 10 (log_prob) fails"),
+        ("log_prob", {"x": x.astype(np.float64)}, "x is float64, wanted float32"),
+        ("log_prob", {"x": x[:1] * np.nan}, "record 10 (log_prob) is not valid"),
+        ("log_prob", {"x": x}, "asks log_prob for [1, 8, 32] rows"),
+    ]:
+        asked = messages.Request("model", signature, inputs)
+        warm_up.write(copy, [*good, messages.log(messages.request(asked))])
+        manifest.write(copy)
+        assert words in refused(copy)
 
 
 def test_no_rows_are_no_error(tmp_path):

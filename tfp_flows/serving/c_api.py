@@ -214,6 +214,15 @@ class Session:
         return np.frombuffer(data, dtype).reshape(shape).copy()
 
 
+def dtype_of(info: meta_graph.TensorInfo) -> np.dtype:
+    """Returns NumPy's dtype of an input or output.
+
+    Raises:
+      ValueError: if it is none that is served.
+    """
+    return _dtype(info.dtype, info.name)
+
+
 class _Status:
     """A TF_Status for one call, raised on leaving if it is not OK."""
 

@@ -24,6 +24,7 @@ _ENTRIES: dict[str, Any] = {
     "num_parameters": int,
     "num_stored": int,
     "library_versions": dict,
+    "max_batch_size": int,
 }
 # Entry -> inputs and outputs of which it is the shape, by signature.
 _SHAPES = {

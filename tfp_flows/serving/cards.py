@@ -15,7 +15,10 @@ from tfp_flows.distributions import Augmented, Autoregressive, Model, Padded
 from tfp_flows.serving import card_check, manifest, meta_graph, row_noise
 
 # Known only when the files are written.
-_WRITTEN = ("version", "saved_model_checksum", "num_stored", "signatures")
+_WRITTEN = (
+    *("version", "saved_model_checksum", "num_stored", "signatures"),
+    *("max_batch_size", "batch_seconds"),
+)
 # what it is, and what for
 _KINDS = {
     "flow": (

@@ -8,9 +8,9 @@ Nothing is trusted. Before anything is loaded the checksums of all files are com
 the model runs in the C++ runtime that TF Serving uses (see `c_api`), in a process
 without TensorFlow's Python. It replays the golden rows, alone, together and beside bad
 rows, sends wrong shapes and unequal batches, which must be refused, and no rows at all
-(`replay`). It judges the model as a client sees it: a model that only works in Python
-does not pass. It is no test with the server itself: there is no listener, no batching
-and no version manager here.
+(`replay`), and runs the warm-up record by record. It judges the model as a client sees
+it: a model that only works in Python does not pass. It is no test with the server
+itself: there is no listener, no batching and no version manager here.
 
 Exit status: 0 and one line if all is well; 1 and one line that says what is wrong.
 """
@@ -23,7 +23,15 @@ import zipfile
 import zlib
 from collections.abc import Sequence
 
-from tfp_flows.serving import c_api, card_check, golden, manifest, meta_graph, replay
+from tfp_flows.serving import (
+    c_api,
+    card_check,
+    golden,
+    manifest,
+    meta_graph,
+    replay,
+    warm_up,
+)
 from tfp_flows.serving.replay import CheckError, line
 
 # What is raised for a file that is not what it should be, is cut, or is another's.
@@ -71,6 +79,8 @@ def check_directory(directory: str | os.PathLike) -> str:
     for name, expected in rows.items():
         _check_names(session, name, expected)
         replay.signature(session, name, expected, card)
+    requests = _read(warm_up.FILE_NAME, warm_up.read, directory)
+    replay.warm_up(session, requests, card)
     session.close()
     return f"{len(rows)} signatures ({', '.join(sorted(rows))}) serve as exported"
 

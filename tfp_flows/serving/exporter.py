@@ -13,7 +13,16 @@ import tensorflow as tf
 
 from tfp_flows.distributions import AnyOrder, Augmented, Autoregressive, Model
 from tfp_flows.networks.weights.prepared_once import prepared_once
-from tfp_flows.serving import cards, check, golden, publishing, row_noise, row_seeds
+from tfp_flows.serving import (
+    batching,
+    cards,
+    check,
+    golden,
+    publishing,
+    row_noise,
+    row_seeds,
+    warm_up,
+)
 from tfp_flows.serving.augmented_endpoints import AugmentedEndpoints
 from tfp_flows.serving.autoregressive_endpoints import AutoregressiveEndpoints
 from tfp_flows.serving.endpoints import DEFAULT, Endpoints
@@ -38,6 +47,7 @@ def export(
     rtol: float = golden.RTOL,
     card: Mapping[str, Any] | None = None,
     allow_unadapted: bool = False,
+    max_batch_size: int | str = batching.DEFAULT,
 ) -> pathlib.Path:
     """Publishes a flow as the next version below `base_dir`.
 
@@ -67,10 +77,14 @@ def export(
       card: JSON-able facts to add to `flow_card.json`, such as test scores and the
         name and hash of the data; "name" is the directory's unless given here.
       allow_unadapted: publishes a flow that has seen no data.
+      max_batch_size: rows, at most 1024, that a server should put together at most:
+        the larger request of the warm-up, and `batching_params.pbtxt`. "measure"
+        times batches here; what was measured is on the card.
 
     Returns:
-      The version's directory: `saved_model.pb`, `variables/` and, in `assets.extra/`,
-      `golden.npz`, `flow_card.json` and `MODEL_CARD.md`.
+      The version's directory: `saved_model.pb`, `variables/`, `batching_params.pbtxt`
+      and, in `assets.extra/`, `golden.npz`, `tf_serving_warmup_requests`,
+      `flow_card.json`, `MODEL_CARD.md` and `SHA256SUMS`.
 
     Raises:
       ValueError: for a wrong argument, or a flow that gives no finite number.
@@ -92,13 +106,19 @@ def export(
         raise ValueError(
             f"rtol must be above 0 and at most {golden.LARGEST_RTOL}, got {rtol}."
         )
+    batching.check(max_batch_size)
     facts = cards.facts(flow, nonfinite)
     cards.check(card or {}, facts)
     facts = {**facts, "name": base.resolve().name, **(card or {})}
     with publishing.workspace(base) as directory:
         functions = prepared_once(endpoints.functions())
         _save(flow, functions, directory)
-        golden.save(directory, _answers(functions, rows, rtol))
+        answers = _answers(functions, rows, rtol)
+        golden.save(directory, answers)
+        facts |= _batches(functions, answers, max_batch_size)
+        size = facts["max_batch_size"]
+        batching.write(directory, size)
+        warm_up.write(directory, warm_up.records(facts["name"], answers, size))
 
         def write(number):
             cards.write(directory, {**facts, "version": number})
@@ -177,6 +197,14 @@ def _answers(functions, rows, rtol):
         answers[name] = golden.Golden(inputs, outputs, rtol)
     answers[DEFAULT] = answers["log_prob"]
     return answers
+
+
+def _batches(functions, answers, max_batch_size):
+    """Returns what the card says of batches."""
+    if max_batch_size != batching.MEASURE:
+        return {"max_batch_size": max_batch_size}
+    seconds = batching.measured(functions, answers)
+    return {"max_batch_size": batching.advice(seconds), "batch_seconds": seconds}
 
 
 def _golden_inputs(flow, endpoints, examples, contexts):

@@ -1,11 +1,11 @@
 """What the gate asks a loaded model: golden rows, bad rows, wrong shapes, no rows."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from tfp_flows.serving import c_api, golden
+from tfp_flows.serving import c_api, golden, messages
 
 # What no row may hold: character of the dtype -> name and number. int64 are seeds, any
 # of which are good; int32 are data.
@@ -38,6 +38,50 @@ def signature(
     asked.check_bad_rows()
     asked.check_shapes()
     asked.check_batches()
+
+
+def warm_up(
+    session: c_api.Session,
+    requests: Sequence[messages.Request],
+    card: Mapping[str, Any],
+) -> None:
+    """Runs the recorded requests as a server does before it serves.
+
+    Args:
+      session: of the model.
+      requests: in their order.
+      card: of the model.
+
+    Raises:
+      CheckError: if a record fails, which would keep the version from loading, or a
+        signature has no records of one row and of the largest batch.
+    """
+    sizes: dict[str, set[int]] = {name: set() for name in session.signatures}
+    for number, asked in enumerate(requests):
+        where = f"warm-up record {number} ({asked.signature})"
+        try:
+            _check_dtypes(session.signatures[asked.signature], asked.inputs)
+            outputs = session.run(asked.signature, asked.inputs)
+        except (c_api.CApiError, ValueError, KeyError) as error:
+            raise CheckError(f"{where} fails: {line(error)}") from error
+        sizes[asked.signature].add(len(outputs["valid"]))
+        if len(outputs["valid"]) == 1 and not outputs["valid"][0]:
+            raise CheckError(f"{where} is not valid")
+    wanted = {1, card["max_batch_size"]}
+    for name, found in sizes.items():
+        if found != wanted:
+            raise CheckError(
+                f"the warm-up asks {name} for {sorted(found)} rows, wanted are "
+                f"{sorted(wanted)}"
+            )
+
+
+def _check_dtypes(definition, inputs):
+    """A server converts nothing."""
+    for name, value in inputs.items():
+        wanted = c_api.dtype_of(definition.inputs[name])
+        if value.dtype != wanted:
+            raise ValueError(f"{name} is {value.dtype}, wanted {wanted}")
 
 
 class _Signature:
