@@ -126,6 +126,14 @@ class Served:
         whole = self.is_autoregressive or self.flow.num_values is None
         return self.flow if whole else self.flow.flow
 
+    def beginnings(self, num_rows):
+        """Masks of which row i knows i positions."""
+        order = self.flow.network.order
+        known = np.zeros([num_rows, order.size], np.int32)
+        for row in range(num_rows):
+            known[row, order[:row]] = 1
+        return known.reshape([num_rows, *self.flow.event_shape])
+
     def requests(self, num_rows=5, seed=3):
         """Returns inputs for every signature, none of them golden rows."""
         rng = np.random.default_rng(seed)
@@ -148,6 +156,11 @@ class Served:
         if not self.is_autoregressive:
             z = rng.standard_normal(x.shape).astype(np.float32)
             inputs |= {"encode": data, "decode": {"z": z}}
+        else:
+            inputs["complete"] = data | {
+                "known": self.beginnings(num_rows),
+                "seed": serving.seeds(13, num_rows),
+            }
         if num_values is not None:
             noise = {} if is_exact else {"seed": serving.seeds(12, num_rows)}
             inputs["bits_per_dim"] = {"x": integers, **noise}

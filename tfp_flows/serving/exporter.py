@@ -1,11 +1,10 @@
 """Export: from a flow to a version directory that TF Serving can run."""
 
-import math
 import os
 import pathlib
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,14 +18,14 @@ from tfp_flows.serving import (
     check,
     golden,
     publishing,
-    row_noise,
-    row_seeds,
     warm_up,
 )
 from tfp_flows.serving.augmented_endpoints import AugmentedEndpoints
 from tfp_flows.serving.autoregressive_endpoints import AutoregressiveEndpoints
+from tfp_flows.serving.calibration import calibrate
 from tfp_flows.serving.endpoints import DEFAULT, Endpoints
 from tfp_flows.serving.flow_endpoints import FlowEndpoints
+from tfp_flows.serving.golden_inputs import golden_inputs
 
 # Kind of model -> what is served of it. The nearest kind counts.
 ENDPOINTS: dict[type, type[Endpoints]] = {
@@ -48,6 +47,10 @@ def export(
     card: Mapping[str, Any] | None = None,
     allow_unadapted: bool = False,
     max_batch_size: int | str = batching.DEFAULT,
+    labels: bool = False,
+    signatures: Sequence[str] | None = None,
+    calibration: Any = None,
+    calibration_contexts: Any = None,
 ) -> pathlib.Path:
     """Publishes a flow as the next version below `base_dir`.
 
@@ -80,6 +83,13 @@ def export(
       max_batch_size: rows, at most 1024, that a server should put together at most:
         the larger request of the warm-up, and `batching_params.pbtxt`. "measure"
         times batches here; what was measured is on the card.
+      labels: for a flow whose context is the indicator of a class: clients send
+        `label` i32 `[B]` in place of `context`.
+      signatures: those to serve, `log_prob` among them; all if None.
+      calibration: `[N, *E]`, events that the flow was not trained on. With them there
+        is `anomaly_score`, whose p-values are at most a rate as often as that rate for
+        events like these.
+      calibration_contexts: `[N, *C]` for a conditional flow.
 
     Returns:
       The version's directory: `saved_model.pb`, `variables/`, `batching_params.pbtxt`
@@ -98,15 +108,16 @@ def export(
         flow = flow.in_order()
     if not allow_unadapted:
         _check_seen_data(flow)
-    endpoints = endpoints_of(flow, nonfinite)
-    rows = _golden_inputs(flow, endpoints, examples, contexts)
+    endpoints = endpoints_of(flow, nonfinite, labels)
+    golden.check_rtol(rtol)
+    batching.check(max_batch_size)
+    if calibration is not None or calibration_contexts is not None:
+        calibrate(endpoints, flow, calibration, calibration_contexts, rtol)
+    if signatures is not None:
+        endpoints.choose(signatures)
+    rows = golden_inputs(flow, endpoints, examples, contexts)
     base = publishing.check_base(base_dir)
     publishing.check_version(base, version)
-    if not 0.0 < rtol <= golden.LARGEST_RTOL:
-        raise ValueError(
-            f"rtol must be above 0 and at most {golden.LARGEST_RTOL}, got {rtol}."
-        )
-    batching.check(max_batch_size)
     facts = cards.facts(flow, nonfinite)
     cards.check(card or {}, facts)
     facts = {**facts, "name": base.resolve().name, **(card or {})}
@@ -128,14 +139,16 @@ def export(
         return publishing.publish(directory, base, version, write)
 
 
-def endpoints_of(model: Model, nonfinite: str = "nan") -> Endpoints:
+def endpoints_of(
+    model: Model, nonfinite: str = "nan", labels: bool = False
+) -> Endpoints:
     """Returns the served functions that fit a model.
 
     Raises:
       ValueError: if it cannot be served, see `Endpoints`.
     """
     kinds: list[Any] = [ENDPOINTS[k] for k in type(model).__mro__ if k in ENDPOINTS]
-    return (kinds or [FlowEndpoints])[0](model, nonfinite)
+    return (kinds or [FlowEndpoints])[0](model, nonfinite, labels)
 
 
 def _check_seen_data(flow):
@@ -205,57 +218,6 @@ def _batches(functions, answers, max_batch_size):
         return {"max_batch_size": max_batch_size}
     seconds = batching.measured(functions, answers)
     return {"max_batch_size": batching.advice(seconds), "batch_seconds": seconds}
-
-
-def _golden_inputs(flow, endpoints, examples, contexts):
-    """Returns rows for every input of every signature: name -> name -> array."""
-    specs = endpoints.specs()
-    seeds = row_seeds.seeds(0, golden.NUM_ROWS)
-    temperature = np.linspace(0.6, 1.3, golden.NUM_ROWS).astype(np.float32)
-    values = {"temperature": temperature}
-    values.update(_golden_contexts(flow, seeds, contexts))
-    values["seed"] = endpoints.golden_seeds(temperature, values.get("context"))
-    if "decode" in specs:
-        values["z"] = _normals(seeds, specs["decode"]["z"].shape[1:])
-    if examples is None:
-        x = endpoints.typical(values)
-    else:
-        x = _first_rows("examples", examples, flow.event_shape)
-    values["x"] = endpoints.points(x)
-    result = {}
-    for name, inputs in specs.items():
-        picked = {**values, "x": x} if name == "bits_per_dim" else values
-        result[name] = {
-            key: picked[key].astype(spec.dtype.as_numpy_dtype)
-            for key, spec in inputs.items()
-        }
-    return result
-
-
-def _golden_contexts(flow, seeds, contexts):
-    if flow.context_shape is None:
-        if contexts is not None:
-            raise ValueError("This flow takes no context: leave contexts= out.")
-        return {}
-    if contexts is not None:
-        return {"context": _first_rows("contexts", contexts, flow.context_shape)}
-    return {"context": _normals(seeds, flow.context_shape)}
-
-
-def _normals(seeds, shape):
-    noise = row_noise.row_normal(tf.constant(seeds), math.prod(shape))
-    return noise.numpy().reshape([-1, *shape])
-
-
-def _first_rows(name, rows, shape):
-    """Returns 8 rows, repeated if there are fewer."""
-    rows = np.asarray(rows)
-    if rows.ndim == 0 or not len(rows) or rows.shape[1:] != tuple(shape):
-        raise ValueError(
-            f"{name} must be [N, {', '.join(map(str, shape))}] with N >= 1, got shape "
-            f"{rows.shape}."
-        )
-    return rows[np.arange(golden.NUM_ROWS) % len(rows)]
 
 
 def _run_gate(directory):

@@ -30,6 +30,18 @@ class Golden(NamedTuple):
     rtol: float = RTOL
 
 
+def check_rtol(rtol: float) -> None:
+    """Refuses a tolerance that means nothing.
+
+    Raises:
+      ValueError: if it is not above 0 and at most 0.01.
+    """
+    if not 0.0 < rtol <= LARGEST_RTOL:
+        raise ValueError(
+            f"rtol must be above 0 and at most {LARGEST_RTOL}, got {rtol}."
+        )
+
+
 def tolerance(output: np.ndarray, rtol: float = RTOL) -> float:
     """Returns the absolute tolerance of an output: `rtol` of its largest entry or of 1.
 

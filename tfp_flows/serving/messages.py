@@ -12,7 +12,7 @@ import numpy as np
 from tfp_flows.serving import wire
 
 # TF_DataType -> numpy's dtype, and the field of values that are not in tensor_content.
-_DTYPES = {
+_DTYPES: dict[int, tuple[Any, int]] = {
     1: (np.dtype("<f4"), 5),
     2: (np.dtype("<f8"), 6),
     3: (np.dtype("<i4"), 7),
@@ -28,14 +28,14 @@ class Request(NamedTuple):
     Attributes:
       model: its name.
       signature: "" for the default one.
-      inputs: name to array.
+      inputs: name to array, or to the bytes of a TensorProto.
       version: a number, or None.
       label: of a version, or None.
     """
 
     model: str
     signature: str
-    inputs: Mapping[str, np.ndarray]
+    inputs: Mapping[str, Any]
     version: int | None = None
     label: str | None = None
 
@@ -96,7 +96,7 @@ def to_array(message: Any) -> np.ndarray:
 
 
 def request(asked: Request) -> bytes:
-    """Returns a PredictRequest; inputs that are bytes already are TensorProtos."""
+    """Returns a PredictRequest."""
     spec: list[tuple[int, Any]] = [(1, asked.model), (3, asked.signature)]
     if asked.version is not None:
         spec.append((2, wire.encode((1, asked.version))))
