@@ -19,6 +19,7 @@ from tfp_flows.distributions.elements import NormalMixture
 from tfp_flows.networks import MADE
 
 ROOT = pathlib.Path(__file__).parents[2]
+CLASSES = 3  # of the class-conditional model
 _SMALL = {"num_steps": 2, "hidden_units": (8,)}
 RECIPES = {
     "vector": lambda: flows.real_nvp((4,), **_SMALL, dropout=0.1),
@@ -190,4 +191,23 @@ def served(request, tmp_path_factory):
     directory = export(flow, base)
     runtime = Runtime(directory)
     yield Served(request.param, flow, directory, runtime.ask)
+    runtime.close()
+
+
+@pytest.fixture(scope="session")
+def classes(tmp_path_factory):
+    """A model of 2 x 2 pixels of 3 values and 3 classes, calibrated by its samples."""
+    model = make("pixel cnn")
+    labels = np.arange(199) % CLASSES
+    context = np.eye(CLASSES, dtype=np.float32)[labels]
+    events = model.sample(context=context, seed=3).numpy()
+    directory = export(
+        model,
+        tmp_path_factory.mktemp("served") / "classes",
+        labels=True,
+        calibration=events,
+        calibration_contexts=context,
+    )
+    runtime = Runtime(directory)
+    yield model, runtime.ask, directory, (events, context)
     runtime.close()

@@ -6,32 +6,11 @@ import json
 import numpy as np
 import pytest
 
-from tests.serving.conftest import Runtime, export, make
+from tests.serving.conftest import CLASSES, Runtime, export
 from tfp_flows import flows, serving
 
 # One process for all that share a fixture.
 pytestmark = pytest.mark.xdist_group("signatures")
-
-CLASSES = 3
-
-
-@pytest.fixture(scope="module")
-def classes(tmp_path_factory):
-    """A model of 2 x 2 pixels of 3 values and 3 classes, calibrated by its samples."""
-    model = make("pixel cnn")
-    labels = np.arange(199) % CLASSES
-    context = np.eye(CLASSES, dtype=np.float32)[labels]
-    events = model.sample(context=context, seed=3).numpy()
-    directory = export(
-        model,
-        tmp_path_factory.mktemp("served") / "classes",
-        labels=True,
-        calibration=events,
-        calibration_contexts=context,
-    )
-    runtime = Runtime(directory)
-    yield model, runtime.ask, directory, (events, context)
-    runtime.close()
 
 
 def all_states():

@@ -29,7 +29,8 @@ def calibrate(
       rtol: of the served numbers.
 
     Raises:
-      ValueError: if log_prob is a bound from noise, shapes are others, or the model has no finite score of an event.
+      ValueError: if log_prob is a bound from noise, shapes are others, or the model
+        has no finite score of an event.
 
     References:
       [1] Bates, Candes, Lei, Romano, Sesia. Testing for outliers with conformal
