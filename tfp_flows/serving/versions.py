@@ -7,8 +7,8 @@
 
 `compare` runs both versions in the C++ runtime on the same rows, those of `--rows`, an
 npz of inputs of `log_prob` by name such as `x` and `context`, or the first version's
-golden ones. It prints the mean difference of log_prob with its standard error. `prune` removes all but the newest, and
-never a labelled one.
+golden ones. It prints the mean difference of log_prob with its standard error. `prune`
+removes all but the newest, and never a labelled one.
 
 Exit status: 2 and one line for a version that is not there, or rows that do not fit.
 """
