@@ -340,3 +340,34 @@ def test_a_flow_that_saw_no_data_is_refused(tmp_path):
         with pytest.raises(ValueError, match="never trained"):
             serving.export(untrained, tmp_path)
     assert os.listdir(tmp_path) == []
+
+
+_TWICE = """
+import sys
+import keras
+from tests import laws
+from tests.serving.conftest import export
+from tfp_flows import flows
+keras.utils.set_random_seed(0)
+flow = flows.gaussian((3,))
+laws.randomize(flow)
+export(flow, sys.argv[1])
+"""
+
+
+def test_two_exports_of_one_flow_are_the_same_files(tmp_path):
+    """All but TensorFlow's fingerprint, which holds a random number."""
+    found = []
+    for hash_seed in "01":
+        base = tmp_path / hash_seed / "model"
+        subprocess.run(
+            [sys.executable, "-c", _TWICE, str(base)],
+            env={**environment(), "PYTHONHASHSEED": hash_seed},
+            check=True,
+            capture_output=True,
+        )
+        sums = (base / "1" / "assets.extra" / "SHA256SUMS").read_text()
+        lines = [line.split("  ") for line in sums.splitlines()]
+        found.append({name: digest for digest, name in lines})
+        assert found[-1].pop("fingerprint.pb")
+    assert found[0] == found[1]

@@ -184,8 +184,11 @@ def _save(flow, functions, directory):
 def _read_variables(flow, functions):
     """Returns what was prepared, and the weights that loops read themselves."""
     concrete = [f.get_concrete_function() for f in functions.values()]
-    read = {id(tensor) for f in concrete for tensor in f.captured_inputs}
-    found = {id(v): v for f in concrete for v in f.graph.variables}
+    by_handle = {id(v.handle): v for f in concrete for v in f.graph.variables}
+    # In the order of captures: a graph's own list of variables has none, and two
+    # exports of the same flow are to be the same files.
+    read = {id(tensor): None for f in concrete for tensor in f.captured_inputs}
+    found = {id(by_handle[h]): by_handle[h] for h in read if h in by_handle}
     for variable in flow.raw_variables:
         mirrors = getattr(variable, "values", (variable,))  # one on each replica
         if any(id(mirror.handle) in read for mirror in mirrors):
