@@ -36,6 +36,7 @@ def test_the_page_runs_as_printed(tmp_path):
         assert names["p_value"][1] < 0.01 < names["p_value"][0]
         assert names["samples"].shape == (100, 2) and all(names["valid"])
         _run_curl(names)
+        _run_cpp(names, tmp_path)
     finally:
         names["client"].close()
         names["server"].close()
@@ -43,14 +44,32 @@ def test_the_page_runs_as_printed(tmp_path):
 
 
 def _run_curl(names):
-    (command,) = re.findall(
-        r"```bash\n(curl.*?)```", (pages.DOCS / "serving.md").read_text(), re.S
-    )
     if shutil.which("curl") is None:
         return
-    command = command.replace("http://localhost:8501", names["server"].rest)
-    done = subprocess.run(
-        ["bash", "-c", command], capture_output=True, text=True, check=True
+    command = _block("bash", "curl").replace(
+        "http://localhost:8501", names["server"].rest
     )
+    _check(names, ["bash", "-c", command])
+
+
+def _run_cpp(names, folder):
+    if shutil.which("g++") is None:
+        return
+    port = names["server"].rest.rpartition(":")[2]
+    source = folder / "ask.cpp"
+    source.write_text(_block("cpp", "#include").replace("8501", port))
+    command = ["g++", "-Wall", "-Werror", str(source), "-o", str(folder / "ask")]
+    subprocess.run(command, check=True)
+    _check(names, [str(folder / "ask")])
+
+
+def _block(language, beginning):
+    page = (pages.DOCS / "serving.md").read_text()
+    (block,) = re.findall(rf"```{language}\n({beginning}.*?)```", page, re.S)
+    return block
+
+
+def _check(names, command):
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     outputs = json.loads(done.stdout)["outputs"]
     np.testing.assert_allclose(outputs["log_prob"], names["log_prob"], rtol=1e-5)
