@@ -122,21 +122,16 @@ def export(
     cards.check(card or {}, facts)
     facts = {**facts, "name": base.resolve().name, **(card or {})}
     with publishing.workspace(base) as directory:
-        functions = prepared_once(endpoints.functions())
-        _save(flow, functions, directory)
-        answers = _answers(functions, rows, rtol)
-        golden.save(directory, answers)
-        facts |= _batches(functions, answers, max_batch_size)
-        size = facts["max_batch_size"]
-        batching.write(directory, size)
-        warm_up.write(directory, warm_up.records(facts["name"], answers, size))
+        facts |= _write(
+            directory, flow, endpoints, rows, rtol, facts["name"], max_batch_size
+        )
 
-        def write(number):
+        def write_card(number):
             cards.write(directory, {**facts, "version": number})
 
-        write(version or publishing.next_version(base))
+        write_card(version or publishing.next_version(base))
         _run_gate(directory)
-        return publishing.publish(directory, base, version, write)
+        return publishing.publish(directory, base, version, write_card)
 
 
 def endpoints_of(
@@ -167,6 +162,19 @@ def _check_seen_data(flow):
         f"{flow.name!r} {what}. Train it with FlowModel, whose first fit adapts it "
         "too, or pass allow_unadapted=True."
     )
+
+
+def _write(directory, flow, endpoints, rows, rtol, name, max_batch_size):
+    """Writes all files but the card, and returns what that says of batches."""
+    functions = prepared_once(endpoints.functions())
+    _save(flow, functions, directory)
+    answers = _answers(functions, rows, rtol)
+    golden.save(directory, answers)
+    facts = _batches(functions, answers, max_batch_size)
+    size = facts["max_batch_size"]
+    batching.write(directory, size)
+    warm_up.write(directory, warm_up.records(name, answers, size))
+    return facts
 
 
 def _save(flow, functions, directory):
