@@ -211,3 +211,13 @@ def classes(tmp_path_factory):
     runtime = Runtime(directory)
     yield model, runtime.ask, directory, (events, context)
     runtime.close()
+
+
+@pytest.fixture(scope="session")
+def batching(classes):
+    """The class-conditional model as a server with batching asks it."""
+    from tests.serving.emulator.model import Model  # which imports this module
+
+    model = Model(classes[2], max_batch_size=32, allowed_batch_sizes=(1, 8, 32))
+    yield model
+    model.close()

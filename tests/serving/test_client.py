@@ -11,7 +11,6 @@ import numpy as np
 import pytest
 
 from tests.serving.conftest import environment
-from tests.serving.emulator.model import Model
 from tests.serving.emulator.server import Server
 from tfp_flows import serving
 from tfp_flows.serving import messages
@@ -22,12 +21,10 @@ pytestmark = pytest.mark.xdist_group("signatures")
 
 
 @pytest.fixture(scope="module")
-def server(classes):
-    model = Model(classes[2], max_batch_size=8, allowed_batch_sizes=(1, 4, 8))
-    server = Server(model)
-    yield server, model
+def server(batching):
+    server = Server(batching)
+    yield server, batching
     server.close()
-    model.close()
 
 
 @pytest.fixture(params=["rest", "rpc"])
@@ -61,7 +58,7 @@ def test_samples_do_not_depend_on_chunks_or_retries(client, classes, server):
     _, ask, _, _ = classes
     server[1].asked.clear()
     got = client.sample(20, seed=5, temperature=0.8, label=1)
-    assert [size for _, size in server[1].asked] == [8, 8, 4]
+    assert [size for _, size in server[1].asked] == [8, 8, 8]
     inputs = {
         "seed": serving.seeds(5, 20),
         "temperature": np.full(20, 0.8, np.float32),

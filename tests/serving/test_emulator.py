@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tests.serving.emulator import rest_json
-from tests.serving.emulator.model import Model, Refused
+from tests.serving.emulator.model import Refused
 from tfp_flows import serving
 from tfp_flows.serving import meta_graph, warm_up
 
@@ -76,15 +76,6 @@ def test_floats_survive_json_exactly():
     np.testing.assert_array_equal(np.float32(back), x)
 
 
-@pytest.fixture(scope="module")
-def models(classes):
-    alone = Model(classes[2])
-    batching = Model(classes[2], max_batch_size=32, allowed_batch_sizes=(1, 8, 32))
-    yield alone, batching
-    alone.close()
-    batching.close()
-
-
 def request(start, count, label=1):
     return {
         "seed": serving.seeds(9, count, start),
@@ -93,20 +84,19 @@ def request(start, count, label=1):
     }
 
 
-def test_joined_and_padded_requests_have_the_same_answers(models):
-    alone, batching = models
+def test_joined_and_padded_requests_have_the_same_answers(batching, classes):
+    _, ask, _, _ = classes
     requests = [request(0, 3), request(3, 1, label=0), request(4, 2)]
     batching.asked.clear()
     joined = batching.together("sample", requests)
     assert batching.asked == [("sample", 8)]
     for asked, answer in zip(requests, joined, strict=True):
-        wanted = alone.predict("sample", asked)
+        wanted = ask("sample", asked)
         np.testing.assert_array_equal(answer["x"], wanted["x"])
         np.testing.assert_allclose(answer["log_prob"], wanted["log_prob"], rtol=1e-5)
 
 
-def test_bad_values_of_one_client_harm_no_other(models):
-    _, batching = models
+def test_bad_values_of_one_client_harm_no_other(batching):
     good = request(0, 2)
     bad = {**request(5, 2, label=7), "temperature": np.float32([np.nan, -1.0])}
     wanted = batching.predict("sample", good)
@@ -115,8 +105,7 @@ def test_bad_values_of_one_client_harm_no_other(models):
     assert not answers[1]["valid"].any()
 
 
-def test_bad_requests_are_refused_by_themselves(models):
-    _, batching = models
+def test_bad_requests_are_refused_by_themselves(batching):
     good = request(0, 2)
     short = {**good, "temperature": good["temperature"][:1]}
     large = request(0, 33)
@@ -127,12 +116,14 @@ def test_bad_requests_are_refused_by_themselves(models):
     assert [answer.code for answer in answers[1:]] == ["INVALID_ARGUMENT"] * 4
 
 
-def test_every_record_of_the_warm_up_succeeds(models, classes):
-    _, _, directory, _ = classes
+def test_every_record_of_the_warm_up_succeeds(batching, classes):
+    _, ask, directory, _ = classes
     requests = warm_up.read(directory)
-    assert {asked.signature for asked in requests} == set(models[0].signatures)
+    assert {asked.signature for asked in requests} == set(batching.signatures)
     sizes = set()
     for asked in requests:
-        for model in models:
-            sizes.add(len(model.predict(asked.signature, asked.inputs)["valid"]))
+        joined = batching.predict(asked.signature, asked.inputs)
+        alone = ask(asked.signature, asked.inputs)
+        assert set(joined) == set(alone)
+        sizes |= {len(joined["valid"]), len(alone["valid"])}
     assert sizes == {1, 32}
