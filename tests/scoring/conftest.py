@@ -41,7 +41,9 @@ def exported(tmp_path_factory):
             flow = _RECIPES[name]()
             laws.randomize(flow)
             base = tmp_path_factory.mktemp("served") / name
-            made[name] = Exported(flow, str(serving.export(flow, base)))
+            made[name] = Exported(
+                flow, str(serving.export(flow, base, allow_unadapted=True))
+            )
         return made[name]
 
     return export

@@ -1,6 +1,7 @@
 """Every recipe exported once, and a C++ runtime in another process to ask."""
 
 import dataclasses
+import functools
 import os
 import pathlib
 import pickle
@@ -18,6 +19,7 @@ from tfp_flows.distributions.elements import NormalMixture
 from tfp_flows.networks import MADE
 
 ROOT = pathlib.Path(__file__).parents[2]
+CLASSES = 3  # of the class-conditional model
 _SMALL = {"num_steps": 2, "hidden_units": (8,)}
 RECIPES = {
     "vector": lambda: flows.real_nvp((4,), **_SMALL, dropout=0.1),
@@ -77,6 +79,10 @@ RECIPES = {
 }
 
 
+# Weights are random: no data are needed, and none were seen.
+export = functools.partial(serving.export, allow_unadapted=True)
+
+
 class Runtime:
     """A model in the C++ runtime."""
 
@@ -121,6 +127,14 @@ class Served:
         whole = self.is_autoregressive or self.flow.num_values is None
         return self.flow if whole else self.flow.flow
 
+    def beginnings(self, num_rows):
+        """Masks of which row i knows i positions."""
+        order = self.flow.network.order
+        known = np.zeros([num_rows, order.size], np.int32)
+        for row in range(num_rows):
+            known[row, order[:row]] = 1
+        return known.reshape([num_rows, *self.flow.event_shape])
+
     def requests(self, num_rows=5, seed=3):
         """Returns inputs for every signature, none of them golden rows."""
         rng = np.random.default_rng(seed)
@@ -143,6 +157,11 @@ class Served:
         if not self.is_autoregressive:
             z = rng.standard_normal(x.shape).astype(np.float32)
             inputs |= {"encode": data, "decode": {"z": z}}
+        else:
+            inputs["complete"] = data | {
+                "known": self.beginnings(num_rows),
+                "seed": serving.seeds(13, num_rows),
+            }
         if num_values is not None:
             noise = {} if is_exact else {"seed": serving.seeds(12, num_rows)}
             inputs["bits_per_dim"] = {"x": integers, **noise}
@@ -169,7 +188,36 @@ def make(name):
 def served(request, tmp_path_factory):
     base = tmp_path_factory.mktemp("served") / "model"
     flow = make(request.param)
-    directory = serving.export(flow, base)
+    directory = export(flow, base)
     runtime = Runtime(directory)
     yield Served(request.param, flow, directory, runtime.ask)
     runtime.close()
+
+
+@pytest.fixture(scope="session")
+def classes(tmp_path_factory):
+    """A model of 2 x 2 pixels of 3 values and 3 classes, calibrated by its samples."""
+    model = make("pixel cnn")
+    labels = np.arange(199) % CLASSES
+    context = np.eye(CLASSES, dtype=np.float32)[labels]
+    events = model.sample(context=context, seed=3).numpy()
+    directory = export(
+        model,
+        tmp_path_factory.mktemp("served") / "classes",
+        labels=True,
+        calibration=events,
+        calibration_contexts=context,
+    )
+    runtime = Runtime(directory)
+    yield model, runtime.ask, directory, (events, context)
+    runtime.close()
+
+
+@pytest.fixture(scope="session")
+def batching(classes):
+    """The class-conditional model as a server with batching asks it."""
+    from tests.serving.emulator.model import Model  # which imports this module
+
+    model = Model(classes[2], max_batch_size=32, allowed_batch_sizes=(1, 8, 32))
+    yield model
+    model.close()

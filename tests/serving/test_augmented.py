@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests import laws
-from tests.serving.conftest import Runtime
+from tests.serving.conftest import Runtime, export
 from tfp_flows import flows, serving
 
 
@@ -14,7 +14,7 @@ from tfp_flows import flows, serving
 def served(tmp_path_factory):
     model = flows.reversible((3,), 2, (8,))
     laws.randomize(model)
-    directory = serving.export(model, tmp_path_factory.mktemp("served") / "model")
+    directory = export(model, tmp_path_factory.mktemp("served") / "model")
     runtime = Runtime(directory)
     yield model, directory, runtime
     runtime.close()

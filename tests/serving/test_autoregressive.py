@@ -90,7 +90,7 @@ def test_samples_come_as_often_as_the_probabilities_say(integers, temperature):
 def test_the_files_beside_the_model_tell_what_it_is(served):
     if not served.is_autoregressive:
         pytest.skip("a flow")
-    wanted = {"log_prob", "sample", "serving_default"}
+    wanted = {"log_prob", "sample", "complete", "serving_default"}
     if served.flow.num_values is not None:
         wanted.add("bits_per_dim")
     assert set(golden.load(served.directory)) == wanted

@@ -10,9 +10,16 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tests.serving.conftest import environment, make
+from tests.serving.conftest import environment, export, make
 from tfp_flows import serving
-from tfp_flows.serving import golden
+from tfp_flows.serving import (
+    card_check,
+    golden,
+    manifest,
+    messages,
+    meta_graph,
+    warm_up,
+)
 
 # One process for all that share a fixture.
 pytestmark = pytest.mark.xdist_group("check")
@@ -20,7 +27,7 @@ pytestmark = pytest.mark.xdist_group("check")
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory):
-    return serving.export(make("vector"), tmp_path_factory.mktemp("base"))
+    return export(make("vector"), tmp_path_factory.mktemp("base"))
 
 
 @pytest.fixture
@@ -86,18 +93,36 @@ def test_what_is_missing_is_named(exported, copy, tmp_path):
     assert "no such directory" in refused(tmp_path / "nowhere")
     assert "did you mean its version 1" in refused(exported.parent)
     (copy / "assets.extra" / "golden.npz").unlink()
-    assert "golden.npz: export again" in refused(copy)
+    assert "golden.npz' is missing" in refused(copy)
     (copy / "saved_model.pb").unlink()
     assert "no saved_model.pb" in refused(copy)
 
 
-def test_damaged_files_are_named(copy):
-    good = (copy / "assets.extra" / "golden.npz").read_bytes()
-    (copy / "assets.extra" / "golden.npz").write_bytes(good[: len(good) // 2])
-    assert "golden.npz is damaged" in refused(copy)
-    (copy / "assets.extra" / "golden.npz").write_bytes(good)
-    (copy / "saved_model.pb").write_bytes(b"not a model")
-    assert "the C++ runtime cannot load it" in refused(copy)
+def test_a_changed_byte_of_any_file_is_one_line(copy):
+    for path in sorted(p for p in copy.rglob("*") if p.is_file()):
+        good = path.read_bytes()
+        damaged = bytearray(good)
+        damaged[len(good) // 3] ^= 4
+        path.write_bytes(damaged)
+        line = refused(copy)
+        assert "damaged" in line and "Traceback" not in line, path
+        path.write_bytes(good)
+    assert check(copy).returncode == 0
+
+
+def test_damage_under_right_checksums_is_one_line(copy):
+    """Whoever writes the checksums anew is not believed either."""
+    for name, word in [
+        ("assets.extra/golden.npz", "golden.npz is damaged"),
+        ("assets.extra/flow_card.json", "flow_card.json is damaged"),
+        ("saved_model.pb", "saved_model.pb is damaged"),
+        ("variables/variables.index", "the C++ runtime cannot load it"),
+    ]:
+        good = (copy / name).read_bytes()
+        (copy / name).write_bytes(good[: len(good) // 2] if "npz" in name else b"no")
+        manifest.write(copy)
+        assert word in refused(copy)
+        (copy / name).write_bytes(good)
 
 
 def test_other_weights_are_a_mismatch(copy):
@@ -106,6 +131,7 @@ def test_other_weights_are_a_mismatch(copy):
     rows = golden.load(copy)
     rows["log_prob"].outputs["log_prob"][3] += 0.01
     golden.save(copy, rows)
+    manifest.write(copy)
     line = refused(copy)
     assert "log_prob: golden rows replayed in a batch of 8: log_prob[3] is" in line
     data[: len(data) // 4] = bytes(len(data) // 4)
@@ -113,24 +139,42 @@ def test_other_weights_are_a_mismatch(copy):
     assert "FAILED" in refused(copy)
 
 
-def test_a_missing_signature_is_a_mismatch(copy):
-    rows = golden.load(copy)
-    del rows["sample"]
-    golden.save(copy, rows)
-    assert "golden rows for ['decode', 'encode', 'log_prob'" in refused(copy)
+def _save_card(directory):
+    """Writes a card that says the truth of a module, and the checksums."""
+    content = (directory / "saved_model.pb").read_bytes()
+    graph = meta_graph.of_saved_model(content)
+    signatures = card_check.table(meta_graph.signatures(graph))
+    card = {
+        "schema_version": card_check.SCHEMA_VERSION,
+        "version": 1,
+        "kind": "flow",
+        "event_shape": [4],
+        "context_shape": None,
+        "num_values": None,
+        "signatures": {"log_prob": signatures["log_prob"]},
+        "num_parameters": 0,
+        "num_stored": meta_graph.num_stored(graph),
+        "library_versions": {"tensorflow": tf.__version__},
+        "max_batch_size": 4,
+    }
+    warm_up.write(directory, warm_up.records("module", golden.load(directory), 4))
+    path = directory / "assets.extra" / "flow_card.json"
+    path.write_text(json.dumps(card))
+    manifest.write(directory)
 
 
 def _save_module(directory, function, root, dtype=tf.float32):
     """Saves a module by hand with golden rows of what Python says."""
     spec = tf.TensorSpec([None, 4], dtype, name="x")
     root.serve = tf.function(function, input_signature=[spec], autograph=False)
-    tf.saved_model.save(root, str(directory), signatures={"serve": root.serve})
+    both = {"log_prob": root.serve, "serving_default": root.serve}
+    tf.saved_model.save(root, str(directory), signatures=both)
     x = np.random.default_rng(0).standard_normal([8, 4])
     x = np.abs(3.0 * x).astype(dtype.as_numpy_dtype)
-    loaded = tf.saved_model.load(str(directory)).signatures["serve"]
+    loaded = tf.saved_model.load(str(directory)).signatures["log_prob"]
     outputs = {k: v.numpy() for k, v in loaded(x=tf.constant(x)).items()}
-    atol = {key: golden.tolerance(value) for key, value in outputs.items()}
-    golden.save(directory, {"serve": golden.Golden({"x": x}, outputs, atol)})
+    golden.save(directory, dict.fromkeys(both, golden.Golden({"x": x}, outputs)))
+    _save_card(directory)
 
 
 def _outputs(value):
@@ -147,7 +191,9 @@ def test_a_module_that_holds_keras_layers_is_caught(tmp_path):
         tmp_path, lambda x: _outputs(root.layer(tf.ensure_shape(x, [None, 4]))), root
     )
     line = refused(tmp_path)
-    assert "serve fails on a batch of 8" in line and "Could not find variable" in line
+    assert (
+        "log_prob fails on a batch of 8" in line and "Could not find variable" in line
+    )
 
 
 def test_a_module_with_raw_variables_passes(tmp_path):
@@ -181,6 +227,93 @@ def test_bad_rows_that_are_called_valid_are_caught(tmp_path, dtype, bad):
 
     _save_module(tmp_path, function, tf.Module(), dtype)
     assert f"a row with {bad} in x is called valid" in refused(tmp_path)
+
+
+def test_a_warm_up_that_would_fail_is_refused(copy):
+    golden_rows = golden.load(copy)
+    good = warm_up.records("model", golden_rows, 32)
+    x = golden_rows["log_prob"].inputs["x"]
+    for signature, inputs, words in [
+        ("nothing", {"x": x}, "warm-up record 10 (nothing) fails"),
+        ("log_prob", {"y": x}, "record 10 (log_prob) fails"),
+        ("log_prob", {"x": x.astype(np.float64)}, "x is float64, wanted float32"),
+        ("log_prob", {"x": x[:1] * np.nan}, "record 10 (log_prob) is not valid"),
+        ("log_prob", {"x": x}, "asks log_prob for [1, 8, 32] rows"),
+    ]:
+        asked = messages.Request("model", signature, inputs)
+        warm_up.write(copy, [*good, messages.log(messages.request(asked))])
+        manifest.write(copy)
+        assert words in refused(copy)
+
+
+def test_no_rows_are_no_error(tmp_path):
+    def function(x):
+        x = tf.ensure_shape(x, [None, 4])
+        return _outputs(x + tf.minimum(tf.cast(tf.argmax(x, 0), tf.float32), 0.0))
+
+    _save_module(tmp_path, function, tf.Module())
+    assert "fails on a batch of 0" in refused(tmp_path)
+
+
+def test_unequal_numbers_of_rows_are_caught(tmp_path):
+    root = tf.Module()
+    spec = [tf.TensorSpec([None, 4], name="x"), tf.TensorSpec([None, 1], name="c")]
+
+    def function(x, c):
+        return _outputs(tf.ensure_shape(x, [None, 4]) + tf.ensure_shape(c, [None, 1]))
+
+    root.serve = tf.function(function, input_signature=spec, autograph=False)
+    both = {"log_prob": root.serve, "serving_default": root.serve}
+    tf.saved_model.save(root, str(tmp_path), signatures=both)
+    x, c = np.eye(8, 4, dtype=np.float32), np.ones([8, 1], np.float32)
+    outputs = {key: value.numpy() for key, value in root.serve(x, c).items()}
+    rows = golden.Golden({"x": x, "c": c}, outputs)
+    golden.save(tmp_path, dict.fromkeys(both, rows))
+    _save_card(tmp_path)
+    assert "1 rows of x beside 8 of the others is answered" in refused(tmp_path)
+
+
+def test_a_network_that_writes_files_is_refused_before_it_is_loaded(tmp_path):
+    path = tmp_path / "written"
+
+    class Leaking(keras.layers.Layer):
+        def call(self, x):
+            with tf.control_dependencies([tf.io.write_file(str(path), "x")]):
+                return tf.identity(x)
+
+    layer = Leaking(name="leaking")
+    _save_module(
+        tmp_path / "1",
+        lambda x: _outputs(layer(tf.ensure_shape(x, [None, 4]))),
+        tf.Module(),
+    )
+    path.unlink()  # by the golden rows
+    line = refused(tmp_path / "1")
+    assert "WriteFile (reads or writes files) in leaking" in line
+    assert not path.exists()
+
+
+def test_a_session_leaves_numpy_alone(exported):
+    """Libraries that showed their symbols to all made NumPy's generators crash."""
+    code = """
+import sys
+from tfp_flows.serving import c_api
+session = c_api.Session(sys.argv[1])
+import numpy as np
+print(np.random.default_rng(5).integers(1000), np.random.RandomState(5).randint(1000))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(exported)],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    mine = (
+        np.random.default_rng(5).integers(1000),
+        np.random.RandomState(5).randint(1000),
+    )
+    assert tuple(map(int, done.stdout.split())) == mine
 
 
 def test_usage_errors_exit_with_two():

@@ -3,6 +3,8 @@
 import hashlib
 import json
 import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -11,7 +13,7 @@ import tensorflow_probability as tfp
 
 from tests import laws
 from tests.replicas import mirrored
-from tests.serving.conftest import Runtime, make
+from tests.serving.conftest import Runtime, environment, export, make
 from tfp_flows import flows, serving
 from tfp_flows.distributions import Flow, StandardNormal
 from tfp_flows.networks.weights.prepared_once import prepared_once
@@ -45,9 +47,9 @@ def versions(tmp_path_factory):
     """Two versions: the first with nothing said, the second with everything."""
     base = tmp_path_factory.mktemp("base") / "digits"
     flow = make("conditional discrete")
-    first = serving.export(flow, base)
+    first = export(flow, base)
     examples = np.arange(12).reshape(3, 4)
-    second = serving.export(
+    second = export(
         flow,
         os.fspath(base),
         version=7,
@@ -62,7 +64,7 @@ def versions(tmp_path_factory):
 def test_versions_count_up_and_nothing_else_is_left(versions):
     flow, base, first, second = versions
     assert (first, second) == (base / "1", base / "7")
-    third = serving.export(flow, base)
+    third = export(flow, base)
     assert third == base / "8"
     assert sorted(os.listdir(base)) == ["1", "7", "8"]
 
@@ -93,20 +95,25 @@ def test_the_card_tells_the_truth(versions):
     flow, _, _, second = versions
     card = json.loads((second / "assets.extra" / "flow_card.json").read_text())
     assert (card["name"], card["version"]) == ("digits", 7)
-    assert (card["event_shape"], card["condition_shape"]) == ([4], [3])
+    assert (card["event_shape"], card["context_shape"]) == ([4], [3])
     assert card["num_values"] == 17 and card["base"] == "StandardNormal"
     assert card["test_bits_per_dim"] == 2.0 and card["data"] == {"name": "digits"}
     assert card["num_parameters"] == sum(
         v.shape.num_elements() for v in flow.raw_variables
     )
-    assert card["signatures"]["bits_per_dim"]["seed"] == {
+    assert card["signatures"]["bits_per_dim"]["inputs"]["seed"] == {
         "dtype": "int64",
         "shape": [-1, 2],
     }
     rebuilt = flows.build(card["recipe"]["name"], **card["recipe"]["options"])
     assert rebuilt.event_shape == flow.event_shape
-    assert "saved_model.pb" in card["sha256"]
-    for name, wanted in card["sha256"].items():
+    lines = (second / "assets.extra" / "SHA256SUMS").read_text().splitlines()
+    sums = {name: digest for digest, name in (line.split("  ") for line in lines)}
+    files = [path for path in second.rglob("*") if path.is_file()]
+    assert {second / name for name in sums} == {*files} - {
+        second / "assets.extra" / "SHA256SUMS"
+    }
+    for name, wanted in sums.items():
         assert hashlib.sha256((second / name).read_bytes()).hexdigest() == wanted
     page = (second / "assets.extra" / "MODEL_CARD.md").read_text()
     assert page.startswith("# digits, version 7\n")
@@ -129,13 +136,13 @@ def test_a_flow_of_two_replicas_and_lower_precision_is_served(tmp_path):
     with mirrored().scope():
         flow = flows.real_nvp((4,), 2, (8,), network_dtype="mixed_bfloat16")
     laws.randomize(flow)
-    directory = serving.export(flow, tmp_path, rtol=1e-2)
+    directory = export(flow, tmp_path, rtol=1e-2)
     assert {g.rtol for g in golden.load(directory).values()} == {1e-2}
 
 
 def test_weights_are_written_once_for_all_signatures(tmp_path):
     flow = flows.glow((4, 4, 1), 1, 2, 512, num_values=4)
-    directory = serving.export(flow, tmp_path)
+    directory = export(flow, tmp_path)
     files = [*directory.glob("*.pb"), *directory.glob("variables/*")]
     weights = 4 * sum(v.shape.num_elements() for v in flow.raw_variables)
     assert weights < sum(path.stat().st_size for path in files) < 1.5 * weights
@@ -169,7 +176,7 @@ def test_a_served_glow_computes_nothing_from_weights_alone(memory):
 
 def _assert_refused(flow, base, error, match, **arguments):
     with pytest.raises(error, match=match):
-        serving.export(flow, base, **arguments)
+        export(flow, base, **arguments)
     assert not base.is_dir() or os.listdir(base) == []
 
 
@@ -199,7 +206,7 @@ def test_an_interrupted_export_leaves_nothing(tmp_path, monkeypatch):
 
     monkeypatch.setattr(exporter, "_run_gate", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        serving.export(doubtful(tf.identity), tmp_path)
+        export(doubtful(tf.identity), tmp_path)
     assert os.listdir(tmp_path) == []
 
 
@@ -213,7 +220,8 @@ def test_bad_arguments_are_refused_before_any_work(tmp_path):
         ({"version": 0}, "positive integer"),
         ({"version": "2"}, "positive integer"),
         ({"version": True}, "positive integer"),
-        ({"rtol": 1}, "rtol must be between 0 and 1, got 1"),
+        ({"rtol": 1}, "rtol must be above 0 and at most 0.01, got 1"),
+        ({"rtol": 0.0}, "at most 0.01, got 0.0"),
         ({"card": {"score": float("nan")}}, "card\\['score'\\] must be JSON"),
         ({"card": {"version": 3}}, "card\\['version'\\] is written by the export"),
         ({"card": {"num_parameters": 3}}, "is written by the export itself"),
@@ -221,9 +229,9 @@ def test_bad_arguments_are_refused_before_any_work(tmp_path):
     ]:
         _assert_refused(flow, base, ValueError, match, **arguments)
     with pytest.raises(ValueError, match="needs a Flow .* got Normal"):
-        serving.export(tfp.distributions.Normal(0.0, 1.0), base)
+        export(tfp.distributions.Normal(0.0, 1.0), base)
     with pytest.raises(ValueError, match="needs events of one known shape"):
-        serving.export(flows.reversible((2,), 1, (4,)).joint, base)
+        export(flows.reversible((2,), 1, (4,)).joint, base)
 
 
 def test_bad_places_are_refused(tmp_path):
@@ -236,14 +244,14 @@ def test_bad_places_are_refused(tmp_path):
         ("gs://bucket/model", "local file system"),
     ]:
         with pytest.raises(ValueError, match=match):
-            serving.export(doubtful(tf.identity), place)
+            export(doubtful(tf.identity), place)
 
 
 def test_a_taken_number_is_never_overwritten(tmp_path):
     (tmp_path / "3").mkdir()
     (tmp_path / "notes").mkdir()
     with pytest.raises(ValueError, match="Version 3 exists .* pass 4"):
-        serving.export(doubtful(tf.identity), tmp_path, version=3)
+        export(doubtful(tf.identity), tmp_path, version=3)
     assert sorted(os.listdir(tmp_path)) == ["3", "notes"]
 
 
@@ -272,3 +280,94 @@ def test_every_input_is_checked_inside_the_function():
         graph = functions[name].get_concrete_function().graph
         checked = [op for op in graph.get_operations() if op.type == "EnsureShape"]
         assert {f"check_{key}" for key in inputs} <= {op.name for op in checked}
+
+
+def test_versions_that_no_server_can_parse_are_none(tmp_path):
+    for name in ("4", "99999999999999999999"):
+        (tmp_path / name).mkdir()
+    assert publishing.versions(tmp_path) == [4]
+    assert publishing.next_version(tmp_path) == 5
+    (tmp_path / str(2**63 - 1)).mkdir()
+    with pytest.raises(ValueError, match="the largest number"):
+        publishing.check_version(tmp_path, None)
+
+
+_EXPORTING = """
+import pathlib, signal, sys, time
+from tfp_flows.serving import publishing
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+with publishing.workspace(pathlib.Path(sys.argv[1])) as directory:
+    (directory / "half").write_text("")
+    print(directory, flush=True)
+    time.sleep(60)
+"""
+
+
+def _exporting(base):
+    command = [sys.executable, "-c", _EXPORTING, str(base)]
+    child = subprocess.Popen(
+        command, stdout=subprocess.PIPE, env=environment(), text=True
+    )
+    return child, child.stdout.readline().strip()
+
+
+def test_what_a_killed_export_left_is_removed_and_what_lives_is_not(tmp_path):
+    killed, left = _exporting(tmp_path)
+    living, kept = _exporting(tmp_path)
+    killed.kill()
+    killed.communicate()
+    foreign = tmp_path / ".tmp-elsewhere-1"
+    foreign.mkdir()
+    with publishing.workspace(tmp_path) as directory:
+        there = {os.path.join(tmp_path, name) for name in os.listdir(tmp_path)}
+        assert left not in there
+        assert there == {kept, str(directory), str(foreign)}
+    os.utime(foreign, (0, 0))
+    with publishing.workspace(tmp_path):
+        assert not foreign.exists()
+    living.terminate()
+    living.communicate()
+    assert living.returncode == 143 and os.listdir(tmp_path) == []
+
+
+def test_a_flow_that_saw_no_data_is_refused(tmp_path):
+    fresh = flows.real_nvp((2,), 1, (4,))
+    with pytest.raises(ValueError, match="never adapted .* allow_unadapted=True"):
+        serving.export(fresh, tmp_path)
+    fresh.adapt(np.random.default_rng(0).standard_normal([50, 2]).astype(np.float32))
+    model = flows.pixel_cnn((2, 2, 1), 1, 4, num_values=3, first_kernel_size=3)
+    for untrained in (fresh, model):
+        with pytest.raises(ValueError, match="never trained"):
+            serving.export(untrained, tmp_path)
+    assert os.listdir(tmp_path) == []
+
+
+_TWICE = """
+import sys
+import keras
+from tests import laws
+from tests.serving.conftest import export
+from tfp_flows import flows
+keras.utils.set_random_seed(0)
+flow = flows.gaussian((3,))
+laws.randomize(flow)
+export(flow, sys.argv[1])
+"""
+
+
+def test_two_exports_of_one_flow_are_the_same_files(tmp_path):
+    """All but TensorFlow's fingerprint, which holds a random number."""
+    found = []
+    for hash_seed in "01":
+        base = tmp_path / hash_seed / "model"
+        subprocess.run(
+            [sys.executable, "-c", _TWICE, str(base)],
+            env={**environment(), "PYTHONHASHSEED": hash_seed},
+            check=True,
+            capture_output=True,
+        )
+        sums = (base / "1" / "assets.extra" / "SHA256SUMS").read_text()
+        lines = [line.split("  ") for line in sums.splitlines()]
+        found.append({name: digest for digest, name in lines})
+        assert found[-1].pop("fingerprint.pb")
+    assert found[0] == found[1]

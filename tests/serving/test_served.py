@@ -87,6 +87,20 @@ def autoregressive_answers(model, name, inputs):
             axis=0,
         )
         return {"x": x, "log_prob": model.log_prob(x, **context)}
+    if name == "complete":
+        u = serving.row_uniform(inputs["seed"], model.num_uniforms)
+        x = tf.concat(
+            [
+                model.from_uniform(
+                    u[i : i + 1],
+                    known=(inputs["x"][i : i + 1], known[None] == 1),
+                    **{key: value[i : i + 1] for key, value in context.items()},
+                )
+                for i, known in enumerate(inputs["known"])
+            ],
+            axis=0,
+        )
+        return {"x": x, "log_prob": model.log_prob(x, **context)}
     log_prob = model.log_prob(inputs["x"], **context)
     if name != "bits_per_dim":
         return {"log_prob": log_prob}

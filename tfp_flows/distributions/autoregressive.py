@@ -11,7 +11,9 @@ from tfp_flows.distributions.elements.element import Element
 from tfp_flows.distributions.unit_model import UnitModel
 from tfp_flows.networks.autoregressive_network import (
     AutoregressiveNetwork,
+    as_many,
     generate,
+    never_empty,
 )
 
 
@@ -142,8 +144,9 @@ class Autoregressive(UnitModel):
     def _params(self, x, context):
         """Returns `[N, *event_shape, num_params]`: the one network call."""
         features = self._element.features(x, self._network.compute_dtype)
-        given = {} if context is None else {"context": context}
-        return tf.cast(self._network(features, **given), self._real)
+        given = {} if context is None else {"context": never_empty(context)}
+        params = self._network(never_empty(features), **given)
+        return tf.cast(as_many(params, features), self._real)
 
     @property
     def _is_by_last_axis(self):

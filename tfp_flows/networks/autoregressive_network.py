@@ -168,7 +168,8 @@ def never_empty(value: Any) -> Any:
         return value
     missing = tf.cast(tf.equal(tf.shape(value)[0], 0), tf.int32)
     rest = tf.zeros([value.shape.rank - 1, 2], tf.int32)
-    return tf.pad(value, tf.concat([[[0, missing]], rest], axis=0))
+    padded = tf.pad(value, tf.concat([[[0, missing]], rest], axis=0))
+    return tf.ensure_shape(padded, [None, *value.shape[1:]])
 
 
 def as_many(value: tf.Tensor, as_in: tf.Tensor) -> tf.Tensor:

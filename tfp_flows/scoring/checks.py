@@ -97,7 +97,7 @@ def draw(signature: Signature, count: int, temperature: float) -> None:
     Raises:
       ValueError: if one of them will not do.
     """
-    if "context" in signature.inputs:
+    if {"context", "label"} & set(signature.inputs):
         raise ValueError(
             "This model takes a context, and samples are drawn without one: ask its "
             "signature sample yourself, with a context for each row."

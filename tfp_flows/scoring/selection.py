@@ -6,7 +6,8 @@ from tfp_flows.scoring.rows import Rows
 from tfp_flows.scoring.signatures import Signature
 
 # Inputs that columns hold; a seed is made of what they hold.
-_FROM_COLUMNS = ("x", "context")
+_CONDITIONS = ("context", "label")
+_FROM_COLUMNS = ("x", *_CONDITIONS)
 
 
 def rows_for(
@@ -28,7 +29,7 @@ def rows_for(
       widths: columns of a file, with how many numbers each holds, None if unknown.
       key: the column of the key.
       x: columns of the event.
-      context: columns of the context.
+      context: columns of the context, or the one of the label of a class.
       seed: of the noise that a signature may take.
 
     Raises:
@@ -46,13 +47,14 @@ def rows_for(
     _check_names([*([key] if key is not None else []), *x, *context], widths)
     _check_inputs(signature, named)
     columns = {}
-    if "context" in signature.inputs:
-        columns["context"] = named["context"] or ("context",)
-        _check_context(signature, columns["context"], widths)
-    others = {key, *columns.get("context", ())}
+    for name in _CONDITIONS:
+        if name in signature.inputs:
+            columns[name] = named["context"] or (name,)
+            _check_context(signature, name, columns[name], widths)
+    others = {key, *(column for picked in columns.values() for column in picked)}
     rest = tuple(name for name in widths if name not in others)
     columns["x"] = named["x"] or (("x",) if "x" in widths else rest)
-    columns = {name: columns[name] for name in sorted(columns, reverse=True)}
+    columns = {"x": columns.pop("x"), **columns}
     for name, picked in columns.items():
         _check_width(name, picked, signature.inputs[name].size, widths)
     return Rows(columns, signature.inputs, key, seed)
@@ -75,15 +77,15 @@ def _check_inputs(signature, named):
             f"Signature {signature.name!r} takes {', '.join(strange)}, which rows of "
             "files do not have."
         )
-    if named["context"] and "context" not in signature.inputs:
+    if named["context"] and not set(signature.inputs) & set(_CONDITIONS):
         raise ValueError("This model takes no context: leave --context out.")
 
 
-def _check_context(signature, picked, widths):
+def _check_context(signature, name, picked, widths):
     if picked[0] not in widths:
-        size = signature.inputs["context"].size
+        size = signature.inputs[name].size
         raise ValueError(
-            f"This model takes a context of {size} numbers. Name its columns with "
+            f"This model takes a {name} of {size} numbers. Name its columns with "
             f"--context; the first file has {_listed(widths)}."
         )
 
@@ -91,9 +93,10 @@ def _check_context(signature, picked, widths):
 def _check_width(name, picked, size, widths):
     found = [widths[column] for column in picked]
     if not picked or (None not in found and sum(found) != size):
+        flag = "context" if name in _CONDITIONS else name
         raise ValueError(
             f"{name} needs {size} numbers a row, columns {_listed(picked)} hold "
-            f"{sum(found)}. Name the right ones: --{name}=COLUMN,COLUMN."
+            f"{sum(found)}. Name the right ones: --{flag}=COLUMN,COLUMN."
         )
 
 

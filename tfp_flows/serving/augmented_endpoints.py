@@ -27,6 +27,7 @@ class AugmentedEndpoints(Endpoints):
     Args:
       model: the distribution; base noise of both parts comes from `Base`s.
       nonfinite: what an invalid row holds, "nan" or "sentinel" (float32's lowest).
+      labels: whether `label` takes the place of `context`, see `Endpoints`.
 
     Raises:
       ValueError: if `nonfinite` is neither.
@@ -38,9 +39,9 @@ class AugmentedEndpoints(Endpoints):
       ['log_prob', 'sample']
     """
 
-    def __init__(self, model: Augmented, nonfinite: str = "nan"):
+    def __init__(self, model: Augmented, nonfinite: str = "nan", labels: bool = False):
         check_model(model)
-        super().__init__(model, nonfinite, model.real_dtype)
+        super().__init__(model, nonfinite, labels, model.real_dtype)
         self._model = model
 
     def signatures(self) -> dict[str, dict[str, tf.TensorSpec]]:

@@ -4,10 +4,16 @@
 |--------------|--------------------------------------|----------------------------|
 | log_prob     | x [B, *E]                            | log_prob f32 [B]           |
 | sample       | seed i64 [B, 2], temperature f32 [B] | x f32 [B, *E], log_prob    |
+| complete     | x, known i32 [B, *E], seed           | x f32 [B, *E], log_prob    |
 | bits_per_dim | x i32 [B, *E]                        | bits_per_dim [B], log_prob |
 
 x is int32 for integer data, for which `bits_per_dim` is there, and float32 otherwise.
-`serving_default`, `valid` and `context` are as for flows, see `flow_endpoints`.
+`serving_default`, `anomaly_score`, `valid`, `context` and `label` are as for flows, see
+`flow_endpoints`.
+
+`complete` draws the units whose `known` is 0 given those whose it is 1, exactly. The
+known ones must come first in the model's order, or the row is not valid; x may hold any
+finite number where it is not known. log_prob is that of the whole event.
 
 `log_prob` is exact, in nats: of integers the log of a probability, with no noise and no
 seed. There is no latent space, so no `encode` and no `decode`. `sample` makes its rows
@@ -27,7 +33,7 @@ import tensorflow as tf
 
 from tfp_flows.distributions import Autoregressive
 from tfp_flows.serving import row_noise, row_seeds
-from tfp_flows.serving.endpoints import Endpoints, check_model, spec
+from tfp_flows.serving.endpoints import Endpoints, check_model, each_row, spec
 
 # How far uniform numbers are moved to see how steady a sample is: some ten times what
 # float32 leaves open in a sum of probabilities.
@@ -41,6 +47,7 @@ class AutoregressiveEndpoints(Endpoints):
     Args:
       model: the distribution.
       nonfinite: what an invalid row holds, "nan" or "sentinel" (float32's lowest).
+      labels: whether `label` takes the place of `context`, see `Endpoints`.
 
     Raises:
       ValueError: if `nonfinite` is neither.
@@ -49,12 +56,14 @@ class AutoregressiveEndpoints(Endpoints):
       >>> from tfp_flows import flows
       >>> model = flows.recurrent((3, 1), (4,), num_values=2)
       >>> sorted(AutoregressiveEndpoints(model).functions())
-      ['bits_per_dim', 'log_prob', 'sample']
+      ['bits_per_dim', 'complete', 'log_prob', 'sample']
     """
 
-    def __init__(self, model: Autoregressive, nonfinite: str = "nan"):
+    def __init__(
+        self, model: Autoregressive, nonfinite: str = "nan", labels: bool = False
+    ):
         check_model(model)
-        super().__init__(model, nonfinite, model.real_dtype)
+        super().__init__(model, nonfinite, labels, model.real_dtype)
         self._model = model
 
     def signatures(self):
@@ -67,7 +76,17 @@ class AutoregressiveEndpoints(Endpoints):
             "log_prob": event,
             "sample": {"seed": seed, "temperature": temperature},
         }
+        known = {"known": spec(shape, tf.int32), "seed": seed}
+        signatures["complete"] = event | known
         return {**signatures, "bits_per_dim": event} if integer else signatures
+
+    def golden_masks(self, count: int):
+        """Returns masks of which row i does not know the last i positions."""
+        order = self._model.network.order
+        masks = np.ones([count, order.size], np.int32)
+        for row in range(count):
+            masks[row, order[max(len(order) - row, 0) :]] = 0
+        return masks.reshape([count, *self._model.event_shape])
 
     def typical(self, values: Mapping[str, np.ndarray]):
         """Returns samples `[N, *E]`, one for each seed."""
@@ -114,6 +133,24 @@ class AutoregressiveEndpoints(Endpoints):
         u = row_noise.row_uniform(seed, self._model.num_uniforms)
         x = self._model.from_uniform(u, temperature=temperature, **context)
         return {"x": x, "log_prob": self._model.log_prob(x, **context)}, [is_good]
+
+    def _complete(self, x, known, seed, **context):
+        blocks = tf.reshape(known, [-1, self._model.network.order.size])
+        blocks = tf.gather(blocks, self._model.network.order, axis=1)
+        whole, some = (
+            tf.reduce_all(blocks == 1, axis=2),
+            tf.reduce_any(blocks == 1, axis=2),
+        )
+        in_range = [
+            each_row((known == 0) | (known == 1)),
+            # What is known of one position comes after all that was before it.
+            tf.reduce_all(whole[:, :-1] | ~some[:, 1:], axis=1),
+        ]
+        if self._model.element.block_size:  # drawn together
+            in_range.append(tf.reduce_all(whole == some, axis=1))
+        u = row_noise.row_uniform(seed, self._model.num_uniforms)
+        x = self._model.from_uniform(u, known=(x, known == 1), **context)
+        return {"x": x, "log_prob": self._model.log_prob(x, **context)}, in_range
 
     def _bits_per_dim(self, x, **context):
         log_prob = self._model.log_prob(x, **context)

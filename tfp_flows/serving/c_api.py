@@ -214,6 +214,15 @@ class Session:
         return np.frombuffer(data, dtype).reshape(shape).copy()
 
 
+def dtype_of(info: meta_graph.TensorInfo) -> np.dtype:
+    """Returns NumPy's dtype of an input or output.
+
+    Raises:
+      ValueError: if it is none that is served.
+    """
+    return _dtype(info.dtype, info.name)
+
+
 class _Status:
     """A TF_Status for one call, raised on leaving if it is not OK."""
 
@@ -277,7 +286,7 @@ def _load_library():
                 f"No {stem} in {folder}: the C API gate needs the tensorflow wheel for "
                 "Linux or macOS."
             )
-        library = ctypes.CDLL(str(found[0]), mode=ctypes.RTLD_GLOBAL)
+        library = ctypes.CDLL(str(found[0]), mode=ctypes.RTLD_LOCAL)
     _declare(library)
     # tensorflow::DisableXlaCompilation(), which the server's main calls by default.
     library._ZN10tensorflow21DisableXlaCompilationEv()

@@ -1,6 +1,5 @@
 """What is written beside a served model: facts for machines and a page for people."""
 
-import hashlib
 import importlib.metadata
 import json
 import math
@@ -13,12 +12,13 @@ import tensorflow as tf
 
 from tfp_flows import version
 from tfp_flows.distributions import Augmented, Autoregressive, Model, Padded
-from tfp_flows.serving import row_noise
-
-SCHEMA_VERSION = 1
+from tfp_flows.serving import card_check, manifest, meta_graph, row_noise
 
 # Known only when the files are written.
-_WRITTEN = ("version", "saved_model_checksum", "sha256")
+_WRITTEN = (
+    *("version", "saved_model_checksum", "num_stored", "signatures"),
+    *("max_batch_size", "batch_seconds"),
+)
 # what it is, and what for
 _KINDS = {
     "flow": (
@@ -54,22 +54,20 @@ precision). Licence: that of the exporter's choice; none is implied.
 """
 
 
-def facts(flow: Model, specs: Mapping[str, Any], nonfinite: str) -> dict[str, Any]:
+def facts(flow: Model, nonfinite: str) -> dict[str, Any]:
     """Returns what is known about a flow and its served form, JSON-able.
 
     Args:
       flow: any model.
-      specs: signature -> input name -> `tf.TensorSpec`.
       nonfinite: what an invalid row holds.
     """
     recipe = flow.recipe
     return {
-        "schema_version": SCHEMA_VERSION,
+        "schema_version": card_check.SCHEMA_VERSION,
         "event_shape": flow.event_shape.as_list(),
-        "condition_shape": _as_list(flow.context_shape),
+        "context_shape": _as_list(flow.context_shape),
         "num_values": flow.num_values,
         **_particulars(flow),
-        "signatures": _signature_table(specs),
         "units": _units(flow),
         "log_prob_includes_preprocessing": True,
         "invalid_rows": nonfinite,
@@ -127,24 +125,22 @@ def check(card: Mapping[str, Any], known: Mapping[str, Any]) -> None:
 
 
 def write(directory: pathlib.Path, card: Mapping[str, Any]) -> None:
-    """Writes `flow_card.json` and `MODEL_CARD.md` below a model's directory.
+    """Writes `flow_card.json`, `MODEL_CARD.md` and the checksums of all files.
 
-    The checksums of all other files are added, but for `fingerprint.pb`, which differs
-    between equal exports.
+    What the graph says is added from the graph as it was saved: signatures, stored
+    numbers and TensorFlow's own checksum.
     """
     extra = directory / "assets.extra"
     extra.mkdir(exist_ok=True)
-    ours = {extra / "flow_card.json", extra / "MODEL_CARD.md"}
-    hashes = {
-        path.relative_to(directory).as_posix(): _sha256(path)
-        for path in sorted(directory.rglob("*"))
-        if path.is_file() and path not in ours and path.name != "fingerprint.pb"
-    }
     fingerprint = tf.saved_model.experimental.read_fingerprint(str(directory))
+    graph = meta_graph.of_saved_model((directory / "saved_model.pb").read_bytes())
+    signatures = card_check.table(meta_graph.signatures(graph))
+    signatures.pop("serving_default")
     full = {
         **card,
+        "signatures": signatures,
+        "num_stored": meta_graph.num_stored(graph),
         "saved_model_checksum": str(fingerprint.saved_model_checksum),
-        "sha256": hashes,
     }
     text = json.dumps(full, indent=1, default=_to_json, allow_nan=False)
     (extra / "flow_card.json").write_text(text + "\n", encoding="utf-8")
@@ -156,11 +152,12 @@ def write(directory: pathlib.Path, card: Mapping[str, Any]) -> None:
         name=card["name"],
         version=card["version"],
         event_shape=card["event_shape"],
-        context_shape=card["condition_shape"] or "none",
+        context_shape=card["context_shape"] or "none",
         parameters=card["num_parameters"],
         units=card["units"],
     )
     (extra / "MODEL_CARD.md").write_text(page, encoding="utf-8")
+    manifest.write(directory)
 
 
 def _units(flow):
@@ -203,16 +200,6 @@ def _dequantization(flow):
     return "uniform" if flow.noise is None else "variational"
 
 
-def _signature_table(specs):
-    return {
-        name: {
-            key: {"dtype": spec.dtype.name, "shape": [-1, *spec.shape.as_list()[1:]]}
-            for key, spec in inputs.items()
-        }
-        for name, inputs in specs.items()
-    }
-
-
 def _library_versions():
     return {
         "tfp_flows": version.__version__,
@@ -231,7 +218,3 @@ def _to_json(value):
     if isinstance(value, np.generic | np.ndarray):
         return value.tolist()
     raise TypeError(f"{type(value).__name__} is not JSON")
-
-
-def _sha256(path):
-    return hashlib.sha256(path.read_bytes()).hexdigest()

@@ -2,10 +2,14 @@
 
     python -m tfp_flows.serving.check served/digits/1
 
-Runs the model in the C++ runtime that TF Serving uses (see `c_api`), in a process
+Nothing is trusted. Before anything is loaded the checksums of all files are compared
+(`manifest`), then every operation of the graph with a list of allowed ones
+(`operations`), then the card with the graph and the golden rows (`card_check`). Then
+the model runs in the C++ runtime that TF Serving uses (see `c_api`), in a process
 without TensorFlow's Python. It replays the golden rows, alone, together and beside bad
-rows, and sends wrong shapes, which must be refused. It judges the model as a client
-sees it: a model that only works in Python does not pass. It is no test with the server
+rows, sends wrong shapes and unequal batches, which must be refused, and no rows at all
+(`replay`), and runs the warm-up record by record. It judges the model as a client sees
+it: a model that only works in Python does not pass. It is no test with the server
 itself: there is no listener, no batching and no version manager here.
 
 Exit status: 0 and one line if all is well; 1 and one line that says what is wrong.
@@ -13,27 +17,28 @@ Exit status: 0 and one line if all is well; 1 and one line that says what is wro
 
 import argparse
 import os
+import pathlib
 import sys
 import zipfile
 import zlib
 from collections.abc import Sequence
 
-import numpy as np
-
-from tfp_flows.serving import c_api, golden, meta_graph
-
-# What numpy and zipfile raise for an archive that is none, is cut, or is another's.
-_DAMAGED = (
-    *(OSError, ValueError, KeyError, IndexError, AttributeError, EOFError),
-    *(zipfile.BadZipFile, zlib.error),
+from tfp_flows.serving import (
+    c_api,
+    card_check,
+    golden,
+    manifest,
+    meta_graph,
+    replay,
+    warm_up,
 )
-# What no row may hold: character of the dtype -> name and number. int64 are seeds, any
-# of which are good; int32 are data.
-_BAD = {"f": ("NaN", np.nan), "d": ("NaN", np.nan), "i": ("-1", -1)}
+from tfp_flows.serving.replay import CheckError, line
 
-
-class CheckError(Exception):
-    """The model must not be served; the message says why in one line."""
+# What is raised for a file that is not what it should be, is cut, or is another's.
+_DAMAGED = (
+    *(OSError, ValueError, KeyError, IndexError, AttributeError, EOFError, TypeError),
+    *(zipfile.BadZipFile, zlib.error, RecursionError, NotImplementedError),
+)
 
 
 def check_directory(directory: str | os.PathLike) -> str:
@@ -51,19 +56,31 @@ def check_directory(directory: str | os.PathLike) -> str:
     Example:
       >>> check_directory("served/digits/1")  # doctest: +SKIP
     """
-    rows = _read_golden(directory)
+    _check_files(directory)
+    card = _read(card_check.FILE_NAME, card_check.read, directory)
+    rows = _read(golden.FILE_NAME, golden.load, directory)
+    graph = _read("saved_model.pb", _graph, directory)
+    refused = _read("saved_model.pb", lambda _: meta_graph.refused(graph), directory)
+    if refused:
+        more = f"; and {len(refused) - 5} more" if len(refused) > 5 else ""
+        what = "; ".join(refused[:5])
+        raise CheckError(f"the graph holds what cannot be served: {what}{more}")
+    problem = _read(
+        card_check.FILE_NAME,
+        lambda place: card_check.problem(card, graph, rows, place),
+        directory,
+    )
+    if problem:
+        raise CheckError(problem)
     try:
         session = c_api.Session(directory)
     except (c_api.CApiError, OSError) as error:
-        raise CheckError(f"the C++ runtime cannot load it: {_line(error)}") from error
-    banned = meta_graph.banned_ops(session.meta_graph)
-    if banned:
-        raise CheckError(f"the graph holds what cannot be served: {'; '.join(banned)}")
-    _check_names(session, rows)
+        raise CheckError(f"the C++ runtime cannot load it: {line(error)}") from error
     for name, expected in rows.items():
-        _check_rows(session, name, expected)
-        _check_bad_rows(session, name, expected)
-        _check_shapes(session, name, expected)
+        _check_names(session, name, expected)
+        replay.signature(session, name, expected, card)
+    requests = _read(warm_up.FILE_NAME, warm_up.read, directory)
+    replay.warm_up(session, requests, card)
     session.close()
     return f"{len(rows)} signatures ({', '.join(sorted(rows))}) serve as exported"
 
@@ -84,122 +101,48 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def _read_golden(directory):
+def _check_files(directory):
     if not os.path.isdir(directory):
         raise CheckError("there is no such directory")
     if not os.path.isfile(os.path.join(directory, "saved_model.pb")):
-        versions = sorted(n for n in os.listdir(directory) if n.isdigit())
+        versions = sorted((n for n in os.listdir(directory) if n.isdigit()), key=int)
         hint = f"; did you mean its version {versions[-1]}?" if versions else ""
         raise CheckError(f"it holds no saved_model.pb{hint}")
+    problem = _read(manifest.FILE_NAME, manifest.problem, directory)
+    if problem:
+        raise CheckError(problem)
+
+
+def _read(name, read, directory):
+    """Reads one of the files; whatever is wrong with it is one line."""
     try:
-        return golden.load(directory)
+        return read(directory)
     except FileNotFoundError as error:
-        raise CheckError(f"it holds no {golden.FILE_NAME}: export again") from error
+        raise CheckError(f"it holds no {name}: export again") from error
     except _DAMAGED as error:
-        raise CheckError(f"{golden.FILE_NAME} is damaged: {_line(error)}") from error
+        raise CheckError(f"{name} is damaged: {line(error)}") from error
 
 
-def _check_names(session, rows):
-    if set(session.signatures) != set(rows):
-        raise CheckError(
-            f"its signatures are {sorted(session.signatures)}, "
-            f"but it has golden rows for {sorted(rows)}"
-        )
-    for name, expected in rows.items():
-        definition = session.signatures[name]
-        for part in ("inputs", "outputs"):
-            served, stored = getattr(definition, part), getattr(expected, part)
-            if set(served) != set(stored):
-                raise CheckError(
-                    f"the {part} of {name} are {sorted(served)}, "
-                    f"but it has golden rows for {sorted(stored)}"
-                )
-            for key, info in served.items():
-                if not info.shape or info.shape[0] != -1:
-                    raise CheckError(
-                        f"{name}: {key} has shape {info.shape}, wanted an unknown "
-                        "number of rows first"
-                    )
+def _graph(directory):
+    content = pathlib.Path(directory, "saved_model.pb").read_bytes()
+    return meta_graph.of_saved_model(content)
 
 
-def _check_rows(session, name, expected):
-    """Replays all rows, one and a few: a row may not see its neighbours."""
-    size = _size(expected)
-    for keep in (slice(None), slice(size - 1, size), slice(size - 1, None, -2)):
-        _compare(session, name, expected, keep)
-
-
-def _check_bad_rows(session, name, expected):
-    """Makes the first row bad, one input at a time; the others must not change."""
-    for key, value in expected.inputs.items():
-        if value.dtype.char not in _BAD:
-            continue
-        what, number = _BAD[value.dtype.char]
-        bad = value.copy()
-        bad[0] = number
-        outputs = _run(session, name, {**expected.inputs, key: bad})
-        where = f"a {what} in row 0 of {key} changes other rows"
-        _compare_outputs(name, expected, outputs, slice(1, None), where)
-        if outputs.get("valid", np.zeros(1))[0]:
-            raise CheckError(f"{name}: a row with {what} in {key} is called valid")
-
-
-def _check_shapes(session, name, expected):
-    """Sends each input with a wrong shape; anything but code 3 is wrong."""
-    for key, value in expected.inputs.items():
-        wrong = {f"[B, {', '.join(map(str, value.shape[1:]))}, 1]": value[..., None]}
-        if value.ndim > 1:
-            wider = np.concatenate([value, value[..., -1:]], axis=-1)
-            wrong["one too many in the last dimension"] = wider
-        for what, array in wrong.items():
-            try:
-                session.run(name, {**expected.inputs, key: array})
-            except c_api.CApiError as error:
-                if error.code == c_api.INVALID_ARGUMENT:
-                    continue
-                raise CheckError(
-                    f"{name}: {key} of a wrong shape ({what}) must give code 3, "
-                    f"got {_line(error)}"
-                ) from error
+def _check_names(session, name, expected):
+    definition = session.signatures[name]
+    for part in ("inputs", "outputs"):
+        served, stored = getattr(definition, part), getattr(expected, part)
+        if set(served) != set(stored):
             raise CheckError(
-                f"{name}: {key} of a wrong shape ({what}) is answered, not refused"
+                f"the {part} of {name} are {sorted(served)}, "
+                f"but it has golden rows for {sorted(stored)}"
             )
-
-
-def _compare(session, name, expected, keep):
-    inputs = {key: value[keep] for key, value in expected.inputs.items()}
-    size = len(next(iter(inputs.values())))
-    where = f"golden rows replayed in a batch of {size}"
-    _compare_outputs(name, expected, _run(session, name, inputs), None, where, keep)
-
-
-def _compare_outputs(name, expected, outputs, rows, where, keep=slice(None)):
-    rows = slice(None) if rows is None else rows
-    for key, wanted in expected.outputs.items():
-        got, wanted = outputs[key], wanted[keep]
-        what = golden.difference(key, got[rows], wanted[rows], expected)
-        if what:
-            raise CheckError(f"{name}: {where}: {what}")
-
-
-def _run(session, name, inputs):
-    try:
-        return session.run(name, inputs)
-    except c_api.CApiError as error:
-        size = len(next(iter(inputs.values())))
-        raise CheckError(
-            f"{name} fails on a batch of {size} golden rows: {_line(error)}"
-        ) from error
-
-
-def _size(expected):
-    return len(next(iter(expected.inputs.values())))
-
-
-def _line(error):
-    """Returns the first line of an error's message, shortened."""
-    text = str(error).strip() or type(error).__name__
-    return text.splitlines()[0][:300]
+        for key, info in served.items():
+            if not info.shape or info.shape[0] != -1:
+                raise CheckError(
+                    f"{name}: {key} has shape {info.shape}, wanted an unknown "
+                    "number of rows first"
+                )
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ raise, since an error would fail everybody in a server's batch. Shapes do.
 
 import abc
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -17,12 +17,14 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.running.tracing import running_for
 from tfp_flows.distributions import Model, bases
+from tfp_flows.networks.autoregressive_network import as_many, never_empty
 from tfp_flows.serving import row_noise, row_seeds
 
 tfd = tfp.distributions
 
 NONFINITE = {"nan": math.nan, "sentinel": tf.float32.min}
 DEFAULT = "serving_default"
+LOG_PROB = "log_prob"
 
 
 class Endpoints(abc.ABC):
@@ -36,16 +38,22 @@ class Endpoints(abc.ABC):
     Args:
       model: the distribution.
       nonfinite: what an invalid row holds, "nan" or "sentinel" (float32's lowest).
+      labels: whether the context is the indicator of a class: `label` i32 `[B]` takes
+        its place. A label that is none marks its row.
       real_dtype: that the model computes in.
 
     Raises:
       ValueError: if `nonfinite` is neither, or the model cannot be served.
     """
 
-    # Whether samples are rounded down, so that the last bit may move them by one.
-    rounds_samples = False
-
-    def __init__(self, model: Model, nonfinite: str, real_dtype: tf.DType):
+    def __init__(
+        self, model: Model, nonfinite: str, labels: bool, real_dtype: tf.DType
+    ):
+        if labels and len(model.context_shape or ()) != 1:
+            raise ValueError(
+                "labels=True is for flows whose context is the indicator of a class, "
+                f"[num_classes]; this one's context_shape is {model.context_shape}."
+            )
         if nonfinite not in NONFINITE:
             raise ValueError(
                 f"nonfinite must be one of {sorted(NONFINITE)}, got {nonfinite!r}."
@@ -53,6 +61,13 @@ class Endpoints(abc.ABC):
         self._fill = NONFINITE[nonfinite]
         self._real = real_dtype
         self._context = model.context_shape
+        self.labels = labels
+        self._chosen: tuple[str, ...] | None = None
+        self._calibration: tf.Variable | None = None
+
+    @abc.abstractmethod
+    def _log_prob(self, **inputs):
+        """The one signature that every model has."""
 
     @abc.abstractmethod
     def signatures(self) -> dict[str, dict[str, tf.TensorSpec]]:
@@ -71,6 +86,10 @@ class Endpoints(abc.ABC):
         """Returns where `log_prob` is asked about events; the events by default."""
         return x
 
+    def golden_masks(self, count: int) -> np.ndarray:
+        """Returns masks `[N, *E]` of what `complete` knows, where there is one."""
+        raise NotImplementedError(f"{type(self).__name__} completes nothing.")
+
     def golden_seeds(
         self, temperature: np.ndarray, context: np.ndarray | None
     ) -> np.ndarray:
@@ -82,13 +101,58 @@ class Endpoints(abc.ABC):
         """
         return row_seeds.seeds(0, len(temperature))
 
+    def choose(self, names: Sequence[str]) -> None:
+        """Leaves all but these signatures out.
+
+        Raises:
+          ValueError: if there is no such signature, or log_prob is not among them.
+        """
+        known = self._known_signatures()
+        if isinstance(names, str) or set(names) - known.keys():
+            raise ValueError(
+                f"signatures must be some of {', '.join(known)}, got {names!r}."
+            )
+        if LOG_PROB not in names:
+            raise ValueError(
+                f"signatures needs {LOG_PROB}, which is the default one, got {names!r}."
+            )
+        if self._calibration is not None and "anomaly_score" not in names:
+            raise ValueError(
+                "calibration= is for anomaly_score, which signatures= leaves out. "
+                "Leave calibration out, too."
+            )
+        self._chosen = tuple(names)
+
+    def calibrate(self, scores: np.ndarray, rtol: float) -> None:
+        """Adds the signature `anomaly_score`.
+
+        Args:
+          scores: `[N]`, -log_prob of events that the model was not trained on.
+          rtol: how far log_prob may be from itself in a batch of another size. What is
+            as near to a score counts as equal, so that a p-value errs upwards.
+        """
+        scores = np.sort(scores.astype(np.float64))
+        scores += 4.0 * rtol * np.maximum(np.abs(scores), 1.0)
+        self._calibration = tf.Variable(
+            scores.astype(np.float32), trainable=False, name="calibration"
+        )
+
     def specs(self) -> dict[str, dict[str, tf.TensorSpec]]:
         """Returns the inputs of each signature, in order."""
-        specs = self.signatures()
+        specs = self._known_signatures()
+        specs = {k: v for k, v in specs.items() if k in (self._chosen or specs)}
         if self._context is None:
             return specs
         context = {"context": spec(self._context)}
+        if self.labels:
+            context = {"label": spec((), tf.int32)}
         return {name: {**inputs, **context} for name, inputs in specs.items()}
+
+    def _known_signatures(self):
+        signatures = self.signatures()
+        if self._calibration is not None:
+            signatures["anomaly_score"] = signatures[LOG_PROB]
+        return signatures
 
     def functions(self) -> dict[str, Callable[..., dict[str, tf.Tensor]]]:
         """Returns a `tf.function` for each signature, never compiled by XLA.
@@ -108,12 +172,12 @@ class Endpoints(abc.ABC):
                 name: tf.ensure_shape(tensor, spec.shape, name=f"check_{name}")
                 for (name, spec), tensor in zip(specs.items(), tensors, strict=True)
             }
-            valid = _all_rows([_is_finite(tensor) for tensor in inputs.values()])
+            good = [_is_finite(tensor) for tensor in inputs.values()]
             with running_for("export"):
-                outputs, in_range = body(**self._cast(inputs))
+                outputs, in_range = self._answered(body, inputs)
             outputs = {k: tf.cast(v, tf.float32) for k, v in outputs.items()}
-            finite = [_is_finite(tensor) for tensor in outputs.values()]
-            valid = _all_rows([valid, *in_range, *finite])
+            good += [*in_range, *(_is_finite(tensor) for tensor in outputs.values())]
+            valid = _all_rows(good)
             return {
                 **{name: self._mark(v, valid) for name, v in outputs.items()},
                 "valid": valid,
@@ -123,6 +187,29 @@ class Endpoints(abc.ABC):
         return tf.function(
             serve, input_signature=named, autograph=False, jit_compile=False
         )
+
+    def _answered(self, body, inputs):
+        """Runs a body on one row at least: TensorFlow's convolutions fail on none."""
+        asked = next(iter(inputs.values()))
+        rows = {name: never_empty(tensor) for name, tensor in inputs.items()}
+        rows, is_class = self._cast(rows), []
+        if self.labels:
+            label, count = rows.pop("label"), self._context[0]
+            rows["context"] = tf.one_hot(label, count, dtype=self._real)
+            is_class = [(label >= 0) & (label < count)]
+        outputs, in_range = body(**rows)
+        return tf.nest.map_structure(
+            lambda tensor: as_many(tensor, asked), (outputs, in_range + is_class)
+        )
+
+    def _anomaly_score(self, **inputs):
+        outputs, in_range = self._log_prob(**inputs)
+        score = -tf.cast(outputs[LOG_PROB], tf.float32)
+        count = self._calibration.shape[0]
+        below = tf.searchsorted(self._calibration, score)
+        at_least = tf.cast(count - below, tf.float32)
+        p_value = (1.0 + at_least) / (1.0 + count)
+        return {"score": score, "p_value": p_value}, in_range
 
     def _cast(self, inputs):
         return {
@@ -189,7 +276,10 @@ def _is_finite(tensor):
 
 
 def _all_rows(conditions):
-    valid = conditions[0]
-    for condition in conditions[1:]:
-        valid = valid & condition
-    return valid
+    """Returns where all hold, bool `[B]`.
+
+    It is an error at run time if one input has fewer rows than another: by & it would
+    be broadcast, one seed to many equal samples. A stack takes equal shapes only, and
+    no served graph may hold an assertion.
+    """
+    return tf.reduce_all(tf.stack(conditions), axis=0)

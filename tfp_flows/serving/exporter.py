@@ -1,11 +1,10 @@
 """Export: from a flow to a version directory that TF Serving can run."""
 
-import math
 import os
 import pathlib
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,11 +12,20 @@ import tensorflow as tf
 
 from tfp_flows.distributions import AnyOrder, Augmented, Autoregressive, Model
 from tfp_flows.networks.weights.prepared_once import prepared_once
-from tfp_flows.serving import cards, check, golden, publishing, row_noise, row_seeds
+from tfp_flows.serving import (
+    batching,
+    cards,
+    check,
+    golden,
+    publishing,
+    warm_up,
+)
 from tfp_flows.serving.augmented_endpoints import AugmentedEndpoints
 from tfp_flows.serving.autoregressive_endpoints import AutoregressiveEndpoints
+from tfp_flows.serving.calibration import calibrate
 from tfp_flows.serving.endpoints import DEFAULT, Endpoints
 from tfp_flows.serving.flow_endpoints import FlowEndpoints
+from tfp_flows.serving.golden_inputs import golden_inputs
 
 # Kind of model -> what is served of it. The nearest kind counts.
 ENDPOINTS: dict[type, type[Endpoints]] = {
@@ -25,8 +33,6 @@ ENDPOINTS: dict[type, type[Endpoints]] = {
     Autoregressive: AutoregressiveEndpoints,
     Model: FlowEndpoints,
 }
-
-_NUM_GOLDEN = 8
 
 
 def export(
@@ -39,6 +45,12 @@ def export(
     nonfinite: str = "nan",
     rtol: float = golden.RTOL,
     card: Mapping[str, Any] | None = None,
+    allow_unadapted: bool = False,
+    max_batch_size: int | str = batching.DEFAULT,
+    labels: bool = False,
+    signatures: Sequence[str] | None = None,
+    calibration: Any = None,
+    calibration_contexts: Any = None,
 ) -> pathlib.Path:
     """Publishes a flow as the next version below `base_dir`.
 
@@ -64,13 +76,25 @@ def export(
         an invalid row are then float32's lowest.
       rtol: how far golden rows may be from the answers here, relative to the largest
         entry of an output. Raise it for networks of reduced precision, whose rounding
-        changes with the size of the batch (mixed_bfloat16: 1e-2).
+        changes with the size of the batch (mixed_bfloat16: 1e-2, the largest).
       card: JSON-able facts to add to `flow_card.json`, such as test scores and the
         name and hash of the data; "name" is the directory's unless given here.
+      allow_unadapted: publishes a flow that has seen no data.
+      max_batch_size: rows, at most 1024, that a server should put together at most:
+        the larger request of the warm-up, and `batching_params.pbtxt`. "measure"
+        times batches here; what was measured is on the card.
+      labels: for a flow whose context is the indicator of a class: clients send
+        `label` i32 `[B]` in place of `context`.
+      signatures: those to serve, `log_prob` among them; all if None.
+      calibration: `[N, *E]`, events that the flow was not trained on. With them there
+        is `anomaly_score`, whose p-values are at most a rate as often as that rate for
+        events like these.
+      calibration_contexts: `[N, *C]` for a conditional flow.
 
     Returns:
-      The version's directory: `saved_model.pb`, `variables/` and, in `assets.extra/`,
-      `golden.npz`, `flow_card.json` and `MODEL_CARD.md`.
+      The version's directory: `saved_model.pb`, `variables/`, `batching_params.pbtxt`
+      and, in `assets.extra/`, `golden.npz`, `tf_serving_warmup_requests`,
+      `flow_card.json`, `MODEL_CARD.md` and `SHA256SUMS`.
 
     Raises:
       ValueError: for a wrong argument, or a flow that gives no finite number.
@@ -82,37 +106,75 @@ def export(
     """
     if isinstance(flow, AnyOrder):
         flow = flow.in_order()
-    endpoints = endpoints_of(flow, nonfinite)
-    rows = _golden_inputs(flow, endpoints, examples, contexts)
+    if not allow_unadapted:
+        _check_seen_data(flow)
+    endpoints = endpoints_of(flow, nonfinite, labels)
+    golden.check_rtol(rtol)
+    batching.check(max_batch_size)
+    if calibration is not None or calibration_contexts is not None:
+        calibrate(endpoints, flow, calibration, calibration_contexts, rtol)
+    if signatures is not None:
+        endpoints.choose(signatures)
+    rows = golden_inputs(flow, endpoints, examples, contexts)
     base = publishing.check_base(base_dir)
     publishing.check_version(base, version)
-    if not 0.0 < rtol < 1.0:
-        raise ValueError(f"rtol must be between 0 and 1, got {rtol}.")
-    facts = cards.facts(flow, endpoints.specs(), nonfinite)
+    facts = cards.facts(flow, nonfinite)
     cards.check(card or {}, facts)
     facts = {**facts, "name": base.resolve().name, **(card or {})}
     with publishing.workspace(base) as directory:
-        functions = prepared_once(endpoints.functions())
-        _save(flow, functions, directory)
-        answers = _answers(functions, rows, rtol, endpoints.rounds_samples)
-        golden.save(directory, answers)
-        _run_gate(directory)
-        return publishing.publish(
-            directory,
-            base,
-            version,
-            lambda number: cards.write(directory, {**facts, "version": number}),
+        facts |= _write(
+            directory, flow, endpoints, rows, rtol, facts["name"], max_batch_size
         )
 
+        def write_card(number):
+            cards.write(directory, {**facts, "version": number})
 
-def endpoints_of(model: Model, nonfinite: str = "nan") -> Endpoints:
+        write_card(version or publishing.next_version(base))
+        _run_gate(directory)
+        return publishing.publish(directory, base, version, write_card)
+
+
+def endpoints_of(
+    model: Model, nonfinite: str = "nan", labels: bool = False
+) -> Endpoints:
     """Returns the served functions that fit a model.
 
     Raises:
       ValueError: if it cannot be served, see `Endpoints`.
     """
     kinds: list[Any] = [ENDPOINTS[k] for k in type(model).__mro__ if k in ENDPOINTS]
-    return (kinds or [FlowEndpoints])[0](model, nonfinite)
+    return (kinds or [FlowEndpoints])[0](model, nonfinite, labels)
+
+
+def _check_seen_data(flow):
+    """Refuses a flow that nobody adapted or trained, as far as its weights tell."""
+    if not isinstance(flow, Model):
+        return  # refused as what cannot be served
+    # Zeros, and ones of a recurrent layer's forget gates, are where biases begin.
+    biases = [v for v in flow.trainable_variables if "bias" in v.name]
+    if not flow.is_adapted:
+        what = "was never adapted to data"
+    elif biases and all(np.isin(tf.convert_to_tensor(v), (0, 1)).all() for v in biases):
+        what = "was never trained: its biases are what they were at first"
+    else:
+        return
+    raise ValueError(
+        f"{flow.name!r} {what}. Train it with FlowModel, whose first fit adapts it "
+        "too, or pass allow_unadapted=True."
+    )
+
+
+def _write(directory, flow, endpoints, rows, rtol, name, max_batch_size):
+    """Writes all files but the card, and returns what that says of batches."""
+    functions = prepared_once(endpoints.functions())
+    _save(flow, functions, directory)
+    answers = _answers(functions, rows, rtol)
+    golden.save(directory, answers)
+    facts = _batches(functions, answers, max_batch_size)
+    size = facts["max_batch_size"]
+    batching.write(directory, size)
+    warm_up.write(directory, warm_up.records(name, answers, size))
+    return facts
 
 
 def _save(flow, functions, directory):
@@ -130,8 +192,11 @@ def _save(flow, functions, directory):
 def _read_variables(flow, functions):
     """Returns what was prepared, and the weights that loops read themselves."""
     concrete = [f.get_concrete_function() for f in functions.values()]
-    read = {id(tensor) for f in concrete for tensor in f.captured_inputs}
-    found = {id(v): v for f in concrete for v in f.graph.variables}
+    by_handle = {id(v.handle): v for f in concrete for v in f.graph.variables}
+    # In the order of captures: a graph's own list of variables has none, and two
+    # exports of the same flow are to be the same files.
+    read = {id(tensor): None for f in concrete for tensor in f.captured_inputs}
+    found = {id(by_handle[h]): by_handle[h] for h in read if h in by_handle}
     for variable in flow.raw_variables:
         mirrors = getattr(variable, "values", (variable,))  # one on each replica
         if any(id(mirror.handle) in read for mirror in mirrors):
@@ -139,7 +204,7 @@ def _read_variables(flow, functions):
     return list(found.values())
 
 
-def _answers(functions, rows, rtol, rounds_samples):
+def _answers(functions, rows, rtol):
     """Returns the golden rows of each signature, the default one included."""
     answers = {}
     for name, inputs in rows.items():
@@ -150,67 +215,20 @@ def _answers(functions, rows, rtol, rounds_samples):
         outputs = {key: value.numpy() for key, value in outputs.items()}
         if not outputs["valid"].any():
             raise ValueError(
-                f"The flow's {name} is not finite on any of {_NUM_GOLDEN} typical "
+                f"The flow's {name} is not finite on any of {golden.NUM_ROWS} typical "
                 "rows. Did its training diverge, or are examples= in another unit?"
             )
-        atol = {key: golden.tolerance(value, rtol) for key, value in outputs.items()}
-        answers[name] = golden.Golden(inputs, outputs, atol, rtol)
-    if rounds_samples:
-        # The last bit may decide whether one of these goes down to the next integer.
-        answers["sample"].atol["x"] = 1.0
+        answers[name] = golden.Golden(inputs, outputs, rtol)
     answers[DEFAULT] = answers["log_prob"]
     return answers
 
 
-def _golden_inputs(flow, endpoints, examples, contexts):
-    """Returns rows for every input of every signature: name -> name -> array."""
-    specs = endpoints.specs()
-    seeds = row_seeds.seeds(0, _NUM_GOLDEN)
-    temperature = np.linspace(0.6, 1.3, _NUM_GOLDEN).astype(np.float32)
-    values = {"temperature": temperature}
-    values.update(_golden_contexts(flow, seeds, contexts))
-    values["seed"] = endpoints.golden_seeds(temperature, values.get("context"))
-    if "decode" in specs:
-        values["z"] = _normals(seeds, specs["decode"]["z"].shape[1:])
-    if examples is None:
-        x = endpoints.typical(values)
-    else:
-        x = _first_rows("examples", examples, flow.event_shape)
-    values["x"] = endpoints.points(x)
-    result = {}
-    for name, inputs in specs.items():
-        picked = {**values, "x": x} if name == "bits_per_dim" else values
-        result[name] = {
-            key: picked[key].astype(spec.dtype.as_numpy_dtype)
-            for key, spec in inputs.items()
-        }
-    return result
-
-
-def _golden_contexts(flow, seeds, contexts):
-    if flow.context_shape is None:
-        if contexts is not None:
-            raise ValueError("This flow takes no context: leave contexts= out.")
-        return {}
-    if contexts is not None:
-        return {"context": _first_rows("contexts", contexts, flow.context_shape)}
-    return {"context": _normals(seeds, flow.context_shape)}
-
-
-def _normals(seeds, shape):
-    noise = row_noise.row_normal(tf.constant(seeds), math.prod(shape))
-    return noise.numpy().reshape([-1, *shape])
-
-
-def _first_rows(name, rows, shape):
-    """Returns 8 rows, repeated if there are fewer."""
-    rows = np.asarray(rows)
-    if rows.ndim == 0 or not len(rows) or rows.shape[1:] != tuple(shape):
-        raise ValueError(
-            f"{name} must be [N, {', '.join(map(str, shape))}] with N >= 1, got shape "
-            f"{rows.shape}."
-        )
-    return rows[np.arange(_NUM_GOLDEN) % len(rows)]
+def _batches(functions, answers, max_batch_size):
+    """Returns what the card says of batches."""
+    if max_batch_size != batching.MEASURE:
+        return {"max_batch_size": max_batch_size}
+    seconds = batching.measured(functions, answers)
+    return {"max_batch_size": batching.advice(seconds), "batch_seconds": seconds}
 
 
 def _run_gate(directory):

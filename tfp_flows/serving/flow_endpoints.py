@@ -1,18 +1,21 @@
 """The served functions of a flow: tensors in, a dict of tensors out, row by row.
 
-| signature    | inputs                               | outputs                    |
-|--------------|--------------------------------------|----------------------------|
-| log_prob     | x f32 [B, *E]                        | log_prob f32 [B]           |
-| encode       | x f32 [B, *E]                        | z f32 [B, *Z], log_det [B] |
-| decode       | z f32 [B, *Z]                        | x f32 [B, *E], log_det [B] |
-| sample       | seed i64 [B, 2], temperature f32 [B] | x, log_prob                |
-| bits_per_dim | x i32 [B, *E], seed i64 [B, 2]       | bits_per_dim [B], log_prob |
+| signature     | inputs                               | outputs                    |
+|---------------|--------------------------------------|----------------------------|
+| log_prob      | x f32 [B, *E]                        | log_prob f32 [B]           |
+| encode        | x f32 [B, *E]                        | z f32 [B, *Z], log_det [B] |
+| decode        | z f32 [B, *Z]                        | x f32 [B, *E], log_det [B] |
+| sample        | seed i64 [B, 2], temperature f32 [B] | x, log_prob                |
+| bits_per_dim  | x i32 [B, *E], seed i64 [B, 2]       | bits_per_dim [B], log_prob |
+| anomaly_score | x f32 [B, *E]                        | score f32 [B], p_value [B] |
 
-`bits_per_dim` is there for integer data only; `serving_default` is `log_prob`.
+`bits_per_dim` is there for integer data only, `anomaly_score` after calibration only:
+the score is -log_prob, and the p-value the share of calibration events, and of the
+event itself, that score at least as high. `serving_default` is `log_prob`.
 
 Every signature also returns `valid` bool [B], and those of a conditional flow also take
-`context` f32 [B, *C]. Log-probabilities and log-dets are in nats. Floats are float32
-at the edge, whatever the flow computes in.
+`context` f32 [B, *C], or `label` i32 [B]. Log-probabilities and log-dets are in nats.
+Floats are float32 at the edge, whatever the flow computes in.
 
 What a valid row is, and what one that is not holds: see `endpoints`.
 
@@ -20,7 +23,6 @@ Integer data. `log_prob`, `encode` and `decode` speak of the continuous flow in 
 units: the integer k is the cell [k, k + 1), its middle is k + 0.5, and log_prob is a
 density per unit of pixel volume. `bits_per_dim` takes the integers themselves and adds
 the noise of `seed`, uniform or from the model's noise flow: a lower bound on log P(x)
-from typing import Any
 from one sample, with the noise's own -log q(u | x) in it. `sample` returns whole
 numbers as float32, and the log-density of the point before it was rounded down.
 """
@@ -49,6 +51,7 @@ class FlowEndpoints(Endpoints):
     Args:
       flow: a `Flow`, or a `Dequantized` or `Padded` one for integer data.
       nonfinite: what an invalid row holds, "nan" or "sentinel" (float32's lowest).
+      labels: whether `label` takes the place of `context`, see `Endpoints`.
 
     Raises:
       ValueError: if `nonfinite` is neither, or the flow cannot be served.
@@ -59,13 +62,12 @@ class FlowEndpoints(Endpoints):
       TensorShape([3])
     """
 
-    def __init__(self, flow: Model, nonfinite: str = "nan"):
+    def __init__(self, flow: Model, nonfinite: str = "nan", labels: bool = False):
         check_model(flow)
         inner = flow.flow
-        super().__init__(flow, nonfinite, inner.dtype)
+        super().__init__(flow, nonfinite, labels, inner.dtype)
         self._num_values = flow.num_values
         self._model, self._flow = flow, inner
-        self.rounds_samples = flow.num_values is not None
         self._padding = flow if isinstance(flow, Padded) else None
         self._discrete = flow.dequantized if self._padding else flow
         self._event = tuple(self._flow.event_shape.as_list())

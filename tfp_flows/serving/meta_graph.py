@@ -1,27 +1,15 @@
-"""Reads the signatures and the ops of a serialized MetaGraphDef without TensorFlow.
-
-The gate runs without TensorFlow's Python, so its protobuf classes are not there either.
-Of the wire format only this is needed: a message is a row of (field number, value), and
-a nested message is a value of bytes.
+"""Reads the signatures and the operations of a SavedModel without TensorFlow.
 
 References:
-  https://protobuf.dev/programming-guides/encoding
+  https://github.com/tensorflow/tensorflow/tree/master/tensorflow/core/protobuf
 """
 
-import re
+import math
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-# Ops whose result depends on something other than the request, that stop a batch for
-# the sake of one row, or that reach out of the graph. Matched against the whole name.
-BANNED_OPS = re.compile(
-    r"Random(?!Dataset).*|ParameterizedTruncatedNormal|TruncatedNormal|Multinomial"
-    r"|Stateful(?!PartitionedCall).*|Rng.*|NonDeterministicInts|SampleDistorted.*"
-    r"|Assert|CheckNumerics.*|Print(V2)?|DebugN.*|.*Summary(V2)?"
-    r"|PyFunc(Stateless)?|EagerPyFunc|ReadFile|WriteFile|MatchingFiles|.*ReaderV?2?"
-    r"|ReaderRead.*|Save|SaveSlices|Restore|RestoreSlice|.*Dataset(V[0-9])?|Iterator.*"
-    r"|Batch|BatchFunction|Unbatch|BarrierInsertMany|.*HashTable.*|LookupTable.*"
-)
+from tfp_flows.serving import operations, wire
+
 MUST_COMPILE = b"_XlaMustCompile"
 
 
@@ -40,6 +28,18 @@ class Signature(NamedTuple):
     outputs: dict[str, TensorInfo]
 
 
+def of_saved_model(content: bytes) -> bytes:
+    """Returns the one MetaGraphDef of a `saved_model.pb`.
+
+    Raises:
+      ValueError: if there is none, or several.
+    """
+    found = list(wire.values(content, 2))
+    if len(found) != 1:
+        raise ValueError(f"a served model has one graph, this file {len(found)}")
+    return bytes(found[0])
+
+
 def signatures(meta_graph: bytes) -> dict[str, Signature]:
     """Returns the signatures of a serialized MetaGraphDef by name.
 
@@ -51,114 +51,148 @@ def signatures(meta_graph: bytes) -> dict[str, Signature]:
     Returns:
       Name to `Signature`; a dimension of -1 is unknown, a shape of None has no rank.
     """
-    result = {}
-    for key, value in _map(meta_graph, 5):
-        if not key.startswith("__"):
-            result[key] = Signature(_tensors(value, 1), _tensors(value, 2))
-    return result
+    return {
+        key: Signature(_tensors(value, 1), _tensors(value, 2))
+        for key, value in wire.pairs(meta_graph, 5)
+        if not key.startswith("__")
+    }
 
 
-def banned_ops(meta_graph: bytes) -> list[str]:
-    """Returns a line for each kind of op in the graph that may not be served.
+def tensorflow_version(meta_graph: bytes) -> str:
+    """Returns the version of TensorFlow that wrote a MetaGraphDef."""
+    return wire.text(wire.first(wire.first(meta_graph, 1), 5))
+
+
+def num_stored(meta_graph: bytes) -> int:
+    """Returns how many numbers the variables of a graph hold."""
+    shapes = [
+        _shape(wire.first(value, 7))
+        for graph in wire.values(meta_graph, 2)
+        for node in wire.values(graph, 1)
+        if _op(node) == "VarHandleOp"
+        for key, value in wire.pairs(node, 5)
+        if key == "shape"
+    ]
+    return sum(math.prod(shape or ()) for shape in shapes)
+
+
+def refused(meta_graph: bytes) -> list[str]:
+    """Returns a line for each operation that may not be served.
 
     Args:
       meta_graph: a serialized MetaGraphDef.
 
     Returns:
-      Lines such as `"Assert in __inference_log_prob_12"`, sorted; empty when all is
-      well. Every function of the library is read, also bodies of loops and branches.
+      Lines such as `"WriteFile (reads or writes files) in my_layer, __inference_12"`
+      with the layer that brought it, as far as names tell; empty when all is well.
+      Every function of the library is read, also bodies of loops and branches. What
+      saves and restores the variables is allowed where no signature leads.
     """
+    graph = wire.first(meta_graph, 2)
+    nodes = {_name(node): node for node in wire.values(graph, 1)}
+    library = {
+        _name(wire.first(function, 1)): function
+        for part in wire.values(graph, 2)
+        for function in wire.values(part, 1)
+    }
+    requested = _upstream(nodes, _roots(meta_graph))
+    called = _called([nodes[name] for name in requested], library)
     found = set()
-    for graph in _values(meta_graph, 2):
-        found |= {f"{op} in the graph" for op in _banned(graph, 1)}
-        for library in _values(graph, 2):
-            for function in _values(library, 1):
-                name = _text(_first(_first(function, 1), 1))
-                found |= {f"{op} in {name}" for op in _banned(function, 3)}
-                if _is_true(function, 5):
-                    found.add(f"jit_compile=True in {name}")
+    for name, node in nodes.items():
+        is_asked = name in requested
+        more = operations.VARIABLES if is_asked else operations.SAVING
+        found |= {f"{what}, the graph" for what in _bad([node], library, more)}
+    for name, function in library.items():
+        more = frozenset() if name in called else operations.SAVING
+        bodies = wire.values(function, 3)
+        found |= {f"{what}, {name}" for what in _bad(bodies, library, more)}
+        if _must_compile(function, 5):
+            found.add(f"jit_compile=True in {name}")
     return sorted(found)
 
 
-def _banned(parent, node_field):
-    for node in _values(parent, node_field):
-        op = _text(_first(node, 2))
-        if BANNED_OPS.fullmatch(op):
-            yield op
-        if _is_true(node, 5):
+def _bad(nodes, library, more):
+    good = operations.ALLOWED | more | library.keys()
+    for node in nodes:
+        op = _op(node)
+        if op not in good:
+            layer, _, _ = _name(node).rpartition("/")
+            yield f"{operations.refusal(op)} in {layer or _name(node)}"
+        if _must_compile(node, 5):
             yield f"jit_compile=True ({op})"
 
 
-def _is_true(message, attr_field):
+def _roots(meta_graph):
+    """Names of the nodes that a signature, also TensorFlow's own, feeds or fetches."""
+    for _, value in wire.pairs(meta_graph, 5):
+        for field in (1, 2):
+            for info in _tensors(value, field).values():
+                yield info.name.partition(":")[0]
+
+
+def _upstream(nodes, roots):
+    found: set[str] = set()
+    waiting = [name for name in roots if name in nodes]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found.add(name)
+            sources = (wire.text(value) for value in wire.values(nodes[name], 3))
+            waiting += [s.lstrip("^").partition(":")[0] for s in sources]
+    return found
+
+
+def _called(nodes, library):
+    """Names of the functions that nodes call, and those that these call."""
+    found: set[str] = set()
+    waiting = list(nodes)
+    while waiting:
+        for name in _functions_of(waiting.pop()):
+            if name in library and name not in found:
+                found.add(name)
+                waiting += wire.values(library[name], 3)
+    return found
+
+
+def _functions_of(node) -> Iterator[str]:
+    """Names of functions in a node: its own op, its attributes, lists of them."""
+    yield _op(node)
+    for _, value in wire.pairs(node, 5):
+        for called in wire.values(value, 10):
+            yield _name(called)
+        for listed in wire.values(value, 1):
+            if not isinstance(listed, int):
+                yield from (_name(called) for called in wire.values(listed, 9))
+
+
+def _must_compile(message, attr_field):
     """Whether the boolean attribute `_XlaMustCompile` is set and true."""
-    for entry in _values(message, attr_field):
-        if bytes(_first(entry, 1)) == MUST_COMPILE:
-            return any(value for value in _values(_first(entry, 2), 5))
+    for entry in wire.values(message, attr_field):
+        if bytes(wire.first(entry, 1)) == MUST_COMPILE:
+            return any(wire.values(wire.first(entry, 2), 5))
     return False
 
 
+def _name(message):
+    return wire.text(wire.first(message, 1))
+
+
+def _op(node):
+    return wire.text(wire.first(node, 2))
+
+
 def _tensors(message, field):
-    return {key: _tensor_info(value) for key, value in _map(message, field)}
+    return {key: _tensor_info(value) for key, value in wire.pairs(message, field)}
 
 
-def _tensor_info(message):
-    name = _text(_first(message, 1))
-    dtype = _first(message, 2, 0)
-    return TensorInfo(name, dtype, _shape(_first(message, 3)))
+def _tensor_info(message: Any) -> TensorInfo:
+    name = wire.text(wire.first(message, 1))
+    dtype = wire.first(message, 2, 0)
+    return TensorInfo(name, dtype, _shape(wire.first(message, 3)))
 
 
 def _shape(message):
-    if _first(message, 3, 0):
+    if wire.first(message, 3, 0):
         return None
-    sizes = [_first(dim, 1, 0) for dim in _values(message, 2)]
-    return tuple(size - 2**64 if size >= 2**63 else size for size in sizes)
-
-
-def _map(message, field):
-    for entry in _values(message, field):
-        yield _text(_first(entry, 1)), _first(entry, 2)
-
-
-def _text(value):
-    return bytes(value).decode()
-
-
-def _first(message, field, default=b""):
-    return next(_values(message, field), default)
-
-
-def _values(message, field):
-    return (value for number, value in _fields(message) if number == field)
-
-
-def _fields(message) -> Iterator[tuple[int, int | memoryview]]:
-    """Yields (field number, value) of a message: integers, or bytes for the rest."""
-    view, at = memoryview(message), 0
-    while at < len(view):
-        tag, at = _varint(view, at)
-        kind = tag & 7
-        if kind == 0:
-            value, at = _varint(view, at)
-            yield tag >> 3, value
-            continue
-        if kind == 2:
-            size, at = _varint(view, at)
-        elif kind in (1, 5):
-            size = 8 if kind == 1 else 4
-        else:
-            raise ValueError(
-                f"A MetaGraphDef cannot hold protobuf wire type {kind} (at byte {at}). "
-                "The file is damaged: export again."
-            )
-        yield tag >> 3, view[at : at + size]
-        at += size
-
-
-def _varint(view, at):
-    value = shift = 0
-    while True:
-        byte = view[at]
-        value |= (byte & 127) << shift
-        at, shift = at + 1, shift + 7
-        if byte < 128:
-            return value, at
+    sizes = [wire.first(dim, 1, 0) for dim in wire.values(message, 2)]
+    return tuple(wire.signed(size) for size in sizes)

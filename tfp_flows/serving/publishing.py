@@ -6,11 +6,18 @@ model is written and checked under a name that it ignores, and renamed when it i
 
 import contextlib
 import errno
+import fcntl
 import os
 import pathlib
+import platform
 import shutil
+import time
 import uuid
 from collections.abc import Callable, Iterator
+
+_LARGEST = 2**63 - 1  # that a server can parse
+_PREFIX = ".tmp-"
+_STALE_SECONDS = 24 * 3600
 
 
 def check_base(base_dir: str | os.PathLike) -> pathlib.Path:
@@ -38,21 +45,35 @@ def check_base(base_dir: str | os.PathLike) -> pathlib.Path:
 
 
 def versions(base: pathlib.Path) -> list[int]:
-    """Returns the version numbers taken below a base directory, ascending."""
+    """Returns the version numbers taken below a base directory, ascending.
+
+    Numbers beyond 64 bits are none: no server can parse them.
+    """
     names = (entry.name for entry in base.iterdir())
-    return sorted(int(name) for name in names if name.isascii() and name.isdigit())
+    numbers = (int(name) for name in names if name.isascii() and name.isdigit())
+    return sorted(number for number in numbers if number <= _LARGEST)
+
+
+def next_version(base: pathlib.Path) -> int:
+    """Returns the number after the highest below a base directory."""
+    return max(versions(base), default=0) + 1
 
 
 def check_version(base: pathlib.Path, version: int | None) -> None:
     """Refuses a version that is no positive integer, or taken.
 
     Raises:
-      ValueError: with the next free number.
+      ValueError: with what to do.
     """
     if version is None:
+        if versions(base)[-1:] == [_LARGEST]:
+            raise ValueError(
+                f"The versions below {str(base)!r} have reached the largest number, "
+                f"{_LARGEST}. Pass version=, one that is free."
+            )
         return
     is_integer = isinstance(version, int) and not isinstance(version, bool)
-    if not is_integer or not 1 <= version < 2**63:
+    if not is_integer or not 1 <= version <= _LARGEST:
         raise ValueError(
             f"version must be a positive integer or None for the next one, got "
             f"{version!r}."
@@ -67,14 +88,62 @@ def check_version(base: pathlib.Path, version: int | None) -> None:
 
 @contextlib.contextmanager
 def workspace(base: pathlib.Path) -> Iterator[pathlib.Path]:
-    """Gives a directory below `base` that servers ignore; gone afterwards."""
-    directory = base / f".tmp-{uuid.uuid4().hex}"
+    """Gives a directory below `base` that servers ignore; gone afterwards.
+
+    Those that killed exports left are removed. An export holds a lock on its own as
+    long as its process lives, which other hosts cannot see: what they left goes when
+    nothing has changed in it for a day.
+    """
+    for left in base.glob(f"{_PREFIX}*"):
+        _remove_stale(left)
+    handle = None
     # Not tempfile.mkdtemp, which hides the model from the server's user.
-    directory.mkdir()
+    directory = base / f"{_PREFIX}{platform.node()}-{uuid.uuid4().hex}"
     try:
+        while handle is None:
+            directory.mkdir()
+            handle = _locked(directory)
         yield directory
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+        if handle is not None:
+            os.close(handle)
+
+
+def _locked(directory, flags=0):
+    """Returns a handle with the directory's lock, or None if it cannot be had."""
+    try:
+        handle = os.open(directory, os.O_RDONLY)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | flags)
+        if directory.exists():  # else somebody took it for stale meanwhile
+            return handle
+    except OSError:
+        pass
+    os.close(handle)
+    return None
+
+
+def _remove_stale(directory):
+    """Removes a work directory in which no process works any more."""
+    if not directory.name.startswith(f"{_PREFIX}{platform.node()}-"):
+        times = [_changed(path) for path in [directory, *directory.rglob("*")]]
+        if time.time() - max(times) > _STALE_SECONDS:
+            shutil.rmtree(directory, ignore_errors=True)
+        return
+    handle = _locked(directory, fcntl.LOCK_NB)
+    if handle is not None:
+        shutil.rmtree(directory, ignore_errors=True)
+        os.close(handle)
+
+
+def _changed(path):
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0  # gone, by its own export
 
 
 def publish(
@@ -100,7 +169,7 @@ def publish(
     """
     while True:
         check_version(base, version)
-        number = version or max(versions(base), default=0) + 1
+        number = version or next_version(base)
         prepare(number)
         sync(directory)
         target = base / str(number)

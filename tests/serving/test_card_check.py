@@ -1,0 +1,87 @@
+"""The card is compared with the graph: whatever it says wrongly is found."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from tests.serving.conftest import export, make
+from tfp_flows.serving import card_check, golden, meta_graph
+
+# One process for all that share a fixture.
+pytestmark = pytest.mark.xdist_group("card")
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    return export(make("conditional discrete"), tmp_path_factory.mktemp("base"))
+
+
+def problem(directory, card=None, rows=None):
+    content = (directory / "saved_model.pb").read_bytes()
+    graph = meta_graph.of_saved_model(content)
+    card = card_check.read(directory) if card is None else card
+    rows = golden.load(directory) if rows is None else rows
+    return card_check.problem(card, graph, rows, directory)
+
+
+def test_a_true_card_has_no_problem(exported):
+    assert problem(exported) is None
+
+
+CHANGES = {
+    "version": ({"version": 2}, "the card is of version 2, the directory 1"),
+    "weights": ({"num_stored": 3}, "the card says 3 stored numbers, the graph has"),
+    "event": ({"event_shape": [5]}, "the card says event_shape [5]"),
+    "latent": ({"latent_shape": [5]}, "the card says latent_shape [5]"),
+    "context": ({"context_shape": [2]}, "the card says context_shape [2]"),
+    "library": ({"library_versions": {}}, "the card says another"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_what_is_wrong_on_the_card_is_named(exported, name):
+    changed, words = CHANGES[name]
+    assert words in problem(exported, card_check.read(exported) | changed)
+
+
+def test_every_wrong_signature_is_named(exported):
+    for part, key in [("inputs", "x"), ("outputs", "valid")]:
+        for entry, value in [("dtype", "float16"), ("shape", [-1, 9])]:
+            card = card_check.read(exported)
+            card["signatures"]["log_prob"][part][key][entry] = value
+            assert "signatures are not the graph's: log_prob" in problem(exported, card)
+    card = card_check.read(exported)
+    del card["signatures"]["sample"]
+    assert "sample is on the graph only" in problem(exported, card)
+
+
+def test_golden_rows_cannot_be_loosened_or_left_out(exported):
+    rows = golden.load(exported)
+    loose = rows | {"sample": rows["sample"]._replace(rtol=1e9)}
+    assert "allow rtol 1e+09, at most 0.01" in problem(exported, rows=loose)
+    loose = rows | {"sample": rows["sample"]._replace(rtol=np.nan)}
+    assert "allow rtol nan" in problem(exported, rows=loose)
+    short = {key: value[:1] for key, value in rows["decode"].outputs.items()}
+    few = rows | {"decode": rows["decode"]._replace(outputs=short)}
+    assert "wanted are 8 of them" in problem(exported, rows=few)
+    assert "golden rows for" in problem(
+        exported, rows={k: v for k, v in rows.items() if k != "sample"}
+    )
+
+
+@pytest.mark.parametrize(
+    "change, words",
+    [
+        ({"schema_version": 1}, "its schema is 1, this library knows"),
+        ({"num_stored": "many"}, "its entry 'num_stored' is 'many'"),
+        (None, "no JSON object"),
+    ],
+)
+def test_what_is_no_card_is_refused(exported, tmp_path, change, words):
+    copy = shutil.copytree(exported, tmp_path / "1")
+    card = change and card_check.read(copy) | change
+    (copy / card_check.FILE_NAME).write_text(json.dumps(card))
+    with pytest.raises(ValueError, match=words):
+        card_check.read(copy)

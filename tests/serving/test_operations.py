@@ -1,0 +1,155 @@
+"""What is printed for servers, and what is done with versions, as commands."""
+
+import json
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import yaml
+from google.protobuf import text_format
+
+from tests.serving.conftest import environment, export
+from tfp_flows import flows
+from tfp_flows.serving import config, labels, versions
+
+# One process for all that share a fixture.
+pytestmark = pytest.mark.xdist_group("operations")
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory):
+    """Two versions of a model whose densities are known: deviations 1 and 2."""
+    base = tmp_path_factory.mktemp("served") / "My_digits"
+    for scale in (1.0, 2.0):
+        flow = flows.gaussian((2,))
+        rows = np.random.default_rng(0).standard_normal([4000, 2])
+        rows = (rows - rows.mean(0)) @ np.linalg.inv(
+            np.linalg.cholesky(np.cov(rows.T))
+        ).T
+        flow.adapt((scale * rows).astype(np.float32))
+        export(flow, base)
+    return base
+
+
+@pytest.fixture
+def base(exported, tmp_path):
+    return shutil.copytree(exported, tmp_path / exported.name)
+
+
+def run(module, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", f"tfp_flows.serving.{module}", *map(str, arguments)],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_files_are_printed_and_written(base, tmp_path):
+    done = run("config", f"--base={base}", "--label=canary=2", "--label=stable=1")
+    assert done.returncode == 0 and done.stderr == ""
+    wanted = config.files(base, {"canary": 2, "stable": 1})
+    assert all(f"# {name}\n{text}" in done.stdout for name, text in wanted.items())
+    run("config", f"--base={base}", f"--output={tmp_path / 'out'}")
+    written = {p.name: p.read_text() for p in (tmp_path / "out").iterdir()}
+    assert written == config.files(base, {})
+
+
+def test_model_config_is_what_a_server_reads(base):
+    pytest.importorskip("tensorflow_serving")
+    from tensorflow_serving.config import model_server_config_pb2
+
+    for labelled in ({}, {"canary": 2, "stable": 1}):
+        text = config.files(base, labelled)["models.config"]
+        message = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
+        (model,) = message.model_config_list.config
+        assert (model.name, model.base_path) == ("My_digits", "/models/My_digits")
+        assert dict(model.version_labels) == labelled
+        policy = model.model_version_policy
+        if labelled:
+            assert list(policy.specific.versions) == [1, 2]
+        else:
+            assert policy.latest.num_versions == 1
+
+
+def test_deployments_are_yaml_that_names_what_is_there(base):
+    found = config.files(base, {})
+    service = yaml.safe_load(found["compose.yaml"])["services"]["My_digits"]
+    mounted = {volume.split(":")[1] for volume in service["volumes"]}
+    assert f"{base.resolve()}:/models/My_digits:ro" in service["volumes"]
+    for option in service["command"]:
+        name, _, value = option.lstrip("-").partition("=")
+        assert not name.endswith("_file") or value in mounted
+    assert {p.split(":")[1] for p in service["ports"]} == {"8500", "8501"}
+    kserve = yaml.safe_load(found["kserve.yaml"])
+    assert kserve["apiVersion"] == "serving.kserve.io/v1beta1"
+    assert kserve["metadata"]["name"] == "my-digits"  # a DNS label
+    assert kserve["spec"]["predictor"]["model"]["modelFormat"]["name"] == "tensorflow"
+    card = json.loads((base / "2" / "assets.extra" / "flow_card.json").read_text())
+    server = card["library_versions"]["tensorflow"]
+    assert service["image"] == f"tensorflow/serving:{server}"
+
+
+def test_labels_are_kept_and_used(base):
+    done = run("versions", "label", f"--base={base}", "canary=2", "stable=1")
+    assert json.loads(done.stdout) == {"canary": 2, "stable": 1} == labels.read(base)
+    run("versions", "label", f"--base={base}", "stable=2")
+    assert labels.read(base) == {"canary": 2, "stable": 2}
+    done = run("config", f"--base={base}")
+    assert 'version_labels { key: "stable" value: 2 }' in done.stdout
+    lines = run("versions", "list", f"--base={base}").stdout.splitlines()
+    assert [line.split("\t")[:2] for line in lines] == [
+        ["1", "-"],
+        ["2", "canary,stable"],
+    ]
+
+
+def test_drift_is_that_of_the_densities(base, tmp_path):
+    """Normals of deviations 1 and 2: log p2 - log p1 = 3/8 |x|^2 - 2 log 2."""
+    x = np.random.default_rng(1).standard_normal([500, 2]).astype(np.float32)
+    x[0] = np.nan
+    np.savez(tmp_path / "rows.npz", x=x)
+    done = run(
+        *("versions", "compare", f"--base={base}", 1, 2),
+        f"--rows={tmp_path / 'rows.npz'}",
+    )
+    wanted = 3 / 8 * (x[1:].astype(float) ** 2).sum(axis=1) - 2 * np.log(2.0)
+    words = done.stdout.split()
+    mean, error = float(words[7]), float(words[9])
+    assert abs(mean - wanted.mean()) < 2e-3
+    assert abs(error / (wanted.std(ddof=1) / np.sqrt(499)) - 1) < 0.05
+    assert "over 499 rows, 1 not valid" in done.stdout
+    same = run("versions", "compare", f"--base={base}", 1, 1)
+    assert "+0 +- 0 nats over 8 rows" in same.stdout
+
+
+def test_pruning_spares_the_newest_and_the_labelled(tmp_path):
+    for version in range(1, 7):
+        (tmp_path / str(version)).mkdir()
+    labels.write(tmp_path, {"stable": 2})
+    assert versions.prune(tmp_path, 2) == [1, 3, 4]
+    there = sorted(path.name for path in tmp_path.iterdir())
+    assert there == ["2", "5", "6", "labels.json"]
+    assert versions.prune(tmp_path, 1) == [5]
+    with pytest.raises(ValueError, match="keep=0"):
+        versions.prune(tmp_path, 0)
+
+
+@pytest.mark.parametrize(
+    "arguments, words",
+    [
+        (("config", "--label=canary=3"), "but there are 1, 2"),
+        (("config", "--label=3"), "written canary=3"),
+        (("versions", "label", "canary=9"), "no version 9"),
+        (("versions", "compare", "1", "9"), "9"),
+        (("versions", "prune", "--keep=0"), "keep=0"),
+    ],
+)
+def test_mistakes_are_one_line_and_status_two(base, arguments, words):
+    module, *others = arguments
+    done = run(module, *others, f"--base={base}")
+    assert done.returncode == 2 and words in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,152 @@
+"""The card of a version against its graph: a card is a claim until it is compared."""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from tfp_flows.serving import golden, meta_graph
+
+FILE_NAME = os.path.join("assets.extra", "flow_card.json")
+SCHEMA_VERSION = 2
+
+# TensorFlow's number of a dtype -> name on cards.
+DTYPES = {1: "float32", 2: "float64", 3: "int32", 9: "int64", 10: "bool"}
+# What must stand on a card, and of which kind.
+_ENTRIES: dict[str, Any] = {
+    "schema_version": int,
+    "version": int,
+    "kind": str,
+    "event_shape": list,
+    "context_shape": (list, type(None)),
+    "num_values": (int, type(None)),
+    "signatures": dict,
+    "num_parameters": int,
+    "num_stored": int,
+    "library_versions": dict,
+    "max_batch_size": int,
+}
+# Entry -> inputs and outputs of which it is the shape, by signature.
+_SHAPES = {
+    "event_shape": {("bits_per_dim", "x"), ("sample", "x"), ("complete", "x")},
+    "latent_shape": {("encode", "z"), ("decode", "z")},
+    "padded_shape": {("log_prob", "x"), ("encode", "x"), ("decode", "x")},
+}
+
+
+def read(directory: str | os.PathLike) -> dict[str, Any]:
+    """Returns the card of a version.
+
+    Raises:
+      FileNotFoundError: if there is none.
+      ValueError: if it is no card of this library.
+    """
+    with open(os.path.join(directory, FILE_NAME), encoding="utf-8") as file:
+        card = json.load(file)
+    if not isinstance(card, dict):
+        raise ValueError("it is no JSON object")
+    if card.get("schema_version") != SCHEMA_VERSION:
+        raise ValueError(
+            f"its schema is {card.get('schema_version')!r}, this library knows "
+            f"{SCHEMA_VERSION}: export again"
+        )
+    for name, kind in _ENTRIES.items():
+        if name not in card or not isinstance(card[name], kind):
+            raise ValueError(f"its entry {name!r} is {card.get(name)!r}")
+    return card
+
+
+def problem(
+    card: Mapping[str, Any],
+    graph: bytes,
+    rows: Mapping[str, golden.Golden],
+    directory: str | os.PathLike,
+) -> str | None:
+    """Returns where card, graph and golden rows disagree in one clause, or None.
+
+    Args:
+      card: as read.
+      graph: the serialized MetaGraphDef.
+      rows: golden rows by signature.
+      directory: of the version; its name is the version if it is a number.
+    """
+    name = os.path.basename(os.path.abspath(directory))
+    if name.isdigit() and card["version"] != int(name):
+        return f"the card is of version {card['version']}, the directory {name}"
+    stored = meta_graph.num_stored(graph)
+    if card["num_stored"] != stored:
+        return (
+            f"the card says {card['num_stored']} stored numbers, the graph has {stored}"
+        )
+    written = meta_graph.tensorflow_version(graph)
+    if card["library_versions"].get("tensorflow") != written:
+        return f"the graph was written by TensorFlow {written}, the card says another"
+    served = table(meta_graph.signatures(graph))
+    default = served.pop("serving_default", None)
+    if default != served.get("log_prob"):
+        return "serving_default is not log_prob"
+    if card["signatures"] != served:
+        what = _first(card["signatures"], served)
+        return f"the card's signatures are not the graph's: {what}"
+    if set(rows) != {*served, "serving_default"}:
+        return f"it has golden rows for {sorted(rows)}, and serves {sorted(served)}"
+    return _shapes(card, rows) or _rows(rows)
+
+
+def table(signatures: Mapping[str, meta_graph.Signature]) -> dict[str, Any]:
+    """Returns signatures as cards have them: dtype and shape by name."""
+    return {
+        name: {
+            part: {key: _described(info) for key, info in getattr(sig, part).items()}
+            for part in ("inputs", "outputs")
+        }
+        for name, sig in signatures.items()
+    }
+
+
+def _described(info):
+    shape = None if info.shape is None else list(info.shape)
+    return {"dtype": DTYPES.get(info.dtype, f"number {info.dtype}"), "shape": shape}
+
+
+def _shapes(card, rows):
+    """Compares the shapes on the card with those of the golden rows."""
+    wanted = {place: entry for entry, places in _SHAPES.items() for place in places}
+    for name, expected in rows.items():
+        for key, value in {**expected.inputs, **expected.outputs}.items():
+            entry = "context_shape" if key == "context" else wanted.get((name, key))
+            if entry == "padded_shape" and card.get(entry) is None:
+                entry = "event_shape"
+            if entry is not None and card.get(entry) != list(value.shape[1:]):
+                return (
+                    f"{name} has {key} of shape {list(value.shape[1:])}, "
+                    f"the card says {entry} {card.get(entry)}"
+                )
+    return None
+
+
+def _rows(rows):
+    for name, expected in rows.items():
+        if not 0.0 < expected.rtol <= golden.LARGEST_RTOL:
+            return (
+                f"the golden rows of {name} allow rtol {expected.rtol:g}, "
+                f"at most {golden.LARGEST_RTOL:g} may be"
+            )
+        for key, value in {**expected.inputs, **expected.outputs}.items():
+            if value.shape[:1] != (golden.NUM_ROWS,):
+                return (
+                    f"{name}: {key} has golden rows {list(value.shape)}, "
+                    f"wanted are {golden.NUM_ROWS} of them"
+                )
+    return None
+
+
+def _first(card, served):
+    """Says the first difference of two tables."""
+    for name in sorted({*card, *served}):
+        if name not in served or name not in card:
+            where = "card" if name in card else "graph"
+            return f"{name} is on the {where} only"
+        if card[name] != served[name]:
+            return f"{name} is {card[name]} there and {served[name]} here"
+    return "they differ"

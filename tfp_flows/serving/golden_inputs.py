@@ -1,0 +1,115 @@
+"""Which rows a model is asked at export, to be asked them again by the gate."""
+
+import math
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+from tfp_flows.distributions import Model
+from tfp_flows.serving import golden, row_noise, row_seeds
+from tfp_flows.serving.endpoints import Endpoints
+
+# Signatures that are asked about events themselves; others about `Endpoints.points`.
+_OF_EVENTS = ("bits_per_dim", "complete")
+
+
+def golden_inputs(
+    flow: Model, endpoints: Endpoints, examples: Any, contexts: Any
+) -> dict[str, dict[str, np.ndarray]]:
+    """Returns rows for every input of every signature: name -> name -> array.
+
+    Args:
+      flow: the model.
+      endpoints: its served functions.
+      examples: typical events `[N, *E]`, or None for samples.
+      contexts: `[N, *C]`, or None.
+
+    Raises:
+      ValueError: if they have another shape, or are not wanted.
+    """
+    specs, all_specs = endpoints.specs(), endpoints.signatures()
+    seeds = row_seeds.seeds(0, golden.NUM_ROWS)
+    temperature = np.linspace(0.6, 1.3, golden.NUM_ROWS).astype(np.float32)
+    values = {"temperature": temperature}
+    values.update(_contexts(flow, endpoints, seeds, contexts))
+    values["seed"] = endpoints.golden_seeds(temperature, values.get("context"))
+    if "decode" in all_specs:
+        values["z"] = _normals(seeds, all_specs["decode"]["z"].shape[1:])
+    if "complete" in all_specs:
+        values["known"] = endpoints.golden_masks(golden.NUM_ROWS)
+    if examples is None:
+        x = endpoints.typical(values)
+    else:
+        x = _first_rows("examples", examples, flow.event_shape)
+    values["x"] = endpoints.points(x)
+    result = {}
+    for name, inputs in specs.items():
+        picked = {**values, "x": x} if name in _OF_EVENTS else values
+        result[name] = {
+            key: picked[key].astype(spec.dtype.as_numpy_dtype)
+            for key, spec in inputs.items()
+        }
+    return result
+
+
+def context_inputs(
+    endpoints: Endpoints, contexts: np.ndarray | None
+) -> dict[str, np.ndarray]:
+    """Returns the inputs that stand for contexts `[N, *C]`, or none for None.
+
+    Raises:
+      ValueError: if labels are served and a context is not the indicator of a class.
+    """
+    if contexts is None:
+        return {}
+    if not endpoints.labels:
+        return {"context": contexts}
+    label = np.argmax(contexts, axis=-1).astype(np.int32)
+    if not np.array_equal(np.eye(contexts.shape[-1])[label], contexts):
+        raise ValueError(
+            "With labels=True contexts are indicators of classes, rows of np.eye("
+            f"{contexts.shape[-1]}), got others. Leave labels out to serve contexts."
+        )
+    return {"context": contexts, "label": label}
+
+
+def _contexts(flow, endpoints, seeds, contexts):
+    if flow.context_shape is None:
+        if contexts is not None:
+            raise ValueError("This flow takes no context: leave contexts= out.")
+        return {}
+    if contexts is not None:
+        contexts = _first_rows("contexts", contexts, flow.context_shape)
+    elif endpoints.labels:
+        count = flow.context_shape[0]
+        contexts = np.eye(count, dtype=np.float32)[np.arange(golden.NUM_ROWS) % count]
+    else:
+        contexts = _normals(seeds, flow.context_shape)
+    return context_inputs(endpoints, contexts)
+
+
+def _normals(seeds, shape):
+    noise = row_noise.row_normal(tf.constant(seeds), math.prod(shape))
+    return noise.numpy().reshape([-1, *shape])
+
+
+def _first_rows(name, rows, shape):
+    """Returns 8 rows, repeated if there are fewer."""
+    rows = checked_rows(name, rows, shape)
+    return rows[np.arange(golden.NUM_ROWS) % len(rows)]
+
+
+def checked_rows(name: str, rows: Any, shape: Any) -> np.ndarray:
+    """Returns rows as an array.
+
+    Raises:
+      ValueError: if they are none, or of another shape.
+    """
+    rows = np.asarray(rows)
+    if rows.ndim == 0 or not len(rows) or rows.shape[1:] != tuple(shape):
+        raise ValueError(
+            f"{name} must be [N, {', '.join(map(str, shape))}] with N >= 1, got shape "
+            f"{rows.shape}."
+        )
+    return rows
