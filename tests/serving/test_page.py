@@ -23,7 +23,7 @@ server = Server(served, "moons")
 @pytest.mark.slow
 def test_the_page_runs_as_printed(tmp_path):
     names = pages.run(
-        "serving.md",
+        "docs/serving.md",
         tmp_path,
         {
             "print(version)\n": _SERVED,
@@ -64,7 +64,7 @@ def _run_cpp(names, folder):
 
 
 def _block(language, beginning):
-    page = (pages.DOCS / "serving.md").read_text()
+    page = (pages.ROOT / "docs/serving.md").read_text()
     (block,) = re.findall(rf"```{language}\n({beginning}.*?)```", page, re.S)
     return block
 

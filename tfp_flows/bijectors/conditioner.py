@@ -9,6 +9,7 @@ import keras
 import tensorflow as tf
 
 from tfp_flows.bijectors.shapes import broadcast_batch
+from tfp_flows.networks.autoregressive_network import as_many, never_empty
 from tfp_flows.networks.heads import ZeroDense
 
 
@@ -130,13 +131,20 @@ class Conditioner:
         if context is not None:
             context = broadcast_batch(context, self._context_ndims, x, ndims)
             context = one_batch_axis(context, self._context_ndims)
-        features = self._run(layers["network"], one_batch_axis(x, ndims), context)
-        params = layers["head"](features)
+        rows = one_batch_axis(x, ndims)
+        params = self._params(layers, rows, context)
         if batch_rank == 1 and not self._reshape:
             return params
         return tf.reshape(
             params, tf.concat([batch, [*self._positions, self._num_params]], axis=0)
         )
+
+    def _params(self, layers, rows, context):
+        filled = rows
+        if self._positions:  # convolutions of some CPUs misshape what is empty
+            filled, context = never_empty(rows), never_empty(context)
+        params = layers["head"](self._run(layers["network"], filled, context))
+        return as_many(params, rows) if self._positions else params
 
 
 def one_batch_axis(x: tf.Tensor, event_ndims: int) -> tf.Tensor:
