@@ -7,7 +7,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 export CUDA_VISIBLE_DEVICES ?= -1
 export NO_MKDOCS_2_WARNING ?= 1
 
-.PHONY: help train test test-fast test-scoring faults lint docs docs-serve bench clean
+.PHONY: help train test test-fast test-scoring faults lint docs docs-serve bench release-check clean
 
 help: ## Shows the targets.
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/:/'
@@ -41,6 +41,9 @@ docs-serve: .venv/.docs ## Shows the documentation in a browser while it is writ
 
 bench: .venv/.bench ## Times the flows beside their networks and TFP; prints ratios.
 	$(BIN)/python -m benchmarks $(ARGS)
+
+release-check: ## Builds and checks what a release uploads, on every Python here.
+	bash .ci/release_check
 
 clean: ## Removes the virtual environments and what was built.
 	rm -rf .venv .venv-scoring site build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache

@@ -4,6 +4,7 @@ python -m train                                          # Glow on handwritten d
 python -m train --config=train/configs/two_moons.py --workdir=runs/two_moons
 python -m train --config.data.name=mnist --config.data.data_dir=DIR
 python -m train --config.epochs=5 --config.flow.options.num_steps=8
+python -m train --list                                   # all configs, what each reaches
 
 The same command again continues a run that was stopped, with the same numbers: killed
 at any moment, by SIGTERM or Ctrl-C, which save the running step first, by a full disk.
@@ -25,7 +26,7 @@ from absl import app, flags, logging
 from ml_collections import config_flags
 
 from tfp_flows.quiet import quiet_loading
-from train import files, stopping
+from train import catalogue, files, stopping
 
 _DEFAULT = pathlib.Path(__file__).parent / "configs" / "digits_glow.py"
 
@@ -123,7 +124,11 @@ def _refuse(error) -> int:
 if __name__ == "__main__":
     if {"--help", "-h"} & set(sys.argv[1:]):
         print(__doc__)
+        print(catalogue.page())
         print(flags.FLAGS.get_help())
+        sys.exit(0)
+    if "--list" in sys.argv[1:]:
+        print(catalogue.page())
         sys.exit(0)
     if not any(a.lstrip("-").split("=")[0] == "config" for a in sys.argv[1:]):
         # Not as the flag's default: that one is read before errors can be caught.
