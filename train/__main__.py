@@ -4,7 +4,7 @@ python -m train                                          # Glow on handwritten d
 python -m train --config=train/configs/two_moons.py --workdir=runs/two_moons
 python -m train --config.data.name=mnist --config.data.data_dir=DIR
 python -m train --config.epochs=5 --config.flow.options.num_steps=8
-python -m train --list                                   # all configs, what each reaches
+python -m train --list                                   # configs, what each reaches
 
 The same command again continues a run that was stopped, with the same numbers: killed
 at any moment, by SIGTERM or Ctrl-C, which save the running step first, by a full disk.

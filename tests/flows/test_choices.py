@@ -103,7 +103,7 @@ def test_options_and_names_that_do_not_fit_are_refused():
     with pytest.raises(ValueError, match="no scalar map 'cubic'. Choose from addit"):
         flows.glow((4, 4, 1), 1, coupling="cubic")
     with pytest.raises(
-        ValueError, match="'affine' has no option num_bins. Its options"
+        ValueError, match="'affine' has no option num_bins. Choose from"
     ):
         flows.glow((4, 4, 1), 1, coupling_options={"num_bins": 4})
     with pytest.raises(ValueError, match="order='random': it is for the networks"):

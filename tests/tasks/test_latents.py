@@ -72,5 +72,5 @@ def test_what_is_refused(flow):
         tasks.interpolate(flow, [0.0] * 3, [1.0] * 3, 1, context=[0.0, 0.0])
     with pytest.raises(ValueError, match="conditional and got no context"):
         tasks.mean_of_class(flow, np.zeros([2, 3], np.float32))
-    with pytest.raises(ValueError, match="2 events to choose from, got n=3"):
+    with pytest.raises(ValueError, match="1 <= n <= 2, the number of events, got 3"):
         tasks.most_typical(flows.gaussian((1,)), [[0.0], [1.0]], n=3)

@@ -215,7 +215,8 @@ def _shapes_between(bijectors, event_shape, name):
                 raise ValueError(
                     f"{name}: part {i}, {part.name!r}, wants events of shape "
                     f"{part.event_shape}, but is given {shapes[-1]} by "
-                    f"{bijectors[i - 1].name if i else 'the data'!r}."
+                    f"{bijectors[i - 1].name if i else 'the data'!r}. Build each part "
+                    "with the latent_shape of the one before it."
                 )
             shapes.append(part.latent_shape)
         else:

@@ -75,7 +75,8 @@ def swapped_shape(
         return got
     if not ends_with(got, wanted):
         raise ValueError(
-            f"Bijector {owner!r} works on events of shape {wanted}, got {got}."
+            f"Bijector {owner!r} works on events of shape {wanted}, got {got}. Reshape "
+            "them, or build it with their event_shape."
         )
     return got[: got.rank - len(wanted)].concatenate(result)
 
@@ -111,7 +112,8 @@ def check_event(value: Any, wanted: Sequence[int], owner: str) -> None:
             )
         if not ends_with(got, wanted):
             raise ValueError(
-                f"Bijector {owner!r} wants events of shape {shown}, got {got}."
+                f"Bijector {owner!r} wants events of shape {shown}, got {got}. Reshape "
+                "them, or build it with their event_shape."
             )
 
 
@@ -140,5 +142,6 @@ def check_context(context: Any, wanted: Sequence[int] | None, owner: str) -> Non
     ):
         raise ValueError(
             f"Bijector {owner!r} wants a context of shape "
-            f"[..., {', '.join(map(str, wanted))}], got {got}."
+            f"[..., {', '.join(map(str, wanted))}], got {got}. Reshape it, or build "
+            "the bijector with its context_shape."
         )

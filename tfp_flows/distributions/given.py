@@ -46,7 +46,8 @@ class Given(Wrapper):
         if split < 0 or not context.shape[split:].is_compatible_with(wanted):
             raise ValueError(
                 f"{model.name} wants a context of shape [..., "
-                f"{', '.join(map(str, wanted))}], got {context.shape}."
+                f"{', '.join(map(str, wanted))}], got {context.shape}. Reshape "
+                "it, or build the model with its context_shape."
             )
         self._context = context
         super().__init__(

@@ -100,7 +100,8 @@ class Padded(Wrapper):
         if not x.shape[-len(self._shape) :].is_compatible_with(self._shape):
             raise ValueError(
                 f"{self.name} wants images of shape "
-                f"[..., {', '.join(map(str, self._shape))}], got {x.shape}."
+                f"[..., {', '.join(map(str, self._shape))}], got {x.shape}. "
+                "Reshape them, or build it with their event_shape."
             )
         border = [(0, 0)] * (x.shape.rank - len(self._shape))
         return tf.pad(x, [*border, *zip(self._before, self._after, strict=True)])

@@ -34,7 +34,10 @@ def check_context(context: Any, wanted: Sequence[int] | None, owner: str) -> Non
     got = tf.convert_to_tensor(context).shape
     split = got.rank - len(wanted)
     if split < 0 or not got[split:].is_compatible_with(wanted):
-        raise ValueError(f"{owner} wants a context of shape {shape}, got {got}.")
+        raise ValueError(
+            f"{owner} wants a context of shape {shape}, got {got}. Reshape it, or "
+            "build the model with its context_shape."
+        )
 
 
 def paired(
@@ -72,7 +75,7 @@ def paired(
     if split < 0 or not x.shape[split:].is_compatible_with(event_shape):
         raise ValueError(
             f"{owner} wants events of shape [..., {', '.join(map(str, event_shape))}], "
-            f"got {x.shape}."
+            f"got {x.shape}. Reshape them, or build the model with their event_shape."
         )
     static, batch = x.shape[:split], tf.shape(x)[:split]
     if context is not None and context_shape is not None:

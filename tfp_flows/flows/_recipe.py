@@ -95,7 +95,7 @@ def build(name: str, **options) -> Model:
     unknown = sorted(set(options) - set(known))
     if unknown:
         raise ValueError(
-            f"flows.{name} has no option {', '.join(unknown)}. Its options are "
+            f"flows.{name} has no option {', '.join(unknown)}. Choose from "
             f"{', '.join(known)}."
         )
     return _RECIPES[name](**options)

@@ -54,7 +54,8 @@ class SequenceNetwork(AutoregressiveNetwork):
         if len(given) not in (1, 2) or self._context_is_sequence and given[0] != steps:
             raise ValueError(
                 f"{self.name} takes vectors (K,) as contexts, or sequences ({steps}, "
-                f"K) of one row for each time step, got a context of shape {given}."
+                f"K) of one row for each time step, got a context of shape {given}. "
+                "Build it with one of these context shapes."
             )
 
     def _along_time(self, context):

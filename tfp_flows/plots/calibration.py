@@ -33,7 +33,7 @@ def latent_normality(pit: Any, band: Any) -> Figure:
     if pit.ndim != 2 or len(pit) < 2 or not np.all((pit >= 0) & (pit <= 1)):
         raise ValueError(
             f"latent_normality draws numbers between 0 and 1, [N, D], got shape "
-            f"{pit.shape}. diagnostics.latent_normality(...).pit has them."
+            f"{pit.shape}. Take diagnostics.latent_normality(...).pit."
         )
     ordered = np.sort(pit, axis=0)
     count, size = pit.shape
@@ -79,7 +79,7 @@ def coverage(content: Any, band: Any) -> Figure:
     if content.ndim != 1 or len(content) < 2 or content[0] < 0 or content[-1] > 1:
         raise ValueError(
             f"coverage draws numbers between 0 and 1, [N], got shape {content.shape}. "
-            "diagnostics.coverage(...).content has them."
+            "Take diagnostics.coverage(...).content."
         )
     share = np.arange(1, len(content) + 1) / len(content)
     figure = Figure(figsize=(9, 4), layout="constrained")

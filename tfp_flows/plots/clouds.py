@@ -137,7 +137,7 @@ def _tables(samples, data):
     samples, data = np.asarray(samples), np.asarray(data)
     if samples.ndim != 2 or samples.shape[1:] != data.shape[1:] or len(data) == 0:
         raise ValueError(
-            f"Points are tables [N, D] of as many columns, got samples of shape "
+            f"Points must be tables [N, D] of as many columns, got samples of shape "
             f"{samples.shape} and data of shape {data.shape}."
         )
     return samples, data

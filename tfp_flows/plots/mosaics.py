@@ -31,7 +31,7 @@ def images(
     """
     x = _as_images(x)
     if columns < 1:
-        raise ValueError(f"A grid has columns >= 1, got {columns}.")
+        raise ValueError(f"A grid needs columns >= 1, got {columns}.")
     top = 0.3 if titles else _GAP  # room for titles, above each image
     size = np.ceil(np.multiply(x.shape[1:3], (top, _GAP))).astype(int)
     cells = np.pad(x, [(0, 0), (size[0], 0), (size[1], 0), (0, 0)], constant_values=1.0)
@@ -81,7 +81,7 @@ def samples(blocks: Mapping[str, Any], rows: int = 8, columns: int = 6) -> Figur
     arrays = [np.asarray(x) for x in blocks.values()]
     if len({x.shape[1:] for x in arrays}) > 1 or min(map(len, arrays)) == 0:
         shapes = {title: np.shape(x) for title, x in blocks.items()}
-        raise ValueError(f"samples wants images of one shape, got {shapes}.")
+        raise ValueError(f"samples needs images of one shape, got {shapes}.")
     most = max(x.max() for x in arrays)
     pieces: list = []
     for x in arrays:
@@ -117,7 +117,7 @@ def interpolations(way: Any) -> Figure:
     if way.ndim < 4:
         raise ValueError(
             f"interpolations wants images [steps, N, H, W, C], got shape {way.shape}. "
-            "tasks.interpolate gives them."
+            "Take what tasks.interpolate returns."
         )
     rows = np.swapaxes(way, 0, 1)
     heading = "the ends (left and right) and the way between their codes"
@@ -142,7 +142,8 @@ def completions(x: Any, known: Any, draws: Any) -> Figure:
     x, draws = np.asarray(x), np.asarray(draws)
     if draws.shape[1:] != x.shape:
         raise ValueError(
-            f"completions wants draws [n, *{x.shape}], got shape {draws.shape}."
+            f"completions wants draws [n, *{x.shape}], got shape {draws.shape}. Take "
+            "what distributions.complete returns for the same images."
         )
     columns = [np.where(known, x, 0), *draws, x]
     heading = "what is known (left), draws of the rest, the image (right)"
@@ -168,7 +169,7 @@ def extremes(x: Any, bits: Any, count: int = 16) -> Figure:
     x, bits = np.asarray(x), np.asarray(bits)
     if bits.shape != (len(x),) or len(x) < 2:
         raise ValueError(
-            f"extremes wants a number for each of two images or more, got {bits.shape} "
+            f"extremes needs a number for each of two images or more, got {bits.shape} "
             f"for {len(x)} images."
         )
     count = min(count, len(bits) // 2)

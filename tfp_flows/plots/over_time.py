@@ -75,7 +75,7 @@ def sequences(samples: Any, data: Any) -> Figure:
     samples, data = np.asarray(samples), np.asarray(data)
     if samples.ndim != 3 or data.ndim != 3 or not len(samples) == len(data) > 0:
         raise ValueError(
-            f"sequences wants as many samples [N, T, C] as data, got shapes "
+            f"sequences needs as many samples [N, T, C] as data, got shapes "
             f"{samples.shape} and {data.shape}."
         )
     figure = Figure(figsize=(8, 1.2 * len(data)), layout="constrained")
@@ -107,7 +107,7 @@ def spectrograms(samples: Any, data: Any, rate: int) -> Figure:
     rows = min(len(samples), len(data))
     if samples.ndim != 2 or data.ndim != 2 or rows == 0:
         raise ValueError(
-            f"spectrograms wants amplitudes [N, steps], got shapes {samples.shape} and "
+            f"spectrograms needs amplitudes [N, steps], got shapes {samples.shape} and "
             f"{data.shape}."
         )
     figure = Figure(figsize=(9, 2.2 * rows), layout="constrained")

@@ -52,7 +52,7 @@ def scalar_map_of(
     unknown = sorted(set(given) - set(known))
     if unknown:
         raise ValueError(
-            f"{owner}'s scalar map {choice!r} has no option {', '.join(unknown)}. Its "
-            f"options are: {', '.join(known) or 'none'}."
+            f"{owner}'s scalar map {choice!r} has no option {', '.join(unknown)}. "
+            f"Choose from: {', '.join(known) or 'none'}."
         )
     return kind(**given)

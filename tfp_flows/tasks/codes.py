@@ -70,7 +70,8 @@ class Conditioned:
         if events.shape[1:] != self.model.event_shape or len(events) == 0:
             raise ValueError(
                 f"{self.model.name} wants {title} of shape [N, "
-                f"{', '.join(map(str, self.model.event_shape))}], got {events.shape}."
+                f"{', '.join(map(str, self.model.event_shape))}], got {events.shape}. "
+                "Reshape them, or give one event as a batch of one."
             )
         return events
 

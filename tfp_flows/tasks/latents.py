@@ -148,7 +148,9 @@ def most_typical(
     """
     x = tf.convert_to_tensor(x)
     if not 1 <= n <= len(x):
-        raise ValueError(f"most_typical has {len(x)} events to choose from, got n={n}.")
+        raise ValueError(
+            f"most_typical needs 1 <= n <= {len(x)}, the number of events, got {n}."
+        )
     given: dict[str, Any] = {} if context is None else {"context": context}
     noise: dict[str, Any] = {} if model.is_exact else {"seed": seed}
     samples = model.sample(num_samples, seed=seed, **given)

@@ -125,8 +125,8 @@ def optimize(
 def _check_options(plausible, n, num_steps, rate, num_samples):
     if not 0 <= plausible < 1:
         raise ValueError(
-            f"plausible is a quantile in [0, 1), got {plausible}. With 0.05 the 5 % "
-            "least likely of the model's samples would not be plausible."
+            f"plausible must be a quantile in [0, 1), got {plausible}. With 0.05 the "
+            "5 % least likely of the model's samples would not be plausible."
         )
     counts = {"n": n, "num_steps": num_steps, "num_samples": num_samples}
     for name, count in counts.items():

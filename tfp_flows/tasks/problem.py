@@ -141,8 +141,8 @@ def _scale(values):
 def _check_value(value, count, title):
     if value.shape != [count]:
         raise ValueError(
-            f"For {count} events {title} gives shape {tuple(value.shape)}. It has to "
-            f"give one number for each, ({count},)."
+            f"For {count} events {title} gives shape {tuple(value.shape)}. It must "
+            f"give one number for each, ({count},): reduce it over the event's axes."
         )
     bad = np.flatnonzero(~np.isfinite(value))
     if len(bad):

@@ -92,7 +92,7 @@ class FlowModel(ReportingModel):
         if not isinstance(flow, Model):
             raise ValueError(
                 "FlowModel trains what a recipe of tfp_flows.flows returns, or another "
-                f"distributions.Model, got {type(flow).__name__}."
+                f"distributions.Model, got {type(flow).__name__}. Wrap it in Flow."
             )
         kwargs.setdefault("dtype", flow.real_dtype.name)
         super().__init__(autocast=False, **kwargs)
