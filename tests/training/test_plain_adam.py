@@ -104,7 +104,7 @@ def test_raw_tables_are_learned(recipe):
     x = load_wine().data.astype(np.float32)
     keras.utils.set_random_seed(0)
     model = FlowModel(
-        flows.build(recipe, event_shape=(13,), num_steps=4, hidden_units=(64, 64))
+        flows.build(recipe, event_shape=(13,), num_steps=2, hidden_units=(64, 64))
     )
     model.compile("adam", jit_compile=False)
     nll = model.fit(x, epochs=6, verbose=0).history["nll"]
@@ -122,7 +122,7 @@ def test_a_context_in_any_unit_is_the_same_context(recipe):
         flow = flows.build(
             recipe,
             event_shape=(2,),
-            num_steps=4,
+            num_steps=2,
             context_shape=(1,),
             hidden_units=(32, 32),
         )
