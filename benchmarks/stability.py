@@ -6,7 +6,8 @@ on the same events. Runs go in processes of one thread each and are appended to 
 so that a stopped benchmark goes on where it was. `--table=docs/stability.md` writes
 what the file holds as a page. MNIST and CIFAR-10 take part with `--data_dir`. With
 `--tuned` an optimizer as tuned as the job's trains one seed of each model, to a file of
-its own, which `--reference` puts beside plain Adam on the page.
+its own, which `--reference` puts beside plain Adam on the page. Runs
+whose row the page has with all seeds are not done again, unless another is named.
 """
 
 import argparse
@@ -95,6 +96,7 @@ def main() -> None:
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--data_dir", default="", help="of tensorflow-datasets")
     parser.add_argument("--table", type=pathlib.Path, help="page to write, and stop")
+    parser.add_argument("--page", type=pathlib.Path, default="docs/stability.md")
     arguments = parser.parse_args()
     if arguments.table:
         _write_page(arguments)
@@ -104,6 +106,8 @@ def main() -> None:
     groups = groups_of(arguments.data_dir)
     if arguments.tuned:
         groups = [group._replace(runs=((_TUNED_RATE, 0),)) for group in groups]
+    else:
+        done |= _on_page(groups, arguments.page)
     groups = [
         group._replace(runs=runs)
         for group in groups
@@ -127,6 +131,18 @@ def main() -> None:
 def _write_page(arguments):
     planned = sum(len(group.runs) for group in groups_of(arguments.data_dir))
     stability_table.write(arguments.out, arguments.table, planned, arguments.reference)
+
+
+def _on_page(groups, page):
+    """Keys of the runs whose row a page has with all its seeds."""
+    rows, found = stability_table.rows_of(page), set()
+    for group in groups:
+        for rate in {rate for rate, _ in group.runs}:
+            row = rows.get((group.recipe, group.data, group.size, rate))
+            runs = [run for run in group.runs if run[0] == rate]
+            if row and stability_table.num_seeds(row) >= len(runs):
+                found |= {(*group[:3], *run) for run in runs}
+    return found
 
 
 def _key(found):

@@ -48,6 +48,21 @@ def is_good(run: dict[str, Any]) -> bool:
     return is_lower and (run["rate"] > 1e-3 or run["excess"] <= run["allowed"])
 
 
+def rows_of(page: pathlib.Path) -> dict[tuple, str]:
+    """Returns the rows of a page, if there is one, by recipe, data, size and rate."""
+    found = {}
+    for text in page.read_text().splitlines() if page.exists() else ():
+        cells = [cell.strip() for cell in text.strip("|").split("|")]
+        if len(cells) == 12 and cells[4].isdigit():
+            found[(*cells[:3], float(cells[3]))] = text
+    return found
+
+
+def num_seeds(row: str) -> int:
+    """Returns how many seeds a row is of."""
+    return int(row.split("|")[5])
+
+
 def write(
     runs: pathlib.Path,
     page: pathlib.Path,
@@ -56,29 +71,31 @@ def write(
 ) -> None:
     """Writes a table with a row for each recipe, size, data and rate.
 
+    Rows that the page has already stay, unless there are runs for them.
+
     Args:
       runs: what `benchmarks.stability` wrote.
-      page: a Markdown file, written anew.
+      page: a Markdown file.
       planned: how many runs make the table whole.
       reference: what `benchmarks.stability --tuned` wrote, of whatever version.
     """
-    found = read(runs)
     tuned = {_model(run): run for run in read(reference)} if reference else {}
-    rows: dict[tuple, list] = {}
-    for run in found:
-        rows.setdefault((*_model(run), run["rate"]), []).append(run)
-    good = sum(map(is_good, found))
-    minutes = sum(run["cpu_seconds"] for run in found) / 60
+    groups: dict[tuple, list] = {}
+    for run in read(runs):
+        groups.setdefault((*_model(run), run["rate"]), []).append(run)
+    rows = rows_of(page)
+    rows |= {key: _row(key, group, tuned.get(key[:3])) for key, group in groups.items()}
+    good = sum(row.endswith("| yes |") for row in rows.values())
+    count = sum(map(num_seeds, rows.values()))
     lines = [
-        f"{good} of {len(found)} runs are as wanted: not NaN, not ended above where it "
-        "began, and at 1e-3 no batch above what is allowed. They took "
-        f"{minutes:.0f} minutes of CPU time, imports and tracing included. "
-        f"{planned} runs make the table whole.",
+        f"{good} of {len(rows)} rows are as wanted: no run NaN, none ended above where "
+        "it began, and at 1e-3 no batch above what is allowed. They hold "
+        f"{count} of the {planned} runs that make the table whole.",
         "",
         "| recipe | data | size | rate | seeds | first | last | excess | allowed | "
         "tuned | Gaussian | as wanted |",
         "|" + "---|" * 12,
-        *(_row(key, group, tuned.get(key[:3])) for key, group in sorted(rows.items())),
+        *(rows[key] for key in sorted(rows)),
     ]
     page.write_text(_HEAD + "\n".join(lines) + "\n")
 

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
+from tensorflow.core.protobuf import saved_model_pb2
 
 from tests import laws
 from tests.replicas import mirrored
@@ -168,10 +169,29 @@ def test_a_served_glow_computes_nothing_from_weights_alone(memory):
     flow = flows.glow(
         (4, 4, 1), 2, 2, 4, num_values=4, context_shape=(3,), memory=memory
     )
-    plain = exporter.endpoints_of(flow).functions()
-    assert independent_of_requests(plain["log_prob"]) >= {"Exp", "MatMul"}
-    for function in prepared_once(plain).values():
+    plain = tf.function(
+        lambda x, context: flow.log_prob(x, context=context),
+        [tf.TensorSpec([None, *shape]) for shape in (flow.event_shape, (3,))],
+    )
+    assert independent_of_requests(plain) >= {"Exp", "Mul"}
+    endpoints = exporter.endpoints_of(flow)
+    served = prepared_once(endpoints.functions())
+    for function in (*endpoints.passes.values(), *served.values()):
         assert not independent_of_requests(function)
+
+
+def test_a_flow_is_held_once_each_way(tmp_path):
+    flow = flows.glow((4, 4, 1), 1, 2, 4, num_values=4)
+    directory = export(flow, tmp_path)
+    saved = saved_model_pb2.SavedModel.FromString(
+        (directory / "saved_model.pb").read_bytes()
+    )
+    library = saved.meta_graphs[0].graph_def.library.function
+    convolutions = [
+        sum(node.op == "Conv2D" for node in function.node_def) for function in library
+    ]
+    # Two steps with two convolutions each, and five signatures that need them.
+    assert sorted(convolutions)[-3:] == [0, 4, 4]
 
 
 def _assert_refused(flow, base, error, match, **arguments):

@@ -247,4 +247,4 @@ def test_weights_are_stored_once(served):
     # Of a matrix there is its inverse too; of MADE's kernels there are steps' blocks.
     two_forms = ("gaussian", "gaussian mixture", "maf", "iaf", "autoregressive spline")
     share = 2.5 if served.name in (*two_forms, "real elements") else 1.2
-    assert 0 < stored < share * wanted
+    assert stored < share * wanted  # small ones are constants of the graph

@@ -42,6 +42,9 @@ class Endpoints(abc.ABC):
         its place. A label that is none marks its row.
       real_dtype: that the model computes in.
 
+    Attributes:
+      passes: functions that several signatures call, by name.
+
     Raises:
       ValueError: if `nonfinite` is neither, or the model cannot be served.
     """
@@ -64,6 +67,7 @@ class Endpoints(abc.ABC):
         self.labels = labels
         self._chosen: tuple[str, ...] | None = None
         self._calibration: tf.Variable | None = None
+        self.passes: dict[str, Any] = {}
 
     @abc.abstractmethod
     def _log_prob(self, **inputs):

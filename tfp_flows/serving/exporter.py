@@ -167,7 +167,7 @@ def _check_seen_data(flow):
 def _write(directory, flow, endpoints, rows, rtol, name, max_batch_size):
     """Writes all files but the card, and returns what that says of batches."""
     functions = prepared_once(endpoints.functions())
-    _save(flow, functions, directory)
+    _save(flow, functions, endpoints.passes, directory)
     answers = _answers(functions, rows, rtol)
     golden.save(directory, answers)
     facts = _batches(functions, answers, max_batch_size)
@@ -177,11 +177,11 @@ def _write(directory, flow, endpoints, rows, rtol, name, max_batch_size):
     return facts
 
 
-def _save(flow, functions, directory):
+def _save(flow, functions, passes, directory):
     root = tf.Module()
     # Those that are read alone: Keras' own export hooks store weights twice, or leave
     # the served functions without them.
-    root.read_variables = _read_variables(flow, functions)
+    root.read_variables = _read_variables(flow, functions, passes)
     root.functions = functions
     served = {**functions, DEFAULT: functions["log_prob"]}
     # Nobody differentiates a served function.
@@ -189,10 +189,12 @@ def _save(flow, functions, directory):
     tf.saved_model.save(root, str(directory), signatures=served, options=options)
 
 
-def _read_variables(flow, functions):
+def _read_variables(flow, functions, passes):
     """Returns what was prepared, and the weights that loops read themselves."""
     concrete = [f.get_concrete_function() for f in functions.values()]
-    by_handle = {id(v.handle): v for f in concrete for v in f.graph.variables}
+    graphs = [f.graph for f in concrete]
+    graphs += [f.get_concrete_function().graph for f in passes.values()]
+    by_handle = {id(v.handle): v for graph in graphs for v in graph.variables}
     # In the order of captures: a graph's own list of variables has none, and two
     # exports of the same flow are to be the same files.
     read = {id(tensor): None for f in concrete for tensor in f.captured_inputs}

@@ -34,7 +34,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.bijectors.running.tracing import running_for
 from tfp_flows.distributions import Model, Padded
+from tfp_flows.networks.weights.prepared_once import prepared_once
 from tfp_flows.serving import row_noise
 from tfp_flows.serving.endpoints import (
     Endpoints,
@@ -100,15 +102,52 @@ class FlowEndpoints(Endpoints):
             return x
         return np.asarray(self._padding.pad(x) if self._padding else x) + 0.5
 
+    def functions(self):
+        """Returns a `tf.function` for each signature; the flow is traced once each way.
+
+        Signatures call these two, which a SavedModel then holds once.
+        """
+        self.passes = prepared_once(
+            {
+                "inverse": self._one_way(self._inverse, self._event),
+                "forward": self._one_way(self._flow.decode_and_log_det, self._latent),
+            }
+        )
+        return super().functions()
+
+    def _one_way(self, body, shape):
+        shapes = {"value": shape}
+        if self._context is not None:
+            shapes["context"] = self._context
+        specs = [
+            tf.TensorSpec([None, *shape], self._real, name=name)
+            for name, shape in shapes.items()
+        ]
+
+        def run(*tensors):
+            with running_for("export"):
+                return body(*tensors)
+
+        return tf.function(run, input_signature=specs, autograph=False)
+
+    def _inverse(self, x, context=None):
+        """Returns z, its log-det and log p(x)."""
+        z, log_det = self._flow.encode_and_log_det(x, context)
+        nothing = tf.constant(-math.inf, log_det.dtype)
+        log_prob = self._flow.distribution.log_prob(z) + log_det
+        # Outside of the support z is NaN, and p(x) is nothing all the same.
+        return z, log_det, tf.where(tf.equal(log_det, nothing), nothing, log_prob)
+
     def _log_prob(self, x, **context):
-        return {"log_prob": self._flow.log_prob(x, **context)}, self._in_range(x)
+        *_, log_prob = self.passes["inverse"](x, *context.values())
+        return {"log_prob": log_prob}, self._in_range(x)
 
     def _encode(self, x, **context):
-        z, log_det = self._flow.encode_and_log_det(x, **context)
+        z, log_det, _ = self.passes["inverse"](x, *context.values())
         return {"z": z, "log_det": log_det}, self._in_range(x)
 
     def _decode(self, z, **context):
-        x, log_det = self._flow.decode_and_log_det(z, **context)
+        x, log_det = self.passes["forward"](z, *context.values())
         return {"x": x, "log_det": log_det}, []
 
     def _sample(self, seed, temperature, **context):
@@ -116,7 +155,7 @@ class FlowEndpoints(Endpoints):
         scale = tf.reshape(temperature, [-1] + [1] * len(self._latent))
         mean = base.mean()
         z = mean + scale * (base_noise(base, seed, self._real) - mean)
-        x, log_det = self._flow.decode_and_log_det(z, **context)
+        x, log_det = self.passes["forward"](z, *context.values())
         log_prob = base.log_prob(z) - log_det
         if self._num_values is not None:
             x = tf.clip_by_value(tf.floor(x), 0, self._num_values - 1)
@@ -129,7 +168,8 @@ class FlowEndpoints(Endpoints):
         x = self._padding.pad(x) if self._padding else x
         cell = tf.cast(x, self._real)
         noise, log_q = self._cell_noise(x, seed)
-        log_prob = self._flow.log_prob(cell + noise, **context) - log_q
+        *_, log_prob = self.passes["inverse"](cell + noise, *context.values())
+        log_prob -= log_q
         bits = -log_prob / (math.prod(self._outer_event) * math.log(2.0))
         return {"bits_per_dim": bits, "log_prob": log_prob}, in_range
 

@@ -3,15 +3,19 @@
 Nothing in a model needs to say what that is: it can be seen in the graph. Operations
 without side effects that depend on nothing but variables, captured tensors and
 constants are run once, and the rest of the graph reads their results from variables.
-Not from constants: a graph with its weights inside may not be larger than 2 GB.
+Not from constants, but for small ones: a graph with its weights inside may not be
+larger than 2 GB, while a variable costs two kilobytes of graph to save, restore and
+read it.
 """
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 _NO_NUMBERS = (tf.resource, tf.variant)
+_SMALL = 512  # bytes
 
 
 def prepared_once(functions: Mapping[str, Any]) -> dict[str, Any]:
@@ -111,7 +115,9 @@ def _fixed(function, held, known):
 
 
 def _read(value):
-    return value.value() if isinstance(value, tf.Variable) else value
+    if isinstance(value, tf.Variable):
+        return value.value()
+    return tf.constant(value) if isinstance(value, np.ndarray) else value
 
 
 def _needed(graph, of_weights, results):
@@ -141,9 +147,16 @@ def _computed(graph, of_weights, captured, names, known):
     for name, value in zip(names, run.get_concrete_function()(), strict=True):
         key = value.dtype, tuple(value.shape), value.numpy().tobytes()
         if key not in known:
-            known[key] = tf.Variable(value, trainable=False, name="prepared")
+            known[key] = _stored(value)
         values[name] = known[key]
     return values
+
+
+def _stored(value):
+    number = value.numpy()
+    if number.nbytes <= _SMALL:
+        return np.asarray(number)
+    return tf.Variable(value, trainable=False, name="prepared")
 
 
 def _imported(graph, ops: Sequence[tf.Operation], given, names) -> list[tf.Tensor]:
@@ -164,7 +177,7 @@ def _imported(graph, ops: Sequence[tf.Operation], given, names) -> list[tf.Tenso
         definition,
         {name: here.capture(given[name]) for name in sorted(used & given.keys())},
         return_elements=wanted,
-        name="served",
+        name="s",  # a prefix of every name, and names are half of a graph
     )
     found = {**given, **dict(zip(wanted, found, strict=True))}
     return [tf.convert_to_tensor(found[name]) for name in names]
