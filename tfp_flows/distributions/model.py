@@ -10,7 +10,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.distributions import structure
+from tfp_flows.distributions import numeric, structure
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
@@ -204,7 +204,12 @@ class Model(tfd.Distribution):
           name: of the operations.
           **kwargs: `context=` for a conditional model; `seed=` (Python integer or `[2]`
             integer tensor) for one that is not exact.
+
+        Raises:
+          ValueError: for what holds no dense array of real numbers.
         """
+        if not tf.nest.is_nested(self.dtype):
+            numeric.check(value, "x")
         if self.num_values is not None:
             # TFP would cast a NumPy array of floats and so cut fractions off.
             value = tf.convert_to_tensor(value)

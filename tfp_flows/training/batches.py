@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.distributions import Model
+from tfp_flows.distributions import Model, numeric
 from tfp_flows.training import weighting
 
 
@@ -74,6 +74,7 @@ def split(flow: Model, data: Any) -> Examples:
             "example tf.data.Dataset.from_tensor_slices((context, x)).batch(256)."
         )
     else:
+        numeric.check(x, "context")
         x, context = _checked(flow, target), tf.convert_to_tensor(x)
     return Examples(x, context, weighting.in_step(weights, x))
 
@@ -90,12 +91,19 @@ def packed(x: Any, y: Any = None, sample_weight: Any = None) -> tuple[Any, Any]:
       sample_weight: of arrays, as in `fit`.
 
     Returns:
-      Other x and y, with the weights in them.
+      Other x and y, with the weights in them; lists and data frames as arrays.
 
     Raises:
-      ValueError: if there are weights beside data that carry their own, or they are not
-        finite, negative, of another shape, or all zero.
+      ValueError: if there are no data, or none that are dense arrays of real numbers;
+        if there are weights beside data that carry their own, or they are not finite,
+        negative, of another shape, or all zero.
     """
+    x, y = numeric.dense(x, "x"), None if y is None else numeric.dense(y, "y")
+    if x is None or (_is_arrays(x) and not len(tf.nest.flatten(x)[0])):
+        raise ValueError(
+            "The data are empty: there is not one event. Check the files or the "
+            "selection of rows they come from."
+        )
     if isinstance(x, tf.data.Dataset):
         spec = x.element_spec
         if isinstance(spec, tuple) and len(spec) == 3 and _is_nothing(spec[1]):
@@ -136,6 +144,21 @@ def parts_of_fit(
         return tf.nest.map_structure(lambda a: None if a is None else a[part], (x, y))
 
     return cut_to(slice(cut)), cut_to(slice(cut, None))
+
+
+def check_sizes(*batch_sizes: Any) -> None:
+    """Refuses numbers of examples that a batch cannot have.
+
+    Raises:
+      ValueError: if one is neither None nor a positive integer.
+    """
+    for size in batch_sizes:
+        is_count = isinstance(size, (int, np.integer)) and size > 0
+        if size is not None and not is_count:
+            raise ValueError(
+                f"batch_size must be a positive integer, got {size!r}. Leave it out "
+                "for batches of 32."
+            )
 
 
 def with_packed_validation(options: dict[str, Any]) -> dict[str, Any]:
@@ -208,11 +231,13 @@ def _unconditional(flow, x, target):
 
 
 def _checked(flow, x):
+    numeric.check(x, "x")
     x = tf.convert_to_tensor(x)
     event_shape = tf.TensorShape(flow.event_shape)
-    if x.shape.rank is not None and (
-        x.shape.rank != event_shape.rank + 1
-        or not x.shape[1:].is_compatible_with(event_shape)
+    if x.shape.rank is None:
+        x = tf.ensure_shape(x, [None, *event_shape])
+    elif x.shape.rank != event_shape.rank + 1 or not x.shape[1:].is_compatible_with(
+        event_shape
     ):
         raise ValueError(
             f"The flow wants batches of shape [B, {', '.join(map(str, event_shape))}], "

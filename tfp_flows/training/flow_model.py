@@ -230,6 +230,7 @@ class FlowModel(ReportingModel):
             end and no `steps_per_epoch`.
         """
         self._assert_compile_called("fit")
+        batches.check_sizes(batch_size, kwargs.get("validation_batch_size"))
         weighting.refuse_classes(kwargs)
         x, y = batches.packed(x, y, kwargs.pop("sample_weight", None))
         kwargs = batches.with_packed_validation(kwargs)

@@ -114,6 +114,7 @@ class ReportingModel(keras.Model):
         **kwargs,
     ) -> Any:
         """Returns the metrics, as Keras does; warns if the loss is not finite."""
+        batches.check_sizes(batch_size)
         x, y = batches.packed(x, y, sample_weight)
         values = super().evaluate(
             *(x, y, batch_size, verbose, None, *args), return_dict=return_dict, **kwargs
@@ -127,6 +128,12 @@ class ReportingModel(keras.Model):
                 stacklevel=2,
             )
         return values
+
+    def predict(self, x: Any, batch_size: int | None = None, *args, **kwargs) -> Any:
+        """Returns log_prob of each example, as Keras does; weights have no part."""
+        batches.check_sizes(batch_size)
+        x, _ = batches.packed(x)
+        return super().predict(x, batch_size, *args, **kwargs)
 
 
 def _shapes(model):
