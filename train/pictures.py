@@ -44,7 +44,7 @@ def samples_beside_data(
       temperatures: one block of 8 x 6 samples each.
     """
     count = 48
-    kwargs = {}
+    kwargs: dict[str, Any] = {}
     x, context = part.head(count)
     if context is not None:
         kwargs["context"] = np.resize(context, (count, *context.shape[1:]))

@@ -238,18 +238,6 @@ def test_weights_fit_whatever_does_not_change_them(tmp_path):
     )
 
 
-def test_weights_of_examples_are_refused_by_name():
-    made, x = model(), rows()
-    for name, value in (("sample_weight", np.ones(64)), ("class_weight", {0: 1.0})):
-        with pytest.raises(ValueError, match=f"no weights, got {name}"):
-            made.fit(x, verbose=0, **{name: value})
-    with pytest.raises(ValueError, match="no weights, got sample_weight"):
-        made.fit(x, validation_data=(x, None, np.ones(64)), verbose=0)
-    made.flow.adapt(x)
-    with pytest.raises(ValueError, match="no weights, got sample_weight"):
-        made.evaluate(x, sample_weight=np.ones(64), verbose=0)
-
-
 def test_keras_file_continues_training_as_if_not_stopped(tmp_path):
     whole, part = model(), model()
     for v, w in zip(part.variables, whole.variables, strict=True):

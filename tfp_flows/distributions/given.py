@@ -108,6 +108,20 @@ class Given(Wrapper):
     def _log_prob(self, x, **kwargs):
         return self._inner.log_prob(x, context=self._now(), **kwargs)
 
+    def sample(
+        self,
+        sample_shape: Any = (),
+        seed: Any = None,
+        name: str = "sample",
+        chunk_size: int | str | None = None,
+        **kwargs,
+    ) -> Any:
+        """Draws events, see `Model.sample`."""
+        if chunk_size is None:
+            return super().sample(sample_shape, seed, name, **kwargs)
+        kwargs["context"] = self._now()
+        return self._inner.sample(sample_shape, seed, name, chunk_size, **kwargs)
+
     def _call_sample_n(self, sample_shape, seed, **kwargs):
         return self._inner.sample(
             sample_shape, seed=seed, context=self._now(), **kwargs

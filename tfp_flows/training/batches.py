@@ -2,67 +2,122 @@
 
 import itertools
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.distributions import Model
+from tfp_flows.distributions import Model, numeric
+from tfp_flows.training import weighting
 
 
-def split(flow: Model, data: Any) -> tuple[tf.Tensor, tf.Tensor | None]:
-    """Takes a batch apart into x and its context.
+class Examples(NamedTuple):
+    """A batch, taken apart.
+
+    Attributes:
+      x: `[B, *event_shape]`.
+      context: `[B, *context_shape]` or None.
+      weights: `[B]` or None, see `weighting`.
+    """
+
+    x: tf.Tensor
+    context: tf.Tensor | None
+    weights: tf.Tensor | None
+
+    @property
+    def inputs(self) -> Any:
+        """What `FlowModel.call` takes: x, or (context, x)."""
+        return self.x if self.context is None else (self.context, self.x)
+
+    @property
+    def count(self) -> tf.Tensor:
+        """How many examples there are."""
+        return tf.shape(self.x)[0]
+
+    @property
+    def weight(self) -> tf.Tensor:
+        """What they count together: their number, unless they have weights."""
+        return self.count if self.weights is None else tf.reduce_sum(self.weights)
+
+    @property
+    def fingerprint(self) -> tf.Tensor:
+        """A number that follows from the values of x, int64."""
+        return tf.reduce_sum(tf.cast(self.x, tf.int64)) % 2**31
+
+
+def split(flow: Model, data: Any) -> Examples:
+    """Takes a batch apart into x, its context and weights.
 
     Args:
       flow: a distribution with `event_shape`, `dtype` and `context_shape`.
       data: x `[B, *event_shape]`, or for a conditional flow the pair
-        `(context, x)`: Keras' (inputs, targets).
-
-    Returns:
-      x and context; context is None for an unconditional flow.
+        `(context, x)`: Keras' (inputs, targets). With weights (context, x, weights),
+        or (x, None, weights), where () is as good as None.
 
     Raises:
-      ValueError: if a context is missing or not wanted, if there are sample weights,
-        or if x has not the flow's event shape.
+      ValueError: if a context is missing or not wanted, if x has not the flow's event
+        shape, or weights are not `[B]`.
     """
     x, target, weights = keras.utils.unpack_x_y_sample_weight(data)
-    third = "a third element in the data"
-    refuse_weights({third: weights}, [third])
-    if target is None and isinstance(x, (tuple, list)) and len(x) == 2:
-        x, target = x
+    if _is_nothing(target) and isinstance(x, (tuple, list)):
+        x, target, inner = keras.utils.unpack_x_y_sample_weight(x)
+        weights = inner if weights is None else weights
+    target = None if _is_nothing(target) else target
     if flow.context_shape is None:
-        return _unconditional(flow, x, target), None
-    if target is None:
+        x, context = _unconditional(flow, x, target), None
+    elif target is None:
         raise ValueError(
             f"The flow is conditional on a context of shape {flow.context_shape} and "
             f"got x alone, of shape {_shape(x)}. Give batches of (context, x), for "
             "example tf.data.Dataset.from_tensor_slices((context, x)).batch(256)."
         )
-    return _checked(flow, target), tf.convert_to_tensor(x)
+    else:
+        numeric.check(x, "context")
+        x, context = _checked(flow, target), tf.convert_to_tensor(x)
+    return Examples(x, context, weighting.in_step(weights, x))
 
 
-def refuse_weights(
-    options: Mapping[str, Any],
-    names: Sequence[str] = ("sample_weight", "class_weight"),
-) -> None:
-    """Refuses weights of examples, which Keras would drop without a word.
+def packed(x: Any, y: Any = None, sample_weight: Any = None) -> tuple[Any, Any]:
+    """Puts weights where Keras hands them on also when there are no targets.
+
+    Keras drops the weights of arrays without targets, and cannot share None among
+    replicas; an empty tuple it can.
 
     Args:
-      options: of `fit` or `evaluate`.
-      names: which of them are weights.
+      x: as in `fit`.
+      y: as in `fit`.
+      sample_weight: of arrays, as in `fit`.
+
+    Returns:
+      Other x and y, with the weights in them; lists and data frames as arrays.
 
     Raises:
-      ValueError: if one is given.
+      ValueError: if there are no data, or none that are dense arrays of real numbers;
+        if there are weights beside data that carry their own, or they are not finite,
+        negative, of another shape, or all zero.
     """
-    for name in names:
-        if options.get(name) is not None:
-            raise ValueError(
-                "A flow is trained on the mean log-likelihood of all examples and "
-                f"takes no weights, got {name}. Drop it, or repeat the examples that "
-                "should count more."
-            )
+    x, y = numeric.dense(x, "x"), None if y is None else numeric.dense(y, "y")
+    if x is None or (_is_arrays(x) and not len(tf.nest.flatten(x)[0])):
+        raise ValueError(
+            "The data are empty: there is not one event. Check the files or the "
+            "selection of rows they come from."
+        )
+    if isinstance(x, tf.data.Dataset):
+        spec = x.element_spec
+        if isinstance(spec, tuple) and len(spec) == 3 and _is_nothing(spec[1]):
+            x = x.map(lambda x, _, weights: (x, (), weights))
+    if sample_weight is None:
+        return x, y
+    if not _is_arrays(x):
+        raise ValueError(
+            f"sample_weight goes with arrays, got it beside a {type(x).__name__}. Let "
+            "its batches be (context, x, weights), or (x, None, weights) of a flow "
+            "without context."
+        )
+    weighting.check(sample_weight, len(tf.nest.flatten(x)[0]))
+    return (x, () if y is None else y, np.asarray(sample_weight)), None
 
 
 def parts_of_fit(
@@ -71,31 +126,48 @@ def parts_of_fit(
     """Returns what `fit` trains on and what it validates on, each as (x, y).
 
     Args:
-      x: what `fit` was given.
+      x: what `fit` was given, `packed`.
       y: targets, when `x` is arrays of contexts.
-      options: the other arguments of `fit`; `validation_data` or `validation_split`,
-        which keeps the last part of arrays, say what it validates on.
+      options: the other arguments of `fit`; `validation_data`, a pair that is `packed`,
+        or `validation_split`, which keeps the last part of arrays, say what it
+        validates on.
 
     Returns:
       The two pairs; the second is None without validation.
-
-    Raises:
-      ValueError: if there are weights of examples.
     """
-    refuse_weights(options)
     held_out, share = options.get("validation_data"), options.get("validation_split")
-    if held_out is not None:
-        *pair, weights = keras.utils.unpack_x_y_sample_weight(held_out)
-        refuse_weights({"sample_weight": weights})
-        return (x, y), tuple(pair)
-    if not share:
-        return (x, y), None
+    if held_out is not None or not share:
+        return (x, y), held_out
     cut = math.floor(len(tf.nest.flatten(x)[0]) * (1.0 - share))  # as Keras does
 
     def cut_to(part):
         return tf.nest.map_structure(lambda a: None if a is None else a[part], (x, y))
 
     return cut_to(slice(cut)), cut_to(slice(cut, None))
+
+
+def check_sizes(*batch_sizes: Any) -> None:
+    """Refuses numbers of examples that a batch cannot have.
+
+    Raises:
+      ValueError: if one is neither None nor a positive integer.
+    """
+    for size in batch_sizes:
+        is_count = isinstance(size, (int, np.integer)) and size > 0
+        if size is not None and not is_count:
+            raise ValueError(
+                f"batch_size must be a positive integer, got {size!r}. Leave it out "
+                "for batches of 32."
+            )
+
+
+def with_packed_validation(options: dict[str, Any]) -> dict[str, Any]:
+    """Returns the arguments of `fit` with `validation_data` as a pair, `packed`."""
+    held_out = options.get("validation_data")
+    if held_out is None:
+        return options
+    held_out = packed(*keras.utils.unpack_x_y_sample_weight(held_out))
+    return options | {"validation_data": held_out}
 
 
 def iterate(
@@ -119,9 +191,7 @@ def iterate(
     """
     if isinstance(x, (tf.data.Dataset, keras.utils.PyDataset)):
         return lambda: itertools.islice(_each(x), num_batches)
-    if isinstance(x, tf.distribute.DistributedDataset) or (
-        isinstance(x, Iterable) and not hasattr(x, "__getitem__")
-    ):
+    if not _is_arrays(x):
         return None
     arrays = x if y is None else (x, y)
     return lambda: _slices(arrays, batch_size or 32)
@@ -137,22 +207,37 @@ def is_endless(x: Any) -> bool:
     )
 
 
+def _is_arrays(x):
+    """Whether data are no stream of batches."""
+    streams = (tf.data.Dataset, tf.distribute.DistributedDataset)
+    is_stream = isinstance(x, (*streams, keras.utils.PyDataset))
+    return not is_stream and hasattr(x, "__getitem__")
+
+
+def _is_nothing(target):
+    is_empty = isinstance(target, tuple) and not target
+    return target is None or is_empty or isinstance(target, tf.NoneTensorSpec)
+
+
 def _unconditional(flow, x, target):
     if target is not None:
         raise ValueError(
             "The flow takes no context and got pairs (context, x) of shapes "
             f"{_shape(x)} and {_shape(target)}. Give batches of x alone (drop the "
-            "labels), or build the flow with context_shape."
+            "labels), or build the flow with context_shape. With weights of examples "
+            "they are (x, None, weights)."
         )
     return _checked(flow, x)
 
 
 def _checked(flow, x):
+    numeric.check(x, "x")
     x = tf.convert_to_tensor(x)
     event_shape = tf.TensorShape(flow.event_shape)
-    if x.shape.rank is not None and (
-        x.shape.rank != event_shape.rank + 1
-        or not x.shape[1:].is_compatible_with(event_shape)
+    if x.shape.rank is None:
+        x = tf.ensure_shape(x, [None, *event_shape])
+    elif x.shape.rank != event_shape.rank + 1 or not x.shape[1:].is_compatible_with(
+        event_shape
     ):
         raise ValueError(
             f"The flow wants batches of shape [B, {', '.join(map(str, event_shape))}], "

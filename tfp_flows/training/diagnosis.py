@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.training import batches, steps
+from tfp_flows.training import batches, steps, weighting
 from tfp_flows.training.guard import Reason
 
 _SHOWN = 10  # rows in a message; all of them are in the error's `rows`
@@ -72,46 +72,49 @@ def explain(
 
 
 def _without_log_prob(flow, passes, kind, limit):
-    """Finds the examples whose log_prob is not finite."""
+    """Finds the examples whose log_prob or weight is not finite."""
     log_prob = tf.function(flow.log_prob, reduce_retracing=True)
     rows, first = [], None
-    for start, index, x, given in _numbered(flow, passes, limit):
-        bad = np.flatnonzero(~np.isfinite(log_prob(x, **given).numpy()))
+    for start, index, (x, _, weights), given in _numbered(flow, passes, limit):
+        values = weighting.weighted(log_prob(x, **given), weights)
+        bad = np.flatnonzero(~np.isfinite(values))
         rows += [start + int(i) for i in bad]
         if first is None and bad.size:
             where = f"example {bad[0]} of batch {index}"
-            first = (_row(x, bad[0]), _row(given, bad[0]), where)
+            weight = 1.0 if weights is None else float(weights[bad[0]])
+            first = (_row(x, bad[0]), _row(given, bad[0]), weight, where)
     if first is None:
         return None
-    x, given, where = first
-    name, blame = _blame(flow, x, given)
+    x, given, weight, where = first
     listed = ", ".join(map(str, rows[:_SHOWN]))
     more = f" and {len(rows) - _SHOWN} more" if len(rows) > _SHOWN else ""
-    flaw, cure = _flaw(flow, x, given)
-    return Finding(
+    among = (
         f"Of the {kind} data, in the order of one pass and counted from 0, row "
-        f"{listed}{more} has no finite log_prob. The first of them, {where}: {flaw} "
-        f"{blame}",
-        cure,
-        name,
-        tuple(rows),
+        f"{listed}{more} has no finite "
     )
+    if not np.isfinite(weight):
+        flaw = f"weight that is not negative. The first of them is {where}."
+        cure = "Drop the rows, or mend their weights."
+        return Finding(among + flaw, cure, None, tuple(rows))
+    name, blame = _blame(flow, x, given)
+    flaw, cure = _flaw(flow, x, given)
+    sentence = f"{among}log_prob. The first of them, {where}: {flaw} {blame}"
+    return Finding(sentence, cure, name, tuple(rows))
 
 
 def _largest_gradient(model, passes, kind, limit):
     """Finds the batch with the largest gradient, and in it the rows that make it."""
     norm = tf.function(lambda *of: _gradient_norm(model.flow, *of))
     largest, batch = -1.0, None
-    for start, index, x, given in _numbered(model.flow, passes, limit):
-        size = float(norm(x, given, x.shape[0]))
+    for start, index, examples, given in _numbered(model.flow, passes, limit):
+        shares = _shares(examples)
+        size = float(norm(examples.x, given, shares))
         size = size if np.isfinite(size) else np.inf
         if size > largest:
-            largest, batch = size, (start, index, x, given)
-    start, index, x, given = batch
-    count = x.shape[0]
-    sizes = np.array(
-        [float(norm(_row(x, i), _row(given, i), count)) for i in range(count)]
-    )
+            largest, batch = size, (start, index, examples.x, given, shares)
+    start, index, *parts = batch
+    x, given, shares = parts
+    sizes = np.array([float(norm(*_row(parts, i))) for i in range(len(shares))])
     sizes[~np.isfinite(sizes)] = np.inf
     rows = np.flatnonzero(sizes >= sizes.max() / 2)
     flaw, _ = _flaw(model.flow, _row(x, rows[0]), _row(given, rows[0]))
@@ -127,23 +130,31 @@ def _largest_gradient(model, passes, kind, limit):
     )
 
 
-def _gradient_norm(flow, x, given, count):
-    """Norm of what examples add to the gradient of a batch of `count`."""
+def _shares(examples):
+    """What each example's loss counts in that of its batch, `[B]`."""
+    weights = examples.weights
+    weights = tf.ones(examples.count) if weights is None else weights
+    return tf.math.divide_no_nan(weights, tf.reduce_sum(weights))
+
+
+def _gradient_norm(flow, x, given, shares):
+    """Norm of what examples add to the gradient of a batch, with their shares."""
     strategy = tf.distribute.get_strategy()
     with tf.GradientTape() as tape:
-        loss = -tf.reduce_sum(flow.log_prob(x, **given)) / count
+        loss = -tf.reduce_sum(weighting.weighted(flow.log_prob(x, **given), shares))
     weights = [strategy.experimental_local_results(v)[0] for v in flow.variables]
     found = tape.gradient(loss, [v for v in weights if v.trainable])
     return steps.norm([g if g is None else tf.convert_to_tensor(g) for g in found])
 
 
 def _numbered(flow, passes, limit):
-    """Yields the number of a batch's first row, its own, x, and context as kwargs."""
+    """Yields the number of a batch's first row, its own, it, and context as kwargs."""
     start = 0
     for index, data in enumerate(itertools.islice(passes(), limit)):
-        x, context = batches.split(flow, data)
-        yield start, index, x, {} if context is None else {"context": context}
-        start += int(x.shape[0])
+        examples = batches.split(flow, data)
+        context = examples.context
+        yield start, index, examples, {} if context is None else {"context": context}
+        start += int(examples.count)
 
 
 def _row(values, i):

@@ -17,6 +17,7 @@ from tfp_flows.training import (
     replicas,
     seeds,
     steps,
+    weighting,
 )
 from tfp_flows.training.callbacks import with_guard
 from tfp_flows.training.reporting import ReportingModel
@@ -31,7 +32,7 @@ class FlowModel(ReportingModel):
     bits_per_dim: nll / (D ln 2), D the number of dimensions of an event
 
     All three are in the logs, the history (with `val_` before, of validation data) and
-    `evaluate(..., return_dict=True)`, as exact means over examples. Under any
+    `evaluate(..., return_dict=True)`, as exact, weighted means of examples. Under any
     `tf.distribute` strategy the step is that of the whole batch on one device, however
     the replicas share it. The first `fit` adapts the flow from a random sample of data.
 
@@ -133,7 +134,7 @@ class FlowModel(ReportingModel):
         Raises:
           ValueError: if a context is missing or not wanted, or for a wrong shape.
         """
-        x, context = batches.split(self.flow, data)
+        x, context, _ = batches.split(self.flow, data)
         given = {} if context is None else {"context": context}
         if not self.flow.is_exact:
             given["seed"] = seed
@@ -214,7 +215,9 @@ class FlowModel(ReportingModel):
           epochs: as in Keras.
           verbose: as in Keras.
           callbacks: as in Keras.
-          **kwargs: the other arguments of `keras.Model.fit`.
+          **kwargs: the other arguments of `keras.Model.fit`. The loss with
+            `sample_weight` is sum(w * nll) / sum(w); a data set of batches
+            (context, x, w), or (x, None, w), carries its weights itself.
 
         Returns:
           Keras' history, with `loss`, `nll`, `bits_per_dim` and their `val_`.
@@ -222,11 +225,15 @@ class FlowModel(ReportingModel):
         Raises:
           NonFiniteLossError: if a step or a validation loss is NaN or infinite.
           ValueError: for empty data, a wrong shape, a context missing or not wanted,
-            values that are not finite among those the flow adapts to, data that can
-            be read only once and a flow not adapted yet, or data without end and no
-            `steps_per_epoch`.
+            weights that are none, values not finite among those the flow adapts to,
+            data that can be read only once and a flow not adapted yet, or data without
+            end and no `steps_per_epoch`.
         """
         self._assert_compile_called("fit")
+        batches.check_sizes(batch_size, kwargs.get("validation_batch_size"))
+        weighting.refuse_classes(kwargs)
+        x, y = batches.packed(x, y, kwargs.pop("sample_weight", None))
+        kwargs = batches.with_packed_validation(kwargs)
         training, held_out = batches.parts_of_fit(x, y, kwargs)
         if not self.flow.is_adapted:
             adaptation.adapt_to_sample(self, *training, kwargs.get("steps_per_epoch"))
@@ -240,12 +247,14 @@ class FlowModel(ReportingModel):
 
     def train_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Does one optimizer step on this replica's part of a batch; Keras calls it."""
-        pair, size = self._whole(data)
-        first_row, total = replicas.shares(size)
+        examples = batches.split(self.flow, data)
+        weight = examples.weight
+        first_row, _, total = replicas.shares(examples.count, weight)
         step = steps.number(self.optimizer)
         result = self._steps.gradients(
-            pair,
-            1.0 / total,
+            examples.inputs,
+            examples.weights,
+            tf.math.divide_no_nan(tf.ones_like(total), total),
             seeds.seed_at(self.seed, Purpose.TRAIN, step, first_row),
             seeds.seed_at(self.seed, Purpose.LAYERS, step, first_row),
         )
@@ -254,7 +263,7 @@ class FlowModel(ReportingModel):
             tf.convert_to_tensor(self.optimizer.learning_rate),
             (replicas.averaged(result.states), result.gradients),
         )
-        logs = self._logs(result.nll_sum, result.penalty, size, counts)
+        logs = self._logs(result.nll_sum, result.penalty, weight, counts)
         # How the callbacks of `fit` learn of it, at no further cost; the means go on.
         return {name: tf.where(~has_stopped, v, math.nan) for name, v in logs.items()}
 
@@ -269,29 +278,25 @@ class FlowModel(ReportingModel):
 
     def test_step(self, data: Any) -> dict[str, tf.Tensor]:
         """Evaluates this replica's part of a batch; Keras calls it."""
-        pair, size = self._whole(data)
-        first_row, _, seen = replicas.shares(size, self._density.nll.count.value)
-        seed = seeds.seed_at(self.seed, Purpose.EVALUATE, seen, first_row)
-        nll_sum, penalty = self._steps.losses(pair, seed)
-        return self._logs(nll_sum, penalty, size)
+        examples = batches.split(self.flow, data)
+        # What was seen so far tells one noise from another; sums of weights may not.
+        seen = self._density.nll.count.value
+        position = seen if examples.weights is None else examples.fingerprint
+        first_row, _, position = replicas.shares(examples.count, position)
+        seed = seeds.seed_at(self.seed, Purpose.EVALUATE, position, first_row)
+        nll_sum, penalty = self._steps.losses(examples.inputs, examples.weights, seed)
+        return self._logs(nll_sum, penalty, examples.weight)
 
     def predict_step(self, data: Any) -> tf.Tensor:
         """Returns log_prob of each example of a batch `[B]`; Keras calls it."""
-        pair, size = self._whole(data)
-        # No step and no count here: the batch itself tells one noise from another.
-        x = tf.nest.flatten(pair)[-1]
-        fingerprint = tf.reduce_sum(tf.cast(x, tf.int64)) % 2**31
-        first_row, _, fingerprint = replicas.shares(size, fingerprint)
-        seed = seeds.seed_at(self.seed, Purpose.PREDICT, fingerprint, first_row)
-        return self._steps.log_prob(pair, seed)
+        examples = batches.split(self.flow, data)
+        position = examples.fingerprint  # no step and no count here
+        first_row, _, position = replicas.shares(examples.count, position)
+        seed = seeds.seed_at(self.seed, Purpose.PREDICT, position, first_row)
+        return self._steps.log_prob(examples.inputs, seed)
 
-    def _whole(self, data):
-        """Returns x or (context, x), checked, and the number of examples."""
-        x, context = batches.split(self.flow, data)
-        return x if context is None else (context, x), tf.shape(x)[0]
-
-    def _logs(self, nll_sum, penalty, num_examples, counts=True):
-        logs = self._density.update(nll_sum, penalty, num_examples, counts)
+    def _logs(self, nll_sum, penalty, weight, counts=True):
+        logs = self._density.update(nll_sum, penalty, weight, counts)
         if replicas.spans_workers(self.distribute_strategy):
             # Keras averages over workers along axis 0, which a scalar has not.
             return {name: tf.reshape(value, [1]) for name, value in logs.items()}

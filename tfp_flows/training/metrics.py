@@ -48,8 +48,8 @@ class BitsPerDim(keras.metrics.Mean):
 class DensityMetrics:
     """Running means of `loss`, `nll` and `bits_per_dim` over examples.
 
-    A batch counts with its number of examples, so that the means do not depend on how
-    the examples were cut into batches or shared among replicas.
+    A batch counts with its number of examples, or the sum of their weights, so that the
+    means do not depend on how they were cut into batches or shared among replicas.
 
     Args:
       event_shape: shape of one event, its size is D in bits per dimension.
@@ -70,24 +70,26 @@ class DensityMetrics:
         self,
         nll_sum: tf.Tensor,
         penalty: tf.Tensor,
-        num_examples: tf.Tensor,
+        weight: tf.Tensor,
         counts: tf.Tensor | bool = True,
     ) -> dict[str, tf.Tensor]:
         """Adds one batch and returns the means so far.
 
         Args:
-          nll_sum: scalar, sum of the batch's negative log-likelihoods, nats.
+          nll_sum: scalar, (weighted) sum of the batch's negative log-likelihoods, nats.
           penalty: scalar, what the layers add to the loss of each example.
-          num_examples: scalar, size of the batch; zero on an idle replica.
+          weight: scalar, of the batch; zero on an idle replica.
           counts: scalar, False for a batch that is to leave the means as they are.
 
         Returns:
           name -> scalar mean over all examples this replica has seen.
         """
-        count = tf.where(counts, tf.cast(num_examples, tf.float64), 0.0)
+        count = tf.where(counts, tf.cast(weight, tf.float64), 0.0)
         nll = tf.math.divide_no_nan(tf.cast(nll_sum, tf.float64), count)
         # Chosen, not multiplied by zero: zero times NaN is NaN.
-        loss = tf.where(count > 0, nll + tf.cast(penalty, tf.float64), 0.0)
+        loss = tf.where(
+            count == 0, tf.zeros_like(nll), nll + tf.cast(penalty, nll.dtype)
+        )
         self.loss.update_state(loss, sample_weight=count)
         self.nll.update_state(nll, sample_weight=count)
         self.bits_per_dim.update_state(nll, sample_weight=count)

@@ -8,9 +8,10 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 
 from tfp_flows.distributions import Model
-from tfp_flows.training import batches, callbacks
+from tfp_flows.training import batches, callbacks, weighting
 
 _OWNER = "tfp_flows"  # of a weights file: its recipe and the shapes of its weights
 
@@ -67,24 +68,57 @@ class ReportingModel(keras.Model):
                 "here. Build the flow with the options it was trained with."
             )
 
-    def train_on_batch(self, x: Any, y: Any = None, *args, **kwargs) -> Any:
+    def train_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        class_weight: None = None,
+        return_dict: bool = False,
+    ) -> Any:
         """Does one step, as Keras does.
 
         Raises:
           NonFiniteLossError: if it is not finite, or one too many in a row is not.
         """
+        weighting.refuse_classes({"class_weight": class_weight})
+        x, y = batches.packed(x, y, sample_weight)
         if self.guard.has_stopped:
             self.guard.reset()
-        logs = super().train_on_batch(x, y, *args, **kwargs)
+        logs = super().train_on_batch(x, y, return_dict=return_dict)
         if self.guard.has_stopped:
-            passes = batches.iterate(x, y, len(x))
+            passes = batches.iterate(x, y, len(tf.nest.flatten(x)[0]))
             raise callbacks.step_error(self, passes, None, "this step")
         return logs
 
-    def evaluate(self, *args, return_dict: bool = False, **kwargs) -> Any:
+    def test_on_batch(
+        self,
+        x: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        return_dict: bool = False,
+    ) -> Any:
+        """Evaluates one batch, as Keras does."""
+        x, y = batches.packed(x, y, sample_weight)
+        return super().test_on_batch(x, y, return_dict=return_dict)
+
+    def evaluate(
+        self,
+        x: Any = None,
+        y: Any = None,
+        batch_size: int | None = None,
+        verbose: str | int = "auto",
+        sample_weight: Any = None,
+        *args,
+        return_dict: bool = False,
+        **kwargs,
+    ) -> Any:
         """Returns the metrics, as Keras does; warns if the loss is not finite."""
-        batches.refuse_weights(kwargs)
-        values = super().evaluate(*args, return_dict=return_dict, **kwargs)
+        batches.check_sizes(batch_size)
+        x, y = batches.packed(x, y, sample_weight)
+        values = super().evaluate(
+            *(x, y, batch_size, verbose, None, *args), return_dict=return_dict, **kwargs
+        )
         loss = float(values["loss"] if return_dict else values[0])
         if not math.isfinite(loss):
             warnings.warn(
@@ -94,6 +128,12 @@ class ReportingModel(keras.Model):
                 stacklevel=2,
             )
         return values
+
+    def predict(self, x: Any, batch_size: int | None = None, *args, **kwargs) -> Any:
+        """Returns log_prob of each example, as Keras does; weights have no part."""
+        batches.check_sizes(batch_size)
+        x, _ = batches.packed(x)
+        return super().predict(x, batch_size, *args, **kwargs)
 
 
 def _shapes(model):

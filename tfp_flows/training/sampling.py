@@ -51,7 +51,8 @@ def uniform(flow: Model, data: Iterator[Any], num_examples: int, seed: int) -> S
     rows = np.full(num_examples, -1)
     count = 0
     for batch in data:
-        values = [v.numpy() for v in batches.split(flow, batch) if v is not None]
+        examples = batches.split(flow, batch)
+        values = [v.numpy() for v in examples[:2] if v is not None]
         parts = parts or [
             np.empty((num_examples, *v.shape[1:]), v.dtype) for v in values
         ]

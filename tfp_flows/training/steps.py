@@ -11,14 +11,14 @@ from typing import Any, NamedTuple
 import keras
 import tensorflow as tf
 
-from tfp_flows.training import replicas, seeds
+from tfp_flows.training import replicas, seeds, weighting
 
 
 class Gradients(NamedTuple):
     """The result of a training step's computation on one replica.
 
     Attributes:
-      nll_sum: scalar, sum over the replica's examples, nats.
+      nll_sum: scalar, weighted sum over the replica's examples, nats.
       penalty: scalar, what the layers add to the loss.
       gradients: one for each trainable variable; None where there is none.
       states: new value of each non-trainable variable, None where it has not changed.
@@ -54,15 +54,21 @@ class ReplicaSteps:
                 setattr(self, name, compiled)
 
     def gradients(
-        self, data: Any, weight: tf.Tensor, seed: tf.Tensor, layer_seed: tf.Tensor
+        self,
+        data: Any,
+        weights: tf.Tensor | None,
+        share: tf.Tensor,
+        seed: tf.Tensor,
+        layer_seed: tf.Tensor,
     ) -> Gradients:
         """Differentiates this replica's share of the loss.
 
-        The loss of all replicas together is sum(nll) / global batch + penalty.
+        The loss of all replicas together is sum(weighted nll) / total + penalty.
 
         Args:
           data: x or (context, x), this replica's part of the batch.
-          weight: scalar, 1 / global batch size.
+          weights: of its examples, `[B]` or None for 1 each.
+          share: scalar, 1 / total weight of the whole batch; 0 if that has none.
           seed: int32 `[3]`, for dequantisation noise.
           layer_seed: int32 `[3]`, for dropout and the like.
 
@@ -78,8 +84,8 @@ class ReplicaSteps:
                 mapping + self._regularized(), collect_losses=True
             ) as scope,
         ):
-            nll_sum, penalty = self._sums(data, seed, training=True)
-            loss = nll_sum * tf.cast(weight, nll_sum.dtype) + penalty / replicas
+            nll_sum, penalty = self._sums(data, weights, seed, training=True)
+            loss = nll_sum * tf.cast(share, nll_sum.dtype) + penalty / replicas
             loss = model.optimizer.scale_loss(loss)
         trainable = [v.value for v in model.trainable_variables]
         found = tape.gradient(loss, trainable) if trainable else []
@@ -88,10 +94,12 @@ class ReplicaSteps:
         health = [_not_finite([nll_sum, penalty]), _not_finite(states), norm(gradients)]
         return Gradients(nll_sum, penalty, gradients, states, tf.stack(health))
 
-    def losses(self, data: Any, seed: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        """Returns the sum of nll over the replica's examples, and the penalty."""
+    def losses(
+        self, data: Any, weights: tf.Tensor | None, seed: tf.Tensor
+    ) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns the weighted sum of the replica's nll, and the penalty."""
         with keras.StatelessScope(self._regularized(), collect_losses=True):
-            return self._sums(data, seed, training=False)
+            return self._sums(data, weights, seed, training=False)
 
     def log_prob(self, data: Any, seed: tf.Tensor) -> tf.Tensor:
         """Returns log_prob of each example `[B]`, nats."""
@@ -105,8 +113,9 @@ class ReplicaSteps:
             if v.regularizer is not None
         ]
 
-    def _sums(self, data, seed, training):
-        nll_sum = -tf.reduce_sum(self._model(data, training=training, seed=seed))
+    def _sums(self, data, weights, seed, training):
+        nll = -self._model(data, training=training, seed=seed)
+        nll_sum = tf.reduce_sum(weighting.weighted(nll, weights))
         penalties = [tf.cast(p, nll_sum.dtype) for p in self._model.losses]
         penalty = tf.add_n(penalties) if penalties else tf.zeros([], nll_sum.dtype)
         return nll_sum, penalty

@@ -1,0 +1,97 @@
+"""What may hold events: dense arrays of real numbers. All else is refused by name."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+
+_KINDS = {  # by NumPy's letters
+    "c": "complex numbers",
+    "O": "Python objects",
+    "U": "text",
+    "S": "text",
+    "M": "dates",
+    "m": "time spans",
+}
+_CURES = {
+    "c": "A density of them is one of their real and imaginary parts: give these as "
+    "units of their own.",
+    "O": 'Mend or drop what is no number, then .astype("float32").',
+}
+_NUMBERS = 'Turn them into numbers first, .astype("float32") if they are digits.'
+
+
+def check(value: Any, what: str) -> None:
+    """Refuses what holds no dense array of real numbers.
+
+    Args:
+      value: what came: a tensor, an array, a list.
+      what: its part, "x" or "context", for the message.
+
+    Raises:
+      ValueError: for a mapping, a sparse, ragged or masked array, text, complex
+        numbers, Python objects, and lists that are no array.
+
+    Example:
+      >>> check([[1.0, 2.0]], "x")
+      >>> check({"a": [1.0]}, "x")
+      Traceback (most recent call last):
+      ValueError: x came as a dict. A flow takes one array: put the columns beside ...
+    """
+    if isinstance(value, Mapping):
+        raise ValueError(
+            f"{what} came as a {type(value).__name__}. A flow takes one array: put the "
+            "columns beside each other, np.stack([d[name] for name in names], axis=-1)."
+        )
+    is_sparse = "sparse" in f"{type(value).__module__}.{type(value).__name__}".lower()
+    if is_sparse or isinstance(value, tf.RaggedTensor):
+        raise ValueError(
+            f"{what} came as a {type(value).__name__}, and a density is one of dense "
+            "arrays. Take tf.sparse.to_dense(x), x.toarray(), or pad ragged rows by "
+            "x.to_tensor()."
+        )
+    if np.ma.is_masked(value):
+        raise ValueError(
+            f"{what} has masked entries, which would be read as if they were there. "
+            "Drop those rows, or fill them in yourself."
+        )
+    kind = _kind(value, what)
+    if kind in _KINDS:
+        cure = _CURES.get(kind, _NUMBERS)
+        raise ValueError(f"{what} holds {_KINDS[kind]}, wanted real numbers. {cure}")
+
+
+def dense(value: Any, what: str) -> Any:
+    """Returns lists, data frames and whatever else is an array as one; checked.
+
+    Args:
+      value: what came. A tuple is a structure of arrays; data sets and generators are
+        returned as they are.
+      what: its part, for messages.
+    """
+    if isinstance(value, tuple):
+        return tuple(dense(part, what) for part in value)
+    check(value, what)
+    is_array = isinstance(value, list) or hasattr(value, "__array__")
+    return np.asarray(value) if is_array and not tf.is_tensor(value) else value
+
+
+def _kind(value, what):
+    """NumPy's letter for the type of the numbers."""
+    dtype = getattr(value, "dtype", None)
+    if isinstance(dtype, tf.DType):
+        return "U" if dtype == tf.string else "c" if dtype.is_complex else ""
+    if isinstance(dtype, np.dtype):
+        return dtype.kind
+    if not isinstance(value, list) and not hasattr(value, "__array__"):
+        return ""
+    try:
+        return np.asarray(value).dtype.kind
+    except NotImplementedError:  # tensors of a graph in a list
+        return ""
+    except ValueError as error:
+        raise ValueError(
+            f"{what} came as a list whose rows have different lengths, wanted an "
+            "array. Give all rows the event's shape; a pair (context, x) is a tuple."
+        ) from error
