@@ -117,7 +117,7 @@ def _pair(seed):
     pair = tf.cast(tf.convert_to_tensor(pair), tf.int32)
     if pair.shape != [2]:
         raise ValueError(
-            "Sampling in chunks wants a seed that is an integer or two integers, got "
+            "Sampling in chunks needs a seed that is an integer or two integers, got "
             f"one of shape {pair.shape}. Its rows are counted from 0."
         )
     return pair

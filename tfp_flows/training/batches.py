@@ -112,8 +112,8 @@ def packed(x: Any, y: Any = None, sample_weight: Any = None) -> tuple[Any, Any]:
         return x, y
     if not _is_arrays(x):
         raise ValueError(
-            f"sample_weight goes with arrays, got it beside a {type(x).__name__}. Let "
-            "its batches be (context, x, weights), or (x, None, weights) of a flow "
+            f"sample_weight goes with arrays, got it beside a {type(x).__name__}. Make "
+            "its batches (context, x, weights), or (x, None, weights) of a flow "
             "without context."
         )
     weighting.check(sample_weight, len(tf.nest.flatten(x)[0]))

@@ -28,7 +28,7 @@ def check(weights: Any, count: int) -> None:
     values = np.asarray(weights)
     if values.shape != (count,):
         raise ValueError(
-            f"sample_weight wants one weight for each of the {count} examples, of "
+            f"sample_weight needs one weight for each of the {count} examples, of "
             f"shape ({count},), got {values.shape}."
         )
     bad = np.flatnonzero(is_bad(values))
@@ -71,7 +71,7 @@ def in_step(weights: Any, x: Any) -> tf.Tensor | None:
     batch = tf.TensorShape(x.shape[:1])
     if not values.shape.is_compatible_with(batch):
         raise ValueError(
-            f"The third element of a batch is one weight for each example, of shape "
+            f"The third element of a batch must be one weight an example, of shape "
             f"{batch}, got {values.shape}."
         )
     is_good = tf.math.is_finite(values) & (values >= 0)
