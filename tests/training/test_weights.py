@@ -179,7 +179,7 @@ def test_other_ways_to_give_weights_are_refused():
     pairs = tf.data.Dataset.from_tensor_slices((X, FRACTIONS)).batch(8)
     with pytest.raises(ValueError, match=r"they are \(x, None, weights\)"):
         made.fit(pairs, **QUIET)
-    with pytest.raises(ValueError, match="one weight for each example"):
+    with pytest.raises(ValueError, match="one weight an example"):
         made.fit(in_sets(8, np.ones((24, 2))), **QUIET)
 
 
