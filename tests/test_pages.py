@@ -11,7 +11,10 @@ from tests import pages
 
 ROOT = pathlib.Path(__file__).parents[1]
 FAST = {
-    "README.md": {"epochs=20": "epochs=1", "num_levels=2,": "num_levels=2, num_steps=1,"},
+    "README.md": {
+        "epochs=20": "epochs=1",
+        "num_levels=2,": "num_levels=2, num_steps=1,",
+    },
     "docs/index.md": {"epochs=60": "epochs=2", "num_steps=4": "num_steps=2"},
     "docs/images.md": {},
     "docs/sequences.md": {"epochs=10": "epochs=2", "n=200": "n=20"},

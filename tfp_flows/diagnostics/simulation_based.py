@@ -77,9 +77,9 @@ def sbc(
 
     Example:
       >>> from tfp_flows import flows
-      >>> posterior = flows.gaussian((1,), context_shape=(2,))  # knows nothing yet
+      >>> posterior = flows.maf((1,), 1, (4,), context_shape=(2,))  # knows nothing yet
       >>> theta = np.random.default_rng(0).normal(3.0, 1.0, (50, 1)).astype("float32")
-      >>> sbc(posterior, theta, np.zeros([50, 2], "float32")).p_value < 0.01
+      >>> bool(sbc(posterior, theta, np.zeros([50, 2], "float32")).p_value < 0.01)
       True
 
     References:

@@ -14,7 +14,7 @@ from tfp_flows.bijectors import Chain
 from tfp_flows.distributions import Flow, Model
 from tfp_flows.distributions.embedded import Embedded, embedding_shape
 from tfp_flows.tasks.posteriors import ByChains
-from tfp_flows.tasks.simulations import Simulations, simulate
+from tfp_flows.tasks.simulations import Simulations, simulate, to_support
 from tfp_flows.training import FlowModel
 
 tfb, tfd = tfp.bijectors, tfp.distributions
@@ -135,7 +135,8 @@ def posterior(
     Example:
       >>> prior = tfd.Sample(tfd.Normal(0.0, 1.0), 2)
       >>> noisy = lambda theta: theta + 0.1 * np.random.randn(*theta.shape)
-      >>> found = posterior(noisy, prior, 200, epochs=1)
+      >>> small = {"num_steps": 1, "hidden_units": (8,)}
+      >>> found = posterior(noisy, prior, 200, recipe="maf", options=small, epochs=1)
       >>> found.given([0.5, 0.0]).sample(10, seed=1).shape
       TensorShape([10, 2])
 
@@ -155,6 +156,13 @@ def posterior(
             "An embedding is of what a model is conditioned on, and the likelihood is "
             'conditioned on parameters. Drop embedding=, or take method="posterior".'
         )
+    options = _OPTIONS if options is None else options
+    own = sorted({"event_shape", "context_shape", "dtype"} & set(options))
+    if own:
+        raise ValueError(
+            f"tasks.posterior got options {own}, which follow from the prior and the "
+            "simulations. Leave them out."
+        )
     pairs = simulate(
         simulator, prior, num_simulations, drop_invalid=drop_invalid, seed=seed
     )
@@ -163,7 +171,6 @@ def posterior(
             f"{len(pairs.x)} of {num_simulations} simulations are valid, and at least "
             f"{_LEAST} are needed. Mend the simulator, or give more simulations."
         )
-    options = _OPTIONS if options is None else options
     build = functools.partial(flows.build, recipe, **options, dtype=pairs.x.dtype.name)
     if method == "posterior":
         model = _of_parameters(build, prior, pairs, embedding)
@@ -171,6 +178,12 @@ def posterior(
     else:
         event, context = pairs.x.shape[1:], pairs.theta.shape[1:]
         model = build(event_shape=event, context_shape=context)
+        if not model.is_exact:
+            raise ValueError(
+                f"{model.name} has a bound in place of a likelihood, from drawn noise, "
+                "which chains cannot use. Take an autoregressive model of integers, or "
+                "add the noise in the simulator."
+            )
         order = (pairs.theta, pairs.x)
     schedule = (epochs, batch_size, learning_rate, seed, verbose)
     history = _fit(model, *order, *schedule)
@@ -179,8 +192,8 @@ def posterior(
 
 def _of_parameters(build, prior, pairs, embedding):
     """The flow of p(theta | x) on the prior's support."""
-    to_support = prior.experimental_default_event_space_bijector()
-    free = to_support.inverse_event_shape(prior.event_shape).as_list()
+    to_prior = to_support(prior)
+    free = to_prior.inverse_event_shape(prior.event_shape).as_list()
     seen = pairs.x.shape[1:]
     network = None if embedding is None else embedding()
     if network is not None:
@@ -192,8 +205,8 @@ def _of_parameters(build, prior, pairs, embedding):
             f"{type(flow).__name__}. Take neural_spline, maf or real_nvp, without "
             "num_values."
         )
-    if not isinstance(to_support, tfb.Identity):
-        chain = Chain([to_support, flow.bijector], prior.event_shape.as_list())
+    if not isinstance(to_prior, tfb.Identity):
+        chain = Chain([to_prior, flow.bijector], prior.event_shape.as_list())
         flow = Flow(chain, flow.distribution, flow.name)
     return flow if network is None else Embedded(flow, network, pairs.x.shape[1:])
 

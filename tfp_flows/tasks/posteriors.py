@@ -9,6 +9,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.distributions import Model, markov_chains, noise
+from tfp_flows.tasks.simulations import to_support
 
 tfd = tfp.distributions
 
@@ -63,7 +64,7 @@ class ByChains:
     def __init__(self, likelihood: Model, prior: tfd.Distribution, observation: Any):
         self._likelihood, self._prior = likelihood, prior
         self._x = tf.cast(observation, likelihood.real_dtype)
-        self._to_support = prior.experimental_default_event_space_bijector()
+        self._to_support = to_support(prior)
         free = self._to_support.inverse_event_shape(prior.event_shape)
         self._free = free.as_list()
 
@@ -135,9 +136,14 @@ class ByChains:
         )
         theta = self._parameters(states)
         batch = [*self.batch_shape, *self.event_shape]
-        measures = [tf.reshape(m, batch) for m in markov_chains.convergence(theta)]
+        r_hat, size = markov_chains.convergence(theta)
         drawn = tf.reshape(markov_chains.evenly(theta, n), [n, *batch])
-        return Draws(drawn, *measures, tf.reshape(acceptance, self.batch_shape))
+        return Draws(
+            drawn,
+            tf.reshape(r_hat, batch),
+            tf.reshape(size, batch),
+            tf.reshape(acceptance, self.batch_shape),
+        )
 
     def _rows(self):
         return tf.reshape(self._x, [-1, *self._likelihood.event_shape])

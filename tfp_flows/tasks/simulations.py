@@ -52,7 +52,8 @@ def simulate(
 
     Example:
       >>> prior = tfd.Sample(tfd.Uniform(0.0, 1.0), 2)
-      >>> pairs = simulate(lambda theta: theta + np.random.randn(*theta.shape), prior, 5)
+      >>> noisy = lambda theta: theta + np.random.randn(*theta.shape)
+      >>> pairs = simulate(noisy, prior, 5)
       >>> pairs.theta.shape, pairs.x.shape, pairs.x.dtype
       ((5, 2), (5, 2), dtype('float32'))
     """
@@ -97,8 +98,7 @@ def check_prior(prior: Any) -> None:
     if tf.nest.is_nested(prior.dtype) or not prior.dtype.is_floating:
         raise ValueError(
             f"The prior {prior.name!r} has events of dtype {prior.dtype}. It has to be "
-            "of one tensor of real numbers: put the parts of a joint distribution into "
-            "a tfd.Blockwise."
+            "of one tensor of real numbers."
         )
     if prior.batch_shape.rank != 0 or prior.event_shape.rank in (None, 0):
         raise ValueError(
@@ -107,3 +107,18 @@ def check_prior(prior: Any) -> None:
             "tfd.Independent(prior, 1) makes events of a batch, tfd.Sample(prior, 1) "
             "one of a single number."
         )
+
+
+def to_support(prior: tfd.Distribution) -> tfp.bijectors.Bijector:
+    """Returns the prior's own bijector from the whole space to its support.
+
+    Raises:
+      ValueError: if it has none, as distributions of integers.
+    """
+    bijector = prior.experimental_default_event_space_bijector()
+    if bijector is None:
+        raise ValueError(
+            f"The prior {prior.name!r} has no map from the whole space to its support: "
+            "its parameters are integers. Flows are of real ones."
+        )
+    return bijector
