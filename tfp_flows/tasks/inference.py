@@ -218,13 +218,16 @@ def _fit(model, context, event, epochs, batch_size, learning_rate, seed, verbose
     stop = keras.callbacks.EarlyStopping(
         "val_nll", mode="min", patience=_PATIENCE, restore_best_weights=True
     )
+    lower = keras.callbacks.ReduceLROnPlateau(
+        "val_nll", mode="min", factor=0.3, patience=_PATIENCE // 2, min_delta=0.0
+    )
     history = trained.fit(
         context[held_out:],
         event[held_out:],
         batch_size=batch_size,
         epochs=epochs,
         validation_data=(context[:held_out], event[:held_out]),
-        callbacks=[stop],
+        callbacks=[lower, stop],
         verbose=verbose,
     )
     return history.history
