@@ -13,7 +13,7 @@ SHORTER = {
         'prior, 1000, method="likelihood", recipe="maf", epochs=20, learning_rate=5e-3,'
         'options={"num_steps": 2, "hidden_units": (16,)})'
     ),
-    "square, 10_000, batch_size=200": "square, 500, epochs=2",
+    "10_000, batch_size=200, options=sharp": "500, epochs=2, recipe='maf'",
     "both, 4000, ": "both, 200, epochs=2, ",
     "num_steps=3000": "num_steps=600",
 }
