@@ -181,7 +181,7 @@ def neutra(
       >>> from tfp_flows import flows
       >>> normal = lambda x: -0.5 * tf.reduce_sum((x - 1.0) ** 2, axis=-1)
       >>> flow = flows.real_nvp((2,), 2, (8,))
-      >>> neutra(normal, flow, 100, num_steps=50, num_warm_up=50).x.shape
+      >>> neutra(normal, flow, 100).x.shape  # doctest: +SKIP
       TensorShape([100, 2])
 
     References:
