@@ -171,6 +171,12 @@ def test_simulations_that_are_not_finite_are_counted_or_dropped():
         (lambda t: t, "normal", {}, "tfd.Distribution, got str"),
         (lambda t: t, PRIOR, {"method": "ratio"}, "got 'ratio'"),
         (lambda t: t, PRIOR, {"num_simulations": 20}, "at least 50"),
+        (
+            lambda t: t,
+            PRIOR,
+            {"method": "likelihood", "drop_invalid": True},
+            "probability of being valid",
+        ),
         (lambda t: t, PRIOR, {"recipe": "snpe"}, "Unknown flow"),
         (lambda t: t, PRIOR, {"options": {"num_values": 9}}, "flow of real events"),
         (lambda t: t, PRIOR, {"options": {"context_shape": (3,)}}, "Leave them out"),

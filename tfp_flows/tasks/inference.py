@@ -120,7 +120,8 @@ def posterior(
       epochs: at most.
       batch_size: of training.
       learning_rate: of Adam.
-      drop_invalid: whether simulations that hold NaN or infinity are left out.
+      drop_invalid: whether simulations that hold NaN or infinity are left out; not for
+        the likelihood.
       seed: of parameters and noise; initial weights and the order of batches are
         Keras', see `keras.utils.set_random_seed`.
       verbose: as in `fit`.
@@ -146,23 +147,8 @@ def posterior(
       [2] Papamakarios, Sterratt, Murray. Sequential neural likelihood. AISTATS 2019.
           arXiv:1805.07226
     """
-    if method not in ("posterior", "likelihood") or num_simulations < _LEAST:
-        raise ValueError(
-            'tasks.posterior needs method="posterior" or "likelihood" and at least '
-            f"{_LEAST} simulations, got {method!r} and {num_simulations}."
-        )
-    if embedding is not None and method == "likelihood":
-        raise ValueError(
-            "An embedding is of what a model is conditioned on, and the likelihood is "
-            'conditioned on parameters. Drop embedding=, or take method="posterior".'
-        )
     options = _OPTIONS if options is None else options
-    own = sorted({"event_shape", "context_shape", "dtype"} & set(options))
-    if own:
-        raise ValueError(
-            f"tasks.posterior got options {own}, which follow from the prior and the "
-            "simulations. Leave them out."
-        )
+    _check(method, num_simulations, embedding, options, drop_invalid)
     pairs = simulate(
         simulator, prior, num_simulations, drop_invalid=drop_invalid, seed=seed
     )
@@ -188,6 +174,30 @@ def posterior(
     schedule = (epochs, batch_size, learning_rate, seed, verbose)
     history = _fit(model, *order, *schedule)
     return Posterior(model, prior, method, pairs, history)
+
+
+def _check(method, num_simulations, embedding, options, drop_invalid):
+    if method not in ("posterior", "likelihood") or num_simulations < _LEAST:
+        raise ValueError(
+            'tasks.posterior needs method="posterior" or "likelihood" and at least '
+            f"{_LEAST} simulations, got {method!r} and {num_simulations}."
+        )
+    if embedding is not None and method == "likelihood":
+        raise ValueError(
+            "An embedding is of what a model is conditioned on, and the likelihood is "
+            'conditioned on parameters. Drop embedding=, or take method="posterior".'
+        )
+    if drop_invalid and method == "likelihood":
+        raise ValueError(
+            "The likelihood of valid simulations lacks the probability of being valid, "
+            'which depends on parameters. Drop drop_invalid=, or take method="posterior".'
+        )
+    own = sorted({"event_shape", "context_shape", "dtype"} & set(options))
+    if own:
+        raise ValueError(
+            f"tasks.posterior got options {own}, which follow from the prior and the "
+            "simulations. Leave them out."
+        )
 
 
 def _of_parameters(build, prior, pairs, embedding):
