@@ -190,7 +190,8 @@ def _check(method, num_simulations, embedding, options, drop_invalid):
     if drop_invalid and method == "likelihood":
         raise ValueError(
             "The likelihood of valid simulations lacks the probability of being valid, "
-            'which depends on parameters. Drop drop_invalid=, or take method="posterior".'
+            "which depends on parameters. Drop drop_invalid=, or take "
+            'method="posterior".'
         )
     own = sorted({"event_shape", "context_shape", "dtype"} & set(options))
     if own:
