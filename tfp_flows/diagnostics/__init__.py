@@ -27,6 +27,7 @@ if TYPE_CHECKING:  # what is loaded on first use
         precision,
     )
     from tfp_flows.diagnostics.ranks import Coverage, coverage
+    from tfp_flows.diagnostics.simulation_based import Calibration, sbc
     from tfp_flows.diagnostics.two_samples import (
         Marginals,
         Memorisation,
@@ -40,6 +41,7 @@ if TYPE_CHECKING:  # what is loaded on first use
 # name -> module; the modules are named differently, because importing a submodule
 # would put it in the place of the function of the same name.
 _HOMES = {
+    "Calibration": "simulation_based",
     "Coverage": "ranks",
     "Decomposition": "decomposition",
     "Diagnosis": "whole",
@@ -64,8 +66,10 @@ _HOMES = {
     "memorisation": "two_samples",
     "pit": "codes",
     "precision": "inverses",
+    "sbc": "simulation_based",
 }
 __all__ = [
+    "Calibration",
     "Coverage",
     "Decomposition",
     "Diagnosis",
@@ -90,6 +94,7 @@ __all__ = [
     "memorisation",
     "pit",
     "precision",
+    "sbc",
 ]
 
 

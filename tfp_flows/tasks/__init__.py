@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:  # what is loaded on first use
     from tfp_flows.tasks.detection import AnomalyDetector
+    from tfp_flows.tasks.inference import Posterior, posterior
     from tfp_flows.tasks.latents import (
         attribute_vector,
         interpolate,
@@ -21,26 +22,47 @@ if TYPE_CHECKING:  # what is loaded on first use
         most_typical,
     )
     from tfp_flows.tasks.optimisation import Optimum, optimize
+    from tfp_flows.tasks.posteriors import ByChains, Draws
+    from tfp_flows.tasks.simulations import Simulations, simulate
+    from tfp_flows.tasks.surrogates import Surrogate, neutra, surrogate
 
 # name -> module; the modules are named differently, because importing a submodule
 # would put it in the place of the function of the same name.
 _HOMES = {
     "AnomalyDetector": "detection",
+    "ByChains": "posteriors",
+    "Draws": "posteriors",
     "Optimum": "optimisation",
+    "Posterior": "inference",
+    "Simulations": "simulations",
+    "Surrogate": "surrogates",
     "attribute_vector": "latents",
     "interpolate": "latents",
     "mean_of_class": "latents",
     "most_typical": "latents",
+    "neutra": "surrogates",
     "optimize": "optimisation",
+    "posterior": "inference",
+    "simulate": "simulations",
+    "surrogate": "surrogates",
 }
 __all__ = [
     "AnomalyDetector",
+    "ByChains",
+    "Draws",
     "Optimum",
+    "Posterior",
+    "Simulations",
+    "Surrogate",
     "attribute_vector",
     "interpolate",
     "mean_of_class",
     "most_typical",
+    "neutra",
     "optimize",
+    "posterior",
+    "simulate",
+    "surrogate",
 ]
 
 

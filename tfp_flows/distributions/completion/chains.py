@@ -19,16 +19,17 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.distributions import noise
+from tfp_flows.distributions import markov_chains, noise
 from tfp_flows.distributions.completion.question import Question
 from tfp_flows.distributions.dequantized import Dequantized
 from tfp_flows.distributions.flow import Flow
 from tfp_flows.distributions.model import Model
 
-_LARGEST_R_HAT = 1.05
-_FEWEST_DRAWS = 100  # effective ones, of all chains together
 _CANDIDATES = 64  # samples a chain from which beginnings are taken
-_ACCEPTED = 0.8  # share that step sizes aim at, as in Stan
+_CURE = (
+    "give complete_by_chains more steps, or train flows.any_order or an "
+    "autoregressive model, whose completions are exact"
+)
 
 
 class Completions(NamedTuple):
@@ -50,21 +51,7 @@ class Completions(NamedTuple):
 
     def problem(self) -> str | None:
         """Returns what is wrong with them in a sentence, or None."""
-        r_hat, size = np.asarray(self.r_hat), np.asarray(self.effective_sample_size)
-        known = np.isnan(size) & np.isnan(r_hat)
-        if known.all():
-            return None
-        worst = np.where(known, -np.inf, np.nan_to_num(r_hat, nan=np.inf)).max()
-        fewest = np.where(known, np.inf, np.nan_to_num(size, nan=0.0)).min()
-        if worst <= _LARGEST_R_HAT and fewest >= _FEWEST_DRAWS:
-            return None
-        return (
-            f"The chains have not met: the largest R-hat is {worst:.3g} (wanted: at "
-            f"most {_LARGEST_R_HAT}), the smallest effective sample size {fewest:.3g} "
-            f"(wanted: at least {_FEWEST_DRAWS}). Do not trust these draws: give "
-            "complete_by_chains more steps, or train flows.any_order or an "
-            "autoregressive model, whose completions are exact."
-        )
+        return markov_chains.problem(self.r_hat, self.effective_sample_size, _CURE)
 
 
 def complete_by_chains(
@@ -117,12 +104,7 @@ def complete_by_chains(
       [1] Hoffman, Gelman. The No-U-Turn sampler. JMLR 15, 2014. arXiv:1111.4246
     """
     lengths = (num_chains, num_warm_up, num_steps, max_tree_depth)
-    if num_chains < 2 or min(lengths) < 1:
-        raise ValueError(
-            "complete_by_chains needs num_chains >= 2, which are compared, and "
-            "num_warm_up, num_steps and max_tree_depth >= 1, got "
-            f"{', '.join(map(str, lengths))}."
-        )
+    markov_chains.check_lengths("complete_by_chains", *lengths)
     question = Question.of(distribution, x, mask, n, context)
     return _completions(question, seed, *lengths)
 
@@ -172,19 +154,11 @@ def _completions(question, seed, num_chains, num_warm_up, num_steps, depth):
     seed = noise.salted(seed, "completion")[:2]
     seeds = tfp.random.split_seed(seed, 2)
     start = target.begin(num_chains, seeds[0])
-    run = lambda *of: _run(target, *of, num_warm_up, num_steps, depth)  # noqa: E731
-    if tf.executing_eagerly():
-        # A chain is many small gradients, one after the other: XLA starts them ten
-        # times as fast as a graph does, whatever the network.
-        run = tf.function(run, autograph=False, jit_compile=True)
-    states, acceptance = run(start, seeds[1])
-    r_hat = tfp.mcmc.potential_scale_reduction(states, 1, split_chains=True)
-    size = tfp.mcmc.effective_sample_size(states, cross_chain_dims=1)
-    total = num_steps * num_chains
-    # Draw i of a chain before draw i + 1 of the others, from evenly spaced steps.
-    chosen = np.arange(question.n) * total // question.n
-    rows = tf.reshape(states, [total, -1, states.shape[-1]])
-    drawn = target.events(tf.gather(rows, chosen))
+    states, acceptance = markov_chains.run(
+        target.log_prob, start, seeds[1], num_warm_up, num_steps, depth
+    )
+    r_hat, size = markov_chains.convergence(states)
+    drawn = target.events(markov_chains.evenly(states, question.n))
     shape = question.model.event_shape.as_list()
     batch = tf.concat([tf.cast(question.batch, tf.int32), shape], axis=0)
     none = tf.constant(math.nan, target.dtype)
@@ -195,28 +169,6 @@ def _completions(question, seed, num_chains, num_warm_up, num_steps, depth):
         tf.reshape(tf.where(known, none, size), batch),
         tf.reshape(acceptance, tf.cast(question.batch, tf.int32)),
     )
-
-
-def _run(target, start, seed, num_warm_up, num_steps, depth):
-    """Returns states `[steps, chains, N, D]` and mean acceptance `[N]`."""
-    one = tf.fill([1, tf.shape(start)[1], 1], tf.constant(0.1, target.dtype))
-    kernel = tfp.mcmc.NoUTurnSampler(target.log_prob, one, max_tree_depth=depth)
-    kernel = tfp.mcmc.DualAveragingStepSizeAdaptation(
-        kernel,
-        num_adaptation_steps=int(0.8 * num_warm_up),
-        target_accept_prob=tf.constant(_ACCEPTED, target.dtype),
-    )
-    states, log_accept = tfp.mcmc.sample_chain(
-        num_steps,
-        start,
-        kernel=kernel,
-        num_burnin_steps=num_warm_up,
-        trace_fn=lambda _, results: results.inner_results.log_accept_ratio,
-        seed=seed,
-        parallel_iterations=1,
-    )
-    accepted = tf.exp(tf.minimum(log_accept, 0.0))
-    return states, tf.reduce_mean(accepted, axis=[0, 1])
 
 
 class _Target:
