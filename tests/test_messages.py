@@ -7,13 +7,13 @@ import re
 ROOT = pathlib.Path(__file__).parents[1]
 _VERBS = """
 add ask batch build calibrate call check choose complete draw drop fit flatten give
-make mark mend name pass put reduce repeat reshape resize sample state take train
+leave make mark mend name pass put reduce repeat reshape resize sample state take train
 use wrap write
 """.split()
 # A remedy is a sentence that begins with a verb, or one that is filled in; an argument
 # out of its range has one in what the message says that it needs.
 _REMEDY = re.compile(
-    rf" needs? | must be |[.:;,] (?:{'|'.join(_VERBS)})\b|\. …$", re.IGNORECASE
+    rf" needs? | must |[.:;,] (?:{'|'.join(_VERBS)})\b|\. …$", re.IGNORECASE
 )
 
 

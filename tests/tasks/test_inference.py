@@ -162,7 +162,7 @@ def test_simulations_that_are_not_finite_are_counted_or_dropped():
         (lambda t: t[0], PRIOR, {}, r"returned shape \(2,\)"),
         (lambda t: t[:, 0], PRIOR, {}, r"single numbers as \[N, 1\]"),
         (lambda t: t[:10], PRIOR, {}, "a row for each row"),
-        (lambda t: [["a"]] * len(t), PRIOR, {}, "has to return numbers"),
+        (lambda t: [["a"]] * len(t), PRIOR, {}, "must return numbers"),
         (lambda t: t, tfd.Sample(tfd.Normal(0.0, np.inf), 2), {}, "improper"),
         (lambda t: t, tfd.Uniform([0.0], [np.inf]), {}, "batch shape"),
         (lambda t: t, tfd.Sample(tfd.Uniform(0.0, np.inf), 1), {}, "improper"),

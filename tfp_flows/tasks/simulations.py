@@ -72,7 +72,7 @@ def simulate(
     if x.ndim < 2 or len(x) != n or x.dtype.kind not in "biuf":
         raise ValueError(
             f"The simulator got parameters of shape {theta.shape} and returned shape "
-            f"{x.shape}, {x.dtype}. It has to return numbers [N, *x], a row for each "
+            f"{x.shape}, {x.dtype}. It must return numbers [N, *x], a row for each "
             "row of parameters; single numbers as [N, 1]."
         )
     x = x.astype(theta.dtype)
@@ -94,16 +94,18 @@ def check_prior(prior: Any) -> None:
       ValueError: saying what came.
     """
     if not isinstance(prior, tfd.Distribution):
-        raise ValueError(f"A prior is a tfd.Distribution, got {type(prior).__name__}.")
+        raise ValueError(
+            f"A prior must be a tfd.Distribution, got {type(prior).__name__}."
+        )
     if tf.nest.is_nested(prior.dtype) or not prior.dtype.is_floating:
         raise ValueError(
-            f"The prior {prior.name!r} has events of dtype {prior.dtype}. It has to be "
+            f"The prior {prior.name!r} has events of dtype {prior.dtype}. It must be "
             "of one tensor of real numbers."
         )
     if prior.batch_shape.rank != 0 or prior.event_shape.rank in (None, 0):
         raise ValueError(
             f"The prior {prior.name!r} has batch shape {prior.batch_shape} and event "
-            f"shape {prior.event_shape}. It has to be one distribution of a vector: "
+            f"shape {prior.event_shape}. It must be one distribution of a vector: "
             "tfd.Independent(prior, 1) makes events of a batch, tfd.Sample(prior, 1) "
             "one of a single number."
         )
@@ -119,6 +121,6 @@ def to_support(prior: tfd.Distribution) -> tfp.bijectors.Bijector:
     if bijector is None:
         raise ValueError(
             f"The prior {prior.name!r} has no map from the whole space to its support: "
-            "its parameters are integers. Flows are of real ones."
+            "its parameters are integers. Take one of real numbers."
         )
     return bijector
