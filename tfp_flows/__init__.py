@@ -3,7 +3,7 @@
 Names are loaded on first use, so that tools which need no TensorFlow, such as
 `python -m tfp_flows.serving.check`, start without it.
 
-Example:
+Examples:
   >>> from tfp_flows import flows
   >>> flow = flows.real_nvp(event_shape=(2,), num_steps=2, hidden_units=(8,))
   >>> flow.sample(3, seed=1).shape

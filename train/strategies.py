@@ -100,7 +100,7 @@ def read_tf_config(text: str) -> Worker | None:
     Raises:
       ValueError: for a text that describes no worker.
 
-    Example:
+    Examples:
       >>> cluster = '{"worker": ["a:1", "b:1"]}'
       >>> task = '{"type": "worker", "index": 1}'
       >>> read_tf_config(f'{{"cluster": {cluster}, "task": {task}}}')

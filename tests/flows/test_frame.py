@@ -21,7 +21,7 @@ def test_help_explains_every_option_once_and_in_order(name):
     lines = recipe.__doc__.split("\nArgs:\n")[1].split("\n\n")[0].splitlines()
     explained = [line.split(":")[0].strip() for line in lines if line[2] != " "]
     assert explained == options
-    assert "\n\nExample:\n  >>> " in recipe.__doc__
+    assert "\n\nExamples:\n  >>> " in recipe.__doc__
 
 
 def test_an_option_that_is_explained_nowhere_is_refused():

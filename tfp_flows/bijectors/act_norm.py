@@ -132,7 +132,7 @@ class ActNorm(_Normalizer, PositionAffine):
       dtype: of the events.
       name: of the bijector.
 
-    Example:
+    Examples:
       >>> ActNorm((3,)).forward(tf.ones([5, 3])).shape
       TensorShape([5, 3])
 
@@ -194,7 +194,7 @@ class Standardize(_Normalizer):
     Raises:
       ValueError: for an unknown `per`.
 
-    Example:
+    Examples:
       >>> standardize = Standardize((2,))
       >>> standardize.adapt(tf.constant([[0.0, 10.0], [2.0, 30.0]]))
       >>> print(standardize.inverse(tf.constant([[2.0, 30.0]])).numpy().round(3))

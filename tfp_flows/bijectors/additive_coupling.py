@@ -20,7 +20,7 @@ class AdditiveCoupling(Coupling):
 
     Shapes, cost, arguments and errors: see `Coupling`.
 
-    Example:
+    Examples:
       >>> from tfp_flows.networks import MLP, masks
       >>> coupling = AdditiveCoupling((4,), MLP((8,)), masks.half((4,)))
       >>> coupling.inverse(coupling.forward(tf.ones([3, 4]))).shape

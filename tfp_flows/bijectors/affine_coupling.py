@@ -32,7 +32,7 @@ class AffineCoupling(Coupling):
       dtype: of the events.
       name: of the bijector.
 
-    Example:
+    Examples:
       >>> from tfp_flows.networks import MLP, masks
       >>> coupling = AffineCoupling((4,), MLP((8,)), masks.half((4,)))
       >>> coupling.forward_log_det_jacobian(tf.ones([3, 4])).shape

@@ -56,7 +56,7 @@ class BatchNorm(KerasBijector):
     Raises:
       ValueError: if a number is out of its range.
 
-    Example:
+    Examples:
       >>> BatchNorm((3,)).forward(tf.ones([5, 3])).shape
       TensorShape([5, 3])
 

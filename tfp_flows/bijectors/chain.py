@@ -39,7 +39,7 @@ class Chain(KerasBijector):
       ValueError: if there are no parts, neighbours do not fit, contexts differ, or the
         event shape cannot be told.
 
-    Example:
+    Examples:
       >>> from tfp_flows.bijectors import ActNorm
       >>> chain = Chain([tfb.Exp(), ActNorm((3,))])
       >>> chain.inverse_log_det_jacobian(tf.ones([5, 3])).shape

@@ -24,7 +24,7 @@ class DiagonalScale(KerasBijector):
       dtype: of the events.
       name: of the bijector.
 
-    Example:
+    Examples:
       >>> DiagonalScale((2,)).forward([[1.0, 2.0]]).numpy().tolist()
       [[1.0, 2.0]]
 

@@ -34,7 +34,7 @@ class FromTFP(KerasBijector):
       dtype: of the events.
       name: of the bijector; that of the wrapped one if None.
 
-    Example:
+    Examples:
       >>> x, log_det = FromTFP(tfb.Exp(), (1,)).inverse_and_log_det(
       ...     tf.constant([[1.0], [-1.0]])
       ... )

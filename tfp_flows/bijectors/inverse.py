@@ -22,7 +22,7 @@ class Inverse(KerasBijector):
       bijector: to invert.
       name: of the bijector.
 
-    Example:
+    Examples:
       >>> from tfp_flows.bijectors import DiagonalScale
       >>> Inverse(DiagonalScale((2,))).forward(tf.ones([3, 2])).shape
       TensorShape([3, 2])

@@ -49,7 +49,7 @@ class InvertibleLinear(PositionAffine):
       ValueError: for an unknown parametrisation or initial value, or one channel or a
         permutation, which may be no rotation, with "householder".
 
-    Example:
+    Examples:
       >>> linear = InvertibleLinear((3,))
       >>> linear.forward(linear.inverse(tf.ones([5, 3]))).shape
       TensorShape([5, 3])
@@ -125,7 +125,7 @@ class InvertibleConv1x1(InvertibleLinear):
 
     Shapes: x, y `[*batch, *positions, C]` -> log_det `[]`. Arguments: see there.
 
-    Example:
+    Examples:
       >>> InvertibleConv1x1((4, 4, 6)).inverse(tf.ones([5, 4, 4, 6])).shape
       TensorShape([5, 4, 4, 6])
     """

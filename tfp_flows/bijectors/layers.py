@@ -15,7 +15,7 @@ def unique(items: Iterable) -> list:
 def layers_of(bijector: tfp.bijectors.Bijector) -> list[keras.Layer]:
     """Returns the Keras layers of a bijector and of all that it is made of.
 
-    Example:
+    Examples:
       >>> from tfp_flows.bijectors import ActNorm, Chain
       >>> len(layers_of(Chain([ActNorm((3,)), ActNorm((3,))])))
       2

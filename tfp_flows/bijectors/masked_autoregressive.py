@@ -50,7 +50,7 @@ class MaskedAutoregressive(KerasBijector):
       ValueError: if the network is not autoregressive, or its params are not those of
         the map.
 
-    Example:
+    Examples:
       >>> from tfp_flows.scalar_maps import Affine
       >>> from tfp_flows.networks import MADE
       >>> maf = MaskedAutoregressive(MADE((5,), 2, hidden_units=(16,)), Affine())

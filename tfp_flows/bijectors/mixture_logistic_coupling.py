@@ -31,7 +31,7 @@ class MixtureLogisticCoupling(Coupling):
       dtype: of the events.
       name: of the bijector.
 
-    Example:
+    Examples:
       >>> from tfp_flows.networks import MLP, masks
       >>> coupling = MixtureLogisticCoupling((4,), MLP((8,)), masks.half((4,)))
       >>> coupling.inverse(coupling.forward(tf.ones([3, 4]))).shape

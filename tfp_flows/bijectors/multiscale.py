@@ -47,7 +47,7 @@ class Multiscale(KerasBijector):
       ValueError: if there is no level, sides are not multiples of 2^levels, or there
         are not as many priors as levels but one.
 
-    Example:
+    Examples:
       >>> from tfp_flows.bijectors import ActNorm
       >>> shapes = Multiscale.level_shapes((4, 4, 1), 2)
       >>> shapes

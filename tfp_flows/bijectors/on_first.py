@@ -24,7 +24,7 @@ class OnFirst(KerasBijector):
     Raises:
       ValueError: if the bijector changes the shape of events.
 
-    Example:
+    Examples:
       >>> from tfp_flows.bijectors import DiagonalScale
       >>> pair = [tf.ones([3, 2]), tf.ones([3, 2])]
       >>> [part.shape for part in OnFirst(DiagonalScale((2,))).forward(pair)]

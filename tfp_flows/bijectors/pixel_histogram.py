@@ -46,7 +46,7 @@ class PixelHistogram(KerasBijector):
     Raises:
       ValueError: if `num_values` < 2, `smoothing` <= 0 or for an unknown `per`.
 
-    Example:
+    Examples:
       >>> pixels = PixelHistogram((1,), 2, smoothing=1.0)
       >>> pixels.adapt(tf.constant([[0.5], [0.5], [0.5], [1.5]]))
       >>> print(pixels.inverse([[0.0], [1.0], [2.0]]).numpy().round(2).ravel())

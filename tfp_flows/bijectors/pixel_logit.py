@@ -34,7 +34,7 @@ class PixelLogit(KerasBijector):
     Raises:
       ValueError: if `num_values` < 2 or alpha is not in (0, 0.5).
 
-    Example:
+    Examples:
       >>> PixelLogit((1,), 256).inverse([[128.0]]).numpy().tolist()
       [[0.0]]
 

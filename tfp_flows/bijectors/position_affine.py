@@ -116,7 +116,7 @@ class FusedAffine(PositionAffine):
       bijectors: the data side first, all of one event shape.
       name: of the bijector.
 
-    Example:
+    Examples:
       >>> from tfp_flows.bijectors import ActNorm, InvertibleLinear
       >>> fused = FusedAffine([ActNorm((3,)), InvertibleLinear((3,))])
       >>> fused.inverse_and_log_det(tf.ones([5, 3]))[0].shape

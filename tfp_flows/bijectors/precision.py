@@ -21,7 +21,7 @@ def matmul(a: tf.Tensor, b: tf.Tensor, **kwargs: Any) -> tf.Tensor:
       b: `[..., K, M]`.
       **kwargs: of `tf.matmul`.
 
-    Example:
+    Examples:
       >>> print(matmul(tf.ones([2, 3]), tf.ones([3, 1])).numpy().tolist())
       [[3.0], [3.0]]
     """

@@ -34,7 +34,7 @@ class ReversibleBlock(KerasBijector):
       dtype: of the events.
       name: of the bijector.
 
-    Example:
+    Examples:
       >>> from tfp_flows.networks import MLP
       >>> block = ReversibleBlock((3,), MLP((8,)), MLP((8,)))
       >>> [part.shape for part in block.forward([tf.ones([5, 3]), tf.ones([5, 3])])]

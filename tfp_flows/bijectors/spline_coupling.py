@@ -34,7 +34,7 @@ class SplineCoupling(Coupling):
       dtype: of the events.
       name: of the bijector.
 
-    Example:
+    Examples:
       >>> from tfp_flows.networks import MLP, masks
       >>> coupling = SplineCoupling((4,), MLP((8,)), masks.half((4,)), num_bins=4)
       >>> coupling.inverse(coupling.forward(tf.ones([3, 4]))).shape

@@ -30,7 +30,7 @@ class Squeeze(KerasBijector):
     Raises:
       ValueError: if the event has no positions or `factor` does not divide its sides.
 
-    Example:
+    Examples:
       >>> Squeeze((4, 4, 3)).inverse(tf.zeros([5, 4, 4, 3])).shape
       TensorShape([5, 2, 2, 12])
 

@@ -36,7 +36,7 @@ class TriangularAffine(KerasBijector):
       dtype: of the events.
       name: of the bijector.
 
-    Example:
+    Examples:
       >>> TriangularAffine((3,)).inverse(tf.zeros([5, 3])).shape
       TensorShape([5, 3])
     """

@@ -36,7 +36,7 @@ class UnitInterval(KerasBijector):
     Raises:
       ValueError: if the margin is not in [0, 0.5).
 
-    Example:
+    Examples:
       >>> UnitInterval((1,)).forward([[0.0]]).numpy().tolist()
       [[0.5]]
     """

@@ -21,7 +21,7 @@ class WithContext(KerasBijector):
       context: c, `[*batch, *context_shape]`.
       name: of the bijector; that of f if None.
 
-    Example:
+    Examples:
       >>> from tfp_flows import flows
       >>> flow = flows.real_nvp((2,), 2, (8,), context_shape=(1,))
       >>> WithContext(flow.bijector, [[0.0], [1.0]]).forward([0.5, 0.5]).shape

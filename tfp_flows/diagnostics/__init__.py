@@ -4,7 +4,7 @@ Each function asks one question of a model, or of its samples, and events that i
 not trained on; `diagnose` asks all that fit. Tests are SciPy's, the classifier and the
 neighbours scikit-learn's: `pip install tfp_flows[diagnostics]`.
 
-Example:
+Examples:
   >>> from tfp_flows import diagnostics, flows
   >>> flow = flows.gaussian((2,))
   >>> diagnostics.latent_normality(flow, flow.sample(500, seed=1)).p_value > 0.01

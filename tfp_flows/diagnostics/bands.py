@@ -25,7 +25,7 @@ class UniformBand:
       count: number of values.
       level: probability that all of a curve is inside.
 
-    Example:
+    Examples:
       >>> band = UniformBand.of(200)
       >>> uniform = (np.arange(200) + 0.5) / 200
       >>> bool(band.p_value(uniform) > 0.9), bool(band.p_value(uniform**2) < 0.001)

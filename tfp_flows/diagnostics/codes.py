@@ -84,7 +84,7 @@ def latent_normality(
     Raises:
       ValueError: if the model has no such codes, or the events do not fit.
 
-    Example:
+    Examples:
       >>> from tfp_flows import flows
       >>> flow = flows.gaussian((3,))
       >>> found = latent_normality(flow, 1.5 * flow.sample(500, seed=1))
@@ -135,7 +135,7 @@ def pit(
     Raises:
       ValueError: as `latent_normality`.
 
-    Example:
+    Examples:
       >>> from tfp_flows import flows
       >>> print(pit(flows.gaussian((1,)), [[0.0]] * 20)[0])
       [0.5]

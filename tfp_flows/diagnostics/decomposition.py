@@ -79,7 +79,7 @@ def decompose(
     Raises:
       ValueError: if the model has no order, or the events do not fit.
 
-    Example:
+    Examples:
       >>> from tfp_flows import flows
       >>> model = flows.pixel_cnn((2, 2, 1), 1, 8, num_values=2)
       >>> found = decompose(model, model.sample(20, seed=1))

@@ -73,7 +73,7 @@ def effective_dimension(
     Raises:
       ValueError: if shapes do not fit, there are too few, or not all are finite.
 
-    Example:
+    Examples:
       >>> rng = np.random.default_rng(0)
       >>> plane = rng.normal(size=(1000, 2)) @ rng.normal(size=(2, 6))
       >>> found = effective_dimension(rng.normal(size=(1000, 6)), plane)

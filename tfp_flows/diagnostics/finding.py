@@ -31,7 +31,7 @@ def shown(p_value: float) -> str:
     Args:
       p_value: between 0 and 1.
 
-    Example:
+    Examples:
       >>> shown(0.25), shown(1e-9)
       ('p = 0.25', 'p < 0.001')
     """

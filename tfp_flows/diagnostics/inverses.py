@@ -91,7 +91,7 @@ def invertibility(
     Raises:
       ValueError: if there is no flow inside, or the events do not fit.
 
-    Example:
+    Examples:
       >>> from tfp_flows import flows
       >>> flow = flows.real_nvp((2,), 2, (8,))
       >>> invertibility(flow, flow.sample(100, seed=1)).is_sound
@@ -133,7 +133,7 @@ def precision(
     Raises:
       ValueError: if the model cannot be built again in float64.
 
-    Example:
+    Examples:
       >>> from tfp_flows import flows
       >>> flow = flows.real_nvp((2,), 2, (8,))
       >>> precision(flow, flow.sample(100, seed=1)).is_sound

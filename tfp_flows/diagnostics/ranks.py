@@ -71,7 +71,7 @@ def coverage(
     Raises:
       ValueError: if shapes do not fit, there are too few, or not all are finite.
 
-    Example:
+    Examples:
       >>> from tfp_flows import flows
       >>> narrow, wide = flows.gaussian((1,)), 2.0 * np.random.normal(size=(400, 1))
       >>> found = coverage(narrow, wide, narrow.sample(400, seed=1))

@@ -75,7 +75,7 @@ def sbc(
     Raises:
       ValueError: if shapes do not fit, there are too few, or not all are finite.
 
-    Example:
+    Examples:
       >>> from tfp_flows import flows
       >>> posterior = flows.maf((1,), 1, (4,), context_shape=(2,))  # knows nothing yet
       >>> theta = np.random.default_rng(0).normal(3.0, 1.0, (50, 1)).astype("float32")

@@ -138,7 +138,7 @@ def c2st(
     Raises:
       ValueError: if shapes do not fit, there are too few, or not all are finite.
 
-    Example:
+    Examples:
       >>> rng = np.random.default_rng(0)
       >>> a, b = rng.normal(size=(500, 2)), rng.normal(size=(500, 2))
       >>> c2st(a, b).p_value > 0.01, c2st(a, 3.0 * b).accuracy > 0.6
@@ -177,7 +177,7 @@ def marginals(samples: Any, held_out: Any) -> Marginals:
     Raises:
       ValueError: if shapes do not fit, there are too few, or not all are finite.
 
-    Example:
+    Examples:
       >>> x = np.random.default_rng(0).normal(size=(500, 3))
       >>> found = marginals(x[:250] + [0.0, 1.0, 0.0], x[250:])
       >>> found.worst, found.p_value < 0.001
@@ -208,7 +208,7 @@ def memorisation(
     Raises:
       ValueError: if shapes do not fit, there are too few, or not all are finite.
 
-    Example:
+    Examples:
       >>> x = np.random.default_rng(0).normal(size=(400, 5))
       >>> memorisation(x[:100] + 0.01, x[:200], x[200:]).p_value < 0.001
       True

@@ -88,7 +88,7 @@ def diagnose(
     Raises:
       ValueError: if the events do not fit, there are too few, or not all are finite.
 
-    Example:
+    Examples:
       >>> from tfp_flows import flows
       >>> flow = flows.gaussian((2,))
       >>> found = diagnose(flow, flow.sample(200, seed=1))

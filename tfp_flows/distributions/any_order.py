@@ -50,7 +50,7 @@ class AnyOrder(UnitModel):
     Raises:
       ValueError: if network and element do not fit together.
 
-    Example:
+    Examples:
       >>> from tfp_flows.distributions.elements import Bernoulli
       >>> from tfp_flows.networks import MLP
       >>> model = AnyOrder(AnyOrderNetwork(MLP((8,)), (4,), 1), Bernoulli())

@@ -31,7 +31,7 @@ class Augmented(Wrapper):
     Raises:
       ValueError: if `joint` is not over pairs.
 
-    Example:
+    Examples:
       >>> from tfp_flows import flows
       >>> model = flows.reversible((3,), num_steps=2, hidden_units=(8,))
       >>> model.log_prob(tf.zeros([5, 3]), seed=1).shape

@@ -44,7 +44,7 @@ class Autoregressive(UnitModel):
     Raises:
       ValueError: if network and element do not fit together.
 
-    Example:
+    Examples:
       >>> from tfp_flows.distributions.elements import Bernoulli
       >>> from tfp_flows.networks import MADE
       >>> model = Autoregressive(MADE((4,), 1, hidden_units=(8,)), Bernoulli())
@@ -94,7 +94,7 @@ class Autoregressive(UnitModel):
           `[*broadcast(batch, batch'), num_positions]` in nats, position i of the
           network's order at i; -inf for units that are no values.
 
-        Example:
+        Examples:
           >>> from tfp_flows import flows
           >>> model = flows.pixel_cnn((2, 2, 1), 1, 8, num_values=2)
           >>> print(model.log_prob_by_position(tf.zeros([2, 2, 1])).numpy().round(2))

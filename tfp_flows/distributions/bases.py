@@ -97,7 +97,7 @@ class StandardNormal(Base):
       dtype: of the events.
       name: of the distribution.
 
-    Example:
+    Examples:
       >>> print(StandardNormal((2,)).log_prob([[0.0, 0.0]]).numpy().round(3))
       [-1.838]
     """
@@ -149,7 +149,7 @@ class StandardLogistic(Base):
       dtype: of the events.
       name: of the distribution.
 
-    Example:
+    Examples:
       >>> print(StandardLogistic((1,)).log_prob([[0.0]]).numpy().round(3))
       [-1.386]
     """

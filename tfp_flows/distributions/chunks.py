@@ -77,7 +77,7 @@ def automatic_size(model: Any) -> int:
     Args:
       model: a `Model`.
 
-    Example:
+    Examples:
       >>> from tfp_flows import flows
       >>> automatic_size(flows.real_nvp((16,), 2, (512,)))
       4096

@@ -40,7 +40,7 @@ class Dequantized(Wrapper):
     Raises:
       ValueError: if `num_values` < 2 or the noise flow does not fit.
 
-    Example:
+    Examples:
       >>> from tfp_flows.bijectors import PixelLogit
       >>> pixels = Dequantized(Flow(PixelLogit((4,), 17)), num_values=17)
       >>> pixels.sample(2, seed=1).dtype

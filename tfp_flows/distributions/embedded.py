@@ -26,7 +26,7 @@ class Embedded(Wrapper):
       ValueError: if the inner model is not conditional, or the network gives another
         shape than that of its contexts.
 
-    Example:
+    Examples:
       >>> from tfp_flows import flows
       >>> flow = flows.maf((2,), 1, (8,), context_shape=(4,))
       >>> model = Embedded(flow, keras.layers.Dense(4), (10,))

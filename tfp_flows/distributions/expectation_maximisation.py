@@ -48,7 +48,7 @@ def fit(
       unit: `[D]`, what 1 is in the data's own unit.
       rng: of the beginnings.
 
-    Example:
+    Examples:
       >>> rows, rng = np.array([[-3.0], [-2.0], [2.0], [3.0]]), np.random.default_rng(0)
       >>> print(np.sort(fit(rows, 2, 1e-6, np.ones(1), rng).mean.ravel()))
       [-2.5  2.5]

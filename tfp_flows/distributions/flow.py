@@ -45,7 +45,7 @@ class Flow(_TransformedDistribution, Model):
     Raises:
       ValueError: if no base is given and the bijector has no latent shape.
 
-    Example:
+    Examples:
       >>> from tfp_flows.bijectors import ActNorm
       >>> flow = Flow(ActNorm((2,)))
       >>> flow.log_prob(flow.sample(3, seed=1)).shape

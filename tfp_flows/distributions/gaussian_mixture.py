@@ -41,7 +41,7 @@ class GaussianMixture(Base, Model):
     Raises:
       ValueError: if `num_components` or `covariance_floor` is not positive.
 
-    Example:
+    Examples:
       >>> GaussianMixture((2,), 3).log_prob(tf.zeros([5, 2])).shape
       TensorShape([5])
     """

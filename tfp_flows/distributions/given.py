@@ -25,7 +25,7 @@ class Given(Wrapper):
     Raises:
       ValueError: if the model is not conditional or the context does not fit.
 
-    Example:
+    Examples:
       >>> from tfp_flows import flows
       >>> flow = flows.real_nvp((2,), 2, (8,), context_shape=(1,))
       >>> flow.given([[0.0], [1.0]]).sample(5, seed=1).shape

@@ -53,7 +53,7 @@ def run(
     Returns:
       States `[steps, chains, N, D]` and the mean acceptance probability `[N]`.
 
-    Example:
+    Examples:
       >>> normal = lambda w: -0.5 * tf.reduce_sum(w**2, axis=-1)
       >>> states, accepted = run(normal, tf.zeros([2, 3, 1]), [0, 1], 10, 20, 4)
       >>> states.shape, accepted.shape

@@ -136,7 +136,7 @@ class Model(tfd.Distribution):
           UserWarning: if a unit has the same value in all events. It keeps the scale 1,
             and no density of it means anything.
 
-        Example:
+        Examples:
           >>> from tfp_flows import flows
           >>> flow = flows.real_nvp((2,), 2, (8,))
           >>> flow.adapt(tf.random.normal([100, 2]))
@@ -242,7 +242,7 @@ class Model(tfd.Distribution):
           ValueError: if chunks are asked for where they cannot be had: inside of a
             `tf.function`, or with a base of TFP, whose noise is a whole batch's.
 
-        Example:
+        Examples:
           >>> from tfp_flows import flows
           >>> flow = flows.real_nvp((2,), 2, (8,))
           >>> in_chunks = flow.sample(10, seed=1, chunk_size=4)

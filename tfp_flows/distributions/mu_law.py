@@ -35,7 +35,7 @@ def encode(audio: Any, num_values: int = 256) -> tf.Tensor:
     Raises:
       ValueError: if there are fewer than two codes, or the audio holds integers or NaN.
 
-    Example:
+    Examples:
       >>> encode([-1.0, -0.01, 0.01, 1.0]).numpy()
       array([  0,  98, 157, 255], dtype=int32)
     """
@@ -69,7 +69,7 @@ def decode(codes: Any, num_values: int = 256, dtype: Any = tf.float32) -> tf.Ten
     Raises:
       ValueError: if there are fewer than two codes.
 
-    Example:
+    Examples:
       >>> decode([0, 255]).numpy()
       array([-1.,  1.], dtype=float32)
     """

@@ -21,7 +21,7 @@ def salted(seed: Any, salt: str) -> tf.Tensor:
     Returns:
       int32 `[2]` or `[3]`.
 
-    Example:
+    Examples:
       >>> salted(7, "doc").shape, salted(tf.constant([0, 7, 64]), "doc").shape
       (TensorShape([2]), TensorShape([3]))
     """

@@ -33,7 +33,7 @@ def check(value: Any, what: str) -> None:
       ValueError: for a mapping, a sparse, ragged or masked array, text, complex
         numbers, Python objects, and lists that are no array.
 
-    Example:
+    Examples:
       >>> check([[1.0, 2.0]], "x")
       >>> check({"a": [1.0]}, "x")
       Traceback (most recent call last):

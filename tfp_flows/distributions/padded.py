@@ -39,7 +39,7 @@ class Padded(Wrapper):
       ValueError: if the distribution is not a `Dequantized` one, or `event_shape` does
         not fit into its events.
 
-    Example:
+    Examples:
       >>> from tfp_flows.bijectors import PixelLogit
       >>> larger = Dequantized(Flow(PixelLogit((4, 4, 1), 17)), num_values=17)
       >>> images = Padded(larger, (3, 3, 1))

@@ -63,7 +63,7 @@ def paired(
     Raises:
       ValueError: if x or the context has another shape.
 
-    Example:
+    Examples:
       >>> x, context, batch = paired(
       ...     tf.zeros([4, 1, 3]), (3,), tf.zeros([5, 2]), (2,), "model"
       ... )

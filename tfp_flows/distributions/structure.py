@@ -19,7 +19,7 @@ def tree(model: Any) -> str:
       For each part: its class and name, the shape of its events (of a bijector: from
       the data's to the latent side's) and how many weights it has.
 
-    Example:
+    Examples:
       >>> from tfp_flows import flows
       >>> print(tree(flows.gaussian((3,))))
       Flow 'gaussian' (3,) float32, 25 weights

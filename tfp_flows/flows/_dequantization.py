@@ -49,7 +49,7 @@ def noise_flow(
     Raises:
       ValueError: if the event has more axes, or there are no steps.
 
-    Example:
+    Examples:
       >>> noise = noise_flow((4, 4, 1), num_values=17, filters=8)
       >>> noise.sample(seed=1, context=tf.zeros([3, 4, 4, 1])).shape
       TensorShape([3, 4, 4, 1])

@@ -54,7 +54,7 @@ def documented(function: Callable[..., Any]) -> str | None:
     Raises:
       ValueError: if an option is explained nowhere.
 
-    Example:
+    Examples:
       >>> from tfp_flows import flows
       >>> print(flows.gaussian.__doc__.splitlines()[6])
         num_values: number of integer values for discrete data; None for continuous.

@@ -44,7 +44,7 @@ class Frame:
     Raises:
       ValueError: if the options of the data do not fit each other.
 
-    Example:
+    Examples:
       >>> from tfp_flows.bijectors import ActNorm
       >>> frame = Frame.of("scaled", {"event_shape": (3,), "num_values": 16})
       >>> frame.flow([ActNorm(frame.shape)]).log_prob([[1, 2, 3]], seed=1).shape

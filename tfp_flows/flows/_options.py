@@ -30,7 +30,7 @@ class Data:
 class Network:
     """What the networks of a model are; None for what is left to the network's class.
 
-    Example:
+    Examples:
       >>> from tfp_flows.networks import GlowNet
       >>> Network(filters=8, activation="tanh").builder(GlowNet)().filters
       8

@@ -85,7 +85,7 @@ def build(name: str, **options) -> Model:
     Raises:
       ValueError: for an unknown name or option.
 
-    Example:
+    Examples:
       >>> build("real_nvp", event_shape=(2,), num_steps=1, hidden_units=(4,)).name
       'real_nvp'
     """

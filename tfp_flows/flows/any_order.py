@@ -66,7 +66,7 @@ def any_order(
     Raises:
       ValueError: for a bad shape, number or element.
 
-    Example:
+    Examples:
       >>> import numpy as np
       >>> from tfp_flows.distributions import complete
       >>> model = any_order((4, 4, 1), num_values=2, filters=8, num_blocks=1)

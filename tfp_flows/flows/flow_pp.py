@@ -57,7 +57,7 @@ def flow_pp(
     Raises:
       ValueError: for a bad shape or number.
 
-    Example:
+    Examples:
       >>> flow = flow_pp((4,), num_steps=2, num_components=4, hidden_units=(8,))
       >>> flow.log_prob(flow.sample(5, seed=1)).shape
       TensorShape([5])

@@ -29,7 +29,7 @@ def gaussian(
     Raises:
       ValueError: for a bad shape or number of values.
 
-    Example:
+    Examples:
       >>> gaussian((3,)).sample(5, seed=1).shape
       TensorShape([5, 3])
     """

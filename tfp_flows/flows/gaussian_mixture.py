@@ -41,7 +41,7 @@ def gaussian_mixture(
     Raises:
       ValueError: for a bad shape or number.
 
-    Example:
+    Examples:
       >>> gaussian_mixture((3,), 2).log_prob([[0.0, 0.0, 0.0]]).shape
       TensorShape([1])
     """

@@ -89,7 +89,7 @@ def glow(
     Raises:
       ValueError: for a bad shape, number or name.
 
-    Example:
+    Examples:
       >>> flow = glow((8, 8, 1), num_levels=2, num_steps=1, filters=8, num_values=17)
       >>> flow.sample(2, seed=1).shape
       TensorShape([2, 8, 8, 1])

@@ -60,7 +60,7 @@ def iaf(
     Raises:
       ValueError: for a bad shape, number or name.
 
-    Example:
+    Examples:
       >>> flow = iaf((4,), num_steps=2, hidden_units=(8,))
       >>> flow.log_prob(flow.sample(5, seed=1)).shape
       TensorShape([5])

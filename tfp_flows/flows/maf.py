@@ -65,7 +65,7 @@ def maf(
     Raises:
       ValueError: for a bad shape, number or name.
 
-    Example:
+    Examples:
       >>> flow = maf((4,), num_steps=2, hidden_units=(8,))
       >>> flow.log_prob(flow.sample(5, seed=1)).shape
       TensorShape([5])

@@ -71,7 +71,7 @@ def neural_spline(
     Raises:
       ValueError: for a bad shape or number.
 
-    Example:
+    Examples:
       >>> flow = neural_spline((4,), num_steps=2, num_bins=4, hidden_units=(8,))
       >>> flow.log_prob(flow.sample(5, seed=1)).shape
       TensorShape([5])

@@ -55,7 +55,7 @@ def nice(
     Raises:
       ValueError: for a bad shape, number or base.
 
-    Example:
+    Examples:
       >>> nice((4,), num_steps=2, hidden_units=(8,)).sample(5, seed=1).shape
       TensorShape([5, 4])
 

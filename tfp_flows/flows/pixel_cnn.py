@@ -65,7 +65,7 @@ def pixel_cnn(
     Raises:
       ValueError: for a bad shape, number or element.
 
-    Example:
+    Examples:
       >>> model = pixel_cnn((4, 4, 1), 1, 8, num_values=2, element="bernoulli")
       >>> x = model.sample(3, seed=1)
       >>> x.dtype, model.log_prob(x).shape

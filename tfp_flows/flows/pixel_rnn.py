@@ -63,7 +63,7 @@ def pixel_rnn(
     Raises:
       ValueError: for a bad shape, number, layer or element.
 
-    Example:
+    Examples:
       >>> model = pixel_rnn((3, 3, 1), 1, 4, num_values=4)
       >>> model.log_prob(model.sample(2, seed=1)).shape
       TensorShape([2])

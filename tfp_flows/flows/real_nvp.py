@@ -66,7 +66,7 @@ def real_nvp(
     Raises:
       ValueError: for a bad shape or number.
 
-    Example:
+    Examples:
       >>> flow = real_nvp((4,), num_steps=2, hidden_units=(8,))
       >>> flow.log_prob(flow.sample(5, seed=1)).shape
       TensorShape([5])

@@ -57,7 +57,7 @@ def recurrent(
     Raises:
       ValueError: for a bad shape or number.
 
-    Example:
+    Examples:
       >>> symbols = sorted(set("to be or not to be"))
       >>> model = recurrent((18, 1), (16,), num_values=len(symbols))
       >>> text = "".join(symbols[i] for i in model.sample(seed=1)[:, 0])

@@ -45,7 +45,7 @@ def reversible(
     Raises:
       ValueError: for a bad shape.
 
-    Example:
+    Examples:
       >>> reversible((3,), 2, (8,)).sample(5, seed=1).shape
       TensorShape([5, 3])
     """

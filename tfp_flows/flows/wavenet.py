@@ -65,7 +65,7 @@ def wavenet(
     Raises:
       ValueError: for a bad shape or number.
 
-    Example:
+    Examples:
       >>> model = wavenet((20, 1), 3, 8, num_values=256, dilation_cycle=3)
       >>> codes = model.sample(2, seed=1)
       >>> codes.shape, model.log_prob(codes).shape

@@ -42,7 +42,7 @@ class AnyOrderNetwork(keras.layers.Layer):
     Raises:
       ValueError: for a block size that is neither.
 
-    Example:
+    Examples:
       >>> from tfp_flows.networks import MLP
       >>> network = AnyOrderNetwork(MLP((8,)), (3,), num_params=2)
       >>> network(tf.ones([5, 3]), tf.fill([5, 3], True)).shape
@@ -220,7 +220,7 @@ class InOrder(AutoregressiveNetwork):
     Raises:
       ValueError: if the positions are no permutation.
 
-    Example:
+    Examples:
       >>> from tfp_flows.networks import MLP
       >>> network = AnyOrderNetwork(MLP((8,)), (3,), num_params=2)
       >>> network.build((None, 3))

@@ -46,7 +46,7 @@ class CausalConv(SequenceNetwork):
       ValueError: if the events are no sequences, a count is not positive, or a context
         is neither a vector nor a sequence of T rows.
 
-    Example:
+    Examples:
       >>> network = CausalConv([100, 1], 2, filters=8, num_layers=4, dilation_cycle=2)
       >>> network(keras.ops.zeros((5, 100, 1))).shape, network.receptive_field
       (TensorShape([5, 100, 1, 2]), 7)

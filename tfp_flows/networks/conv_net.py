@@ -40,7 +40,7 @@ class ConvResNet(keras.layers.Layer):
     Raises:
       ValueError: if a count is not positive, or a context does not fit.
 
-    Example:
+    Examples:
       >>> ConvResNet(filters=8, num_blocks=1)(keras.ops.zeros((5, 4, 4, 2))).shape
       TensorShape([5, 4, 4, 8])
     """

@@ -25,7 +25,7 @@ class Dropout(keras.layers.Dropout):
     Raises:
       ValueError: for a rate outside of 0 to 1.
 
-    Example:
+    Examples:
       >>> Dropout(0.5)(tf.ones([2, 3]), training=False).numpy().tolist()
       [[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]
 

@@ -39,7 +39,7 @@ def head(fan_in: int) -> float:
     Args:
       fan_in: n, inputs of one unit, over all positions of a kernel.
 
-    Example:
+    Examples:
       >>> head(8), head(1024)
       (1.0, 0.125)
     """
@@ -52,7 +52,7 @@ def hidden(fan_in: int) -> float:
     Args:
       fan_in: n, inputs of one unit, over all positions of a kernel.
 
-    Example:
+    Examples:
       >>> hidden(512)
       0.0625
     """
@@ -65,7 +65,7 @@ def matrix(size: int) -> float:
     Args:
       size: number of channels.
 
-    Example:
+    Examples:
       >>> matrix(2), matrix(16)
       (1.0, 0.25)
     """
@@ -78,7 +78,7 @@ def share(depth: int) -> float:
     Args:
       depth: steps of the flow that an event passes through.
 
-    Example:
+    Examples:
       >>> share(24), share(96)
       (1.0, 0.25)
     """

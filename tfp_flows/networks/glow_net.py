@@ -41,7 +41,7 @@ class GlowNet(keras.layers.Layer):
     Raises:
       ValueError: if `filters` is not positive, or a context does not fit.
 
-    Example:
+    Examples:
       >>> GlowNet(filters=8)(keras.ops.zeros((5, 4, 4, 2))).shape
       TensorShape([5, 4, 4, 8])
 

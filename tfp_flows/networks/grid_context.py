@@ -31,7 +31,7 @@ def joined_shape(
     Raises:
       ValueError: if the context is neither a vector nor fits x.
 
-    Example:
+    Examples:
       >>> joined_shape((None, 4, 4, 2), (None, 8, 8, 3), "network")
       (None, 4, 4, 14)
     """

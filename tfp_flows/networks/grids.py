@@ -16,7 +16,7 @@ def convolve(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     Returns:
       `[B, *positions, filters]`, in the dtype of x.
 
-    Example:
+    Examples:
       >>> convolve(tf.ones([1, 3, 1]), tf.ones([3, 1, 1])).numpy().ravel().tolist()
       [2.0, 3.0, 2.0]
     """
@@ -33,7 +33,7 @@ def at_all_positions(vectors: tf.Tensor, as_in: tf.Tensor) -> tf.Tensor:
 def squeezed_shape(event_shape: Sequence[int], factor: int = 2) -> tuple[int, ...]:
     """Returns the shape of events whose blocks of positions have become channels.
 
-    Example:
+    Examples:
       >>> squeezed_shape((4, 4, 3)), squeezed_shape((8, 1))
       ((2, 2, 12), (4, 2))
     """
@@ -52,7 +52,7 @@ def squeeze(x: tf.Tensor, factor: int) -> tf.Tensor:
     Returns:
       `[B, *positions / factor, factor^n C]`: place in the block, then channel.
 
-    Example:
+    Examples:
       >>> squeeze(tf.reshape(tf.range(4), [1, 4, 1]), 2).numpy().tolist()
       [[[0, 1], [2, 3]]]
     """
@@ -77,7 +77,7 @@ def unsqueeze(x: tf.Tensor, factor: int) -> tf.Tensor:
     Returns:
       `[B, *positions * factor, C]`.
 
-    Example:
+    Examples:
       >>> unsqueeze(tf.constant([[[0, 1], [2, 3]]]), 2).numpy().ravel().tolist()
       [0, 1, 2, 3]
     """

@@ -71,7 +71,7 @@ class ZeroDense(Head):
 
     Shapes: h `[..., n]` -> y `[..., units]`. Arguments: see `Head`.
 
-    Example:
+    Examples:
       >>> float(tf.reduce_sum(ZeroDense(8)(keras.ops.ones((5, 2)))))
       0.0
     """
@@ -105,7 +105,7 @@ class ZeroConv(Head):
       depth: steps of the flow that an event passes through.
       **kwargs: of `keras.layers.Layer`, such as `dtype` and `name`.
 
-    Example:
+    Examples:
       >>> float(tf.reduce_sum(ZeroConv(8)(keras.ops.ones((5, 4, 4, 2)))))
       0.0
 

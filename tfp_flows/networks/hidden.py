@@ -17,7 +17,7 @@ class HiddenInitializer(keras.initializers.Initializer):
     Args:
       base: initializer of the kernel that the layer shall have, or its name.
 
-    Example:
+    Examples:
       >>> kernel = HiddenInitializer("ones")(shape=(64, 1))  # gain 1/2
       >>> float(kernel[0, 0])
       2.0
@@ -44,7 +44,7 @@ class HiddenDense(keras.layers.Dense):
       kernel_initializer: of what is trained; Glorot's of the kernel itself if None.
       **kwargs: of `keras.layers.Dense`.
 
-    Example:
+    Examples:
       >>> HiddenDense(8)(keras.ops.ones((5, 64))).shape
       TensorShape([5, 8])
     """
@@ -74,7 +74,7 @@ class HiddenConv(keras.layers.Layer):
       kernel_initializer: of what is trained; Glorot's of the kernel itself if None.
       **kwargs: of `keras.layers.Layer`.
 
-    Example:
+    Examples:
       >>> HiddenConv(8, 3)(keras.ops.ones((5, 4, 4, 8))).shape
       TensorShape([5, 4, 4, 8])
     """

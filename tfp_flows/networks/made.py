@@ -59,7 +59,7 @@ class MADE(AutoregressiveNetwork):
       ValueError: for an unknown order, a block size that does not divide the event, a
         width below one, or unequal widths of a residual network.
 
-    Example:
+    Examples:
       >>> made = MADE((5,), num_params=2, hidden_units=(16, 16))
       >>> made(tf.ones([3, 5])).shape
       TensorShape([3, 5, 2])

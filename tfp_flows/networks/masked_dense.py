@@ -41,7 +41,7 @@ class MaskedDense(keras.layers.Layer):
         hidden layer.
       **kwargs: of `keras.layers.Layer`, such as `dtype` and `name`.
 
-    Example:
+    Examples:
       >>> layer = MaskedDense([0, 1], [0, 1])
       >>> layer.build((None, 2))
       >>> _ = layer.kernel.assign(np.ones((2, 2)))

@@ -25,7 +25,7 @@ def half(event_shape: Sequence[int], flip: bool = False) -> np.ndarray:
     Raises:
       ValueError: if the last axis has fewer than two units.
 
-    Example:
+    Examples:
       >>> half((4,)).tolist()
       [True, True, False, False]
     """
@@ -52,7 +52,7 @@ def alternating(event_shape: Sequence[int], flip: bool = False) -> np.ndarray:
     Raises:
       ValueError: if the last axis has fewer than two units.
 
-    Example:
+    Examples:
       >>> alternating((4,)).tolist()
       [True, False, True, False]
     """
@@ -79,7 +79,7 @@ def checkerboard(event_shape: Sequence[int], flip: bool = False) -> np.ndarray:
     Raises:
       ValueError: if the event has fewer than two positions.
 
-    Example:
+    Examples:
       >>> checkerboard((2, 2, 1))[..., 0].tolist()
       [[True, False], [False, True]]
 
@@ -107,7 +107,7 @@ def nothing(event_shape: Sequence[int], flip: bool = False) -> np.ndarray:
     Returns:
       bool `[*event_shape]`.
 
-    Example:
+    Examples:
       >>> nothing((1,)).tolist()
       [False]
     """

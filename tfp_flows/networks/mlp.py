@@ -36,7 +36,7 @@ class MLP(keras.layers.Layer):
     Raises:
       ValueError: for no hidden layer, or unequal widths of a residual network.
 
-    Example:
+    Examples:
       >>> MLP((16, 16))(keras.ops.zeros((5, 3))).shape
       TensorShape([5, 16])
 

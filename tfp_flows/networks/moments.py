@@ -39,7 +39,7 @@ def moments(rows: Any, dtype: Any, owner: str) -> Moments:
     Raises:
       ValueError: if there are fewer than two rows, or not all are finite.
 
-    Example:
+    Examples:
       >>> found = moments([[1e9], [1e9 + 2.0]], np.float64, "example")
       >>> print(found.center, found.scale)
       [1.e+09] [1.]

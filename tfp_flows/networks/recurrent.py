@@ -38,7 +38,7 @@ class RecurrentNetwork(SequenceNetwork):
       ValueError: if the events are no sequences, there is no layer or no such cell, or
         a context is neither a vector nor a sequence of T rows.
 
-    Example:
+    Examples:
       >>> network = RecurrentNetwork([20, 1], 2, units=(8, 8), cell="gru")
       >>> network(keras.ops.zeros((5, 20, 1))).shape
       TensorShape([5, 20, 1, 2])

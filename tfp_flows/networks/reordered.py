@@ -37,7 +37,7 @@ class Reordered(AutoregressiveNetwork):
     Raises:
       ValueError: if the positions are no permutation, or the events differ in size.
 
-    Example:
+    Examples:
       >>> from tfp_flows.networks import CausalConv
       >>> network = Reordered(CausalConv((3, 2), num_params=1), [2, 1, 0])
       >>> print(network.order)

@@ -89,7 +89,7 @@ def delayed(x: tf.Tensor, steps: int) -> tf.Tensor:
     Returns:
       A tensor of the shape of x.
 
-    Example:
+    Examples:
       >>> delayed(tf.constant([[[1], [2], [3]]]), 2).numpy().ravel()
       array([0, 0, 1], dtype=int32)
     """

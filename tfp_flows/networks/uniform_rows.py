@@ -28,7 +28,7 @@ def uniform_rows(
     Returns:
       `[B, ...]`; under XLA other numbers than in a graph.
 
-    Example:
+    Examples:
       >>> whole = uniform_rows([5, 3], tf.constant([7, 1]))
       >>> part = uniform_rows([2, 3], tf.constant([7, 1]), first_row=3)
       >>> bool(tf.reduce_all(part == whole[3:]))

@@ -3,7 +3,7 @@
 No function shows anything or touches pyplot's state: `figure.savefig("x.png")`.
 `pip install tfp_flows[plots]`.
 
-Example:
+Examples:
   >>> from tfp_flows import flows, plots
   >>> flow = flows.pixel_cnn((4, 4, 1), 1, 8, num_values=2)
   >>> figure = plots.samples({"samples": flow.sample(12, seed=1)})

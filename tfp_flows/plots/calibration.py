@@ -24,7 +24,7 @@ def latent_normality(pit: Any, band: Any) -> Figure:
     Raises:
       ValueError: if pit is no matrix of numbers between 0 and 1.
 
-    Example:
+    Examples:
       >>> from tfp_flows import diagnostics
       >>> u = np.random.default_rng(0).random((200, 3))
       >>> figure = latent_normality(u, diagnostics.UniformBand.of(200))
@@ -70,7 +70,7 @@ def coverage(content: Any, band: Any) -> Figure:
     Raises:
       ValueError: if the content is no list of numbers between 0 and 1.
 
-    Example:
+    Examples:
       >>> from tfp_flows import diagnostics
       >>> content = np.random.default_rng(0).random(200)
       >>> figure = coverage(content, diagnostics.UniformBand.of(200))
@@ -109,7 +109,7 @@ def shares(
     Raises:
       ValueError: if there are no such values, or not as many names.
 
-    Example:
+    Examples:
       >>> figure = shares([1.0, 0.2, 0.5], ["a", "b", "c"])
     """
     values = np.asarray(values)

@@ -19,7 +19,7 @@ def points(samples: Any, data: Any) -> Figure:
     Raises:
       ValueError: if they are no tables of as many columns.
 
-    Example:
+    Examples:
       >>> x = np.random.default_rng(0).normal(size=(50, 3))
       >>> [axis.get_title() for axis in points(x, x).axes]
       ['samples', 'data']
@@ -47,7 +47,7 @@ def density(
     Raises:
       ValueError: if points do not have two columns.
 
-    Example:
+    Examples:
       >>> from tfp_flows import flows
       >>> flow = flows.gaussian((2,))
       >>> figure = density(flow.log_prob, flow.sample(200, seed=1))
@@ -89,7 +89,7 @@ def corner(samples: Any, data: Any, names: Sequence[str] | None = None) -> Figur
     Raises:
       ValueError: if they are no tables of as many columns, or of too many to be read.
 
-    Example:
+    Examples:
       >>> x = np.random.default_rng(0).normal(size=(50, 3))
       >>> len(corner(x, x, ["a", "b", "c"]).axes)
       9

@@ -25,7 +25,7 @@ def images(
     Raises:
       ValueError: if they are no images.
 
-    Example:
+    Examples:
       >>> images(np.random.default_rng(0).random((10, 8, 8, 1)), 5).axes[0].get_title()
       ''
     """
@@ -70,7 +70,7 @@ def samples(blocks: Mapping[str, Any], rows: int = 8, columns: int = 6) -> Figur
     Raises:
       ValueError: if there is no block, or they are no images of one shape.
 
-    Example:
+    Examples:
       >>> x = np.random.default_rng(0).random((48, 4, 4, 1))
       >>> figure = samples({"samples": x, "data": x})
       >>> [text.get_text() for text in figure.axes[0].texts]
@@ -107,7 +107,7 @@ def interpolations(way: Any) -> Figure:
     Raises:
       ValueError: if it is no way of images.
 
-    Example:
+    Examples:
       >>> from tfp_flows import flows, tasks
       >>> flow = flows.glow((4, 4, 1), 1, 1, filters=4)
       >>> x = flow.sample(6, seed=1)
@@ -135,7 +135,7 @@ def completions(x: Any, known: Any, draws: Any) -> Figure:
     Raises:
       ValueError: if shapes do not fit.
 
-    Example:
+    Examples:
       >>> x = np.ones((3, 4, 4, 1))
       >>> figure = completions(x, np.arange(4)[:, None, None] < 2, np.stack([x, x]))
     """
@@ -162,7 +162,7 @@ def extremes(x: Any, bits: Any, count: int = 16) -> Figure:
     Raises:
       ValueError: if there is not one number for each image, or one image alone.
 
-    Example:
+    Examples:
       >>> x = np.random.default_rng(0).random((40, 4, 4, 1))
       >>> figure = extremes(x, np.arange(40.0))
     """

@@ -28,7 +28,7 @@ def training_curves(
     Raises:
       ValueError: if no epoch has the metric.
 
-    Example:
+    Examples:
       >>> figure = training_curves({"nll": [3.0, 2.0], "val_nll": [3.1, 2.2]}, "nll")
       >>> figure.axes[0].get_ylabel()
       'nll'
@@ -67,7 +67,7 @@ def sequences(samples: Any, data: Any) -> Figure:
     Raises:
       ValueError: if they are no sequences, or not as many.
 
-    Example:
+    Examples:
       >>> x = np.random.default_rng(0).normal(size=(3, 20, 1))
       >>> [axis.get_title() for axis in sequences(x, x).axes[:2]]
       ['samples', 'data']
@@ -99,7 +99,7 @@ def spectrograms(samples: Any, data: Any, rate: int) -> Figure:
     Raises:
       ValueError: if they are no sounds.
 
-    Example:
+    Examples:
       >>> x = np.random.default_rng(0).normal(size=(1, 4000))
       >>> figure = spectrograms(x, x, rate=8000)
     """
@@ -134,7 +134,7 @@ def decibels(sound: Any, rate: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]
       sound: amplitudes `[steps]`.
       rate: samples a second.
 
-    Example:
+    Examples:
       >>> time, frequency, power = decibels(np.zeros(2000), 8000)
       >>> power.shape == (len(frequency), len(time)), float(power.max())
       (True, -120.0)

@@ -27,7 +27,7 @@ class Affine(ScalarMap):
     Raises:
       ValueError: for an unknown name, or a bound that is not positive or has no use.
 
-    Example:
+    Examples:
       >>> y, log_slope = Affine(2.0).forward(tf.ones([3]), tf.ones([3]), tf.zeros([3]))
       >>> print(y.numpy(), log_slope.numpy())
       [2. 2. 2.] [0. 0. 0.]

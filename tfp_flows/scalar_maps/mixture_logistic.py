@@ -43,7 +43,7 @@ class MixtureLogistic(ScalarMap):
     Raises:
       ValueError: if a number is not positive.
 
-    Example:
+    Examples:
       >>> mixture = MixtureLogistic(num_components=4)
       >>> x, log_slope = mixture.inverse(tf.fill([2], 0.5), *tf.zeros([14, 2]))
       >>> print(x.numpy().round(5), abs(log_slope.numpy()).max() < 1e-6)

@@ -68,7 +68,7 @@ class RationalQuadratic(ScalarMap):
     Raises:
       ValueError: if a number is out of its range.
 
-    Example:
+    Examples:
       >>> spline = RationalQuadratic(num_bins=4)
       >>> x, log_slope = spline.inverse(tf.ones([3]), *tf.zeros([11, 3]))
       >>> print(x.numpy(), log_slope.numpy())

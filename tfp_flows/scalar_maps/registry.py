@@ -31,7 +31,7 @@ def scalar_map_of(
     Raises:
       ValueError: for an unknown name or option, or options of a map given whole.
 
-    Example:
+    Examples:
       >>> scalar_map_of("spline", {"num_bins": 4}, "maf").num_params
       11
     """

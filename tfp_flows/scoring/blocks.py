@@ -61,7 +61,7 @@ class Invalid:
 def name_of(path: str, position: int) -> str:
     """Returns how a row of a file is called.
 
-    Example:
+    Examples:
       >>> name_of("rows/a.csv", 17)
       'rows/a.csv:17'
     """

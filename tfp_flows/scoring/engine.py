@@ -31,7 +31,7 @@ def options(flags: Sequence[str] = ()) -> PipelineOptions:
       ValueError: for a flag that Beam does not know, or a value that it refuses. Other
         engines than the local one may know flags that Beam does not.
 
-    Example:
+    Examples:
       >>> options(["--direct_num_workers=2"]).get_all_options()["runner"]
       'FnApiRunner'
     """

@@ -23,7 +23,7 @@ class FlowModelHandler(ModelHandler[Block, PredictionResult, Any]):
         worker sees.
       signature: one of the model's, such as "log_prob".
 
-    Example:
+    Examples:
       >>> handler = FlowModelHandler("served/digits/1", "log_prob")
       >>> results = blocks | RunInference(handler)  # doctest: +SKIP
     """

@@ -78,7 +78,7 @@ def score(
       ValueError: for a wrong argument, before anything is written.
       RuntimeError: if the job fails while it runs.
 
-    Example:
+    Examples:
       >>> score("served/wine/1", "rows/*.csv", "scores/a")  # doctest: +SKIP
       Summary(rows=178, invalid=0)
     """
@@ -131,7 +131,7 @@ def sample(
       ValueError: for a wrong argument, before anything is written.
       RuntimeError: if the job fails while it runs.
 
-    Example:
+    Examples:
       >>> sample("served/wine/1", "samples/a", 1000)  # doctest: +SKIP
       Summary(rows=1000, invalid=0)
     """

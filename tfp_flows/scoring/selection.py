@@ -35,7 +35,7 @@ def rows_for(
     Raises:
       ValueError: if columns are missing, or do not give what the signature takes.
 
-    Example:
+    Examples:
       >>> import numpy as np
       >>> from tfp_flows.scoring.signatures import Spec
       >>> spec = Spec((2,), np.dtype("float32"))

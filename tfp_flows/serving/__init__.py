@@ -3,7 +3,7 @@
 Names are loaded on first use: the gate `python -m tfp_flows.serving.check` has to run
 in a process without TensorFlow's Python, and so has a client that only needs `seeds`.
 
-Example:
+Examples:
   >>> from tfp_flows import serving
   >>> serving.seeds(7, 3).tolist()
   [[7, 0], [7, 1], [7, 2]]

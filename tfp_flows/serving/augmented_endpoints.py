@@ -32,7 +32,7 @@ class AugmentedEndpoints(Endpoints):
     Raises:
       ValueError: if `nonfinite` is neither.
 
-    Example:
+    Examples:
       >>> from tfp_flows import flows
       >>> model = flows.reversible((3,), 1, (4,))
       >>> sorted(AugmentedEndpoints(model).functions())

@@ -52,7 +52,7 @@ class AutoregressiveEndpoints(Endpoints):
     Raises:
       ValueError: if `nonfinite` is neither.
 
-    Example:
+    Examples:
       >>> from tfp_flows import flows
       >>> model = flows.recurrent((3, 1), (4,), num_values=2)
       >>> sorted(AutoregressiveEndpoints(model).functions())

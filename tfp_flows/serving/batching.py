@@ -55,7 +55,7 @@ def check(max_batch_size: int | str) -> None:
 def parameters(max_batch_size: int) -> str:
     """Returns the text of `batching_params.pbtxt`.
 
-    Example:
+    Examples:
       >>> print(parameters(6).splitlines()[-3])
       allowed_batch_sizes: 6
     """
@@ -102,7 +102,7 @@ def advice(seconds: Mapping[int, float]) -> int:
     Args:
       seconds: as `measured`.
 
-    Example:
+    Examples:
       >>> advice({1: 1.0, 2: 1.2, 4: 2.2, 8: 4.3})
       4
     """

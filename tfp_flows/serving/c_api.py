@@ -73,7 +73,7 @@ class Session:
       OSError: if no TensorFlow library is installed beside this Python, or
         TensorFlow's Python was imported by this process before.
 
-    Example:
+    Examples:
       >>> session = Session("served/digits/1")  # doctest: +SKIP
       >>> session.run("log_prob", {"x": x})["log_prob"]  # doctest: +SKIP
     """

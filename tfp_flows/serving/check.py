@@ -53,7 +53,7 @@ def check_directory(directory: str | os.PathLike) -> str:
     Raises:
       CheckError: if the model must not be served.
 
-    Example:
+    Examples:
       >>> check_directory("served/digits/1")  # doctest: +SKIP
     """
     _check_files(directory)

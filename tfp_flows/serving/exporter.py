@@ -100,7 +100,7 @@ def export(
       ValueError: for a wrong argument, or a flow that gives no finite number.
       CheckError: if the exported model does not serve; nothing is published then.
 
-    Example:
+    Examples:
       >>> serving.export(flow, "served/digits")  # doctest: +SKIP
       PosixPath('served/digits/1')
     """

@@ -58,7 +58,7 @@ class FlowEndpoints(Endpoints):
     Raises:
       ValueError: if `nonfinite` is neither, or the flow cannot be served.
 
-    Example:
+    Examples:
       >>> functions = FlowEndpoints(flow).functions()  # doctest: +SKIP
       >>> functions["log_prob"](x=tf.zeros([3, 2]))["valid"].shape  # doctest: +SKIP
       TensorShape([3])

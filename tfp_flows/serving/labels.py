@@ -45,7 +45,7 @@ def parse(entries: Iterable[str]) -> dict[str, int]:
     Raises:
       ValueError: for another form.
 
-    Example:
+    Examples:
       >>> parse(["canary=3", "stable=2"])
       {'canary': 3, 'stable': 2}
     """

@@ -46,7 +46,7 @@ def tensor(array: np.ndarray) -> bytes:
     Raises:
       ValueError: for a dtype that is never served.
 
-    Example:
+    Examples:
       >>> to_array(tensor(np.float32([[1.0, 2.0]]))).tolist()
       [[1.0, 2.0]]
     """
@@ -57,7 +57,7 @@ def tensor(array: np.ndarray) -> bytes:
 def constant(value: Any, shape: tuple[int, ...], dtype: Any) -> bytes:
     """Returns a TensorProto of one number everywhere, however large, in a few bytes.
 
-    Example:
+    Examples:
       >>> len(constant(0.5, (1000, 1000), np.float32)) < 30
       True
     """

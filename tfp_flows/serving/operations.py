@@ -81,7 +81,7 @@ _REASONS = {
 def refusal(op: str) -> str:
     """Returns an operation that is not allowed with the reason in a few words.
 
-    Example:
+    Examples:
       >>> refusal("Timestamp")
       'Timestamp (reads the time)'
       >>> refusal("Frobnicate")

@@ -33,7 +33,7 @@ def threefry2x32(
     Returns:
       Two uint32 tensors of the broadcast shape.
 
-    Example:
+    Examples:
       >>> zero = tf.constant(0, tf.uint32)
       >>> [hex(int(word)) for word in threefry2x32((zero, zero), (zero, zero))]
       ['0x6b200159', '0x99ba4efe']
@@ -65,7 +65,7 @@ def row_uniform(seed: tf.Tensor, n: int) -> tf.Tensor:
     Raises:
       ValueError: if `seed` is not int64 `[B, 2]`.
 
-    Example:
+    Examples:
       >>> row_uniform(tf.constant([[7, 0], [7, 1]], tf.int64), 5).shape
       TensorShape([2, 5])
     """
@@ -85,7 +85,7 @@ def row_normal(seed: tf.Tensor, n: int) -> tf.Tensor:
     Raises:
       ValueError: if `seed` is not int64 `[B, 2]`.
 
-    Example:
+    Examples:
       >>> row_normal(tf.constant([[7, 0], [7, 1]], tf.int64), 5).shape
       TensorShape([2, 5])
     """

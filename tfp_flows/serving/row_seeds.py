@@ -23,7 +23,7 @@ def seeds(seed: int, n: int, start: int = 0) -> np.ndarray:
     Raises:
       ValueError: if a number is not an integer in its range.
 
-    Example:
+    Examples:
       >>> seeds(7, 2, start=3).tolist()
       [[7, 3], [7, 4]]
     """

@@ -22,7 +22,7 @@ def fields(message: Any) -> Iterator[tuple[int, Any]]:
     Raises:
       ValueError: if these bytes are no message.
 
-    Example:
+    Examples:
       >>> [(number, bytes(value)) for number, value in fields(encode((3, b"ab")))]
       [(3, b'ab')]
     """
@@ -96,7 +96,7 @@ def encode(*entries: tuple[int, Any]) -> bytes:
       *entries: integers become varints, floats single precision, text and bytes are
         written with their length.
 
-    Example:
+    Examples:
       >>> encode((1, 150), (2, "testing")).hex()
       '089601120774657374696e67'
     """

@@ -2,7 +2,7 @@
 
 Names are loaded on first use, as in the other packages.
 
-Example:
+Examples:
   >>> from tfp_flows import flows, tasks
   >>> flow = flows.real_nvp((2,), num_steps=2, hidden_units=(8,))
   >>> tasks.optimize(flow, lambda x: x[:, 0], n=3, num_steps=20).x.shape

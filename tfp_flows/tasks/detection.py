@@ -45,7 +45,7 @@ class AnomalyDetector:
       ValueError: if the method is unknown, a background is missing or not wanted, or
         the events have another shape.
 
-    Example:
+    Examples:
       >>> from tfp_flows import flows
       >>> flow = flows.gaussian((2,))
       >>> detector = AnomalyDetector(flow, flow.sample(99, seed=1))

@@ -133,7 +133,7 @@ def posterior(
       ValueError: for a prior, a simulator or an option that cannot be used; if
         simulations are not finite, saying how many.
 
-    Example:
+    Examples:
       >>> prior = tfd.Sample(tfd.Normal(0.0, 1.0), 2)
       >>> noisy = lambda theta: theta + 0.1 * np.random.randn(*theta.shape)
       >>> small = {"num_steps": 1, "hidden_units": (8,)}

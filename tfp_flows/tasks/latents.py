@@ -37,7 +37,7 @@ def interpolate(
     Raises:
       ValueError: if the model has no latent space, or steps < 2.
 
-    Example:
+    Examples:
       >>> from tfp_flows import flows
       >>> flow = flows.real_nvp((2,), 2, (8,))
       >>> interpolate(flow, [0.0, 1.0], [2.0, 0.0], steps=5).shape
@@ -76,7 +76,7 @@ def attribute_vector(
     Raises:
       ValueError: if the model has no latent space.
 
-    Example:
+    Examples:
       >>> from tfp_flows import flows
       >>> flow = flows.gaussian((2,))
       >>> right = attribute_vector(flow, [[2.0, 0.0], [2.0, 1.0]], [[0.0, 0.5]])
@@ -103,7 +103,7 @@ def mean_of_class(model: Model, x: Any, *, context: Any = None) -> tf.Tensor:
     Raises:
       ValueError: if the model has no latent space.
 
-    Example:
+    Examples:
       >>> from tfp_flows import flows
       >>> print(mean_of_class(flows.gaussian((2,)), [[0.0, 2.0], [2.0, 4.0]]).numpy())
       [1. 3.]
@@ -140,7 +140,7 @@ def most_typical(
     Raises:
       ValueError: if n is not within 1 and N.
 
-    Example:
+    Examples:
       >>> from tfp_flows import flows
       >>> x = [[0.0, 0.0], [1.4, 0.0], [9.0, 9.0]]
       >>> print(most_typical(flows.gaussian((2,)), x).numpy())

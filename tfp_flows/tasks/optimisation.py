@@ -89,7 +89,7 @@ def optimize(
         gives another shape than `[N]` or a number that is not finite, there is no
         gradient though one is asked for, or no start ends feasible.
 
-    Example:
+    Examples:
       >>> from tfp_flows import flows
       >>> flow = flows.gaussian((2,))
       >>> found = optimize(

@@ -52,7 +52,7 @@ class ByChains:
       prior: of theta.
       observation: x.
 
-    Example:
+    Examples:
       >>> from tfp_flows import flows
       >>> model = flows.maf((2,), 1, (8,), context_shape=(1,))
       >>> prior = tfd.Sample(tfd.Uniform(-1.0, 1.0), 1)

@@ -50,7 +50,7 @@ def simulate(
       ValueError: if the prior has another form or is improper, if the observations are
         not one numeric row each, or not all are finite.
 
-    Example:
+    Examples:
       >>> prior = tfd.Sample(tfd.Uniform(0.0, 1.0), 2)
       >>> noisy = lambda theta: theta + np.random.randn(*theta.shape)
       >>> pairs = simulate(noisy, prior, 5)

@@ -103,7 +103,7 @@ def surrogate(
     Raises:
       ValueError: if the flow or a number cannot be used, or the target is not finite.
 
-    Example:
+    Examples:
       >>> from tfp_flows import flows
       >>> normal = lambda x: -0.5 * tf.reduce_sum((x - 1.0) ** 2, axis=-1)
       >>> flow = flows.real_nvp((2,), 2, (8,))
@@ -177,7 +177,7 @@ def neutra(
     Raises:
       ValueError: if the flow or a number cannot be used.
 
-    Example:
+    Examples:
       >>> from tfp_flows import flows
       >>> normal = lambda x: -0.5 * tf.reduce_sum((x - 1.0) ** 2, axis=-1)
       >>> flow = flows.real_nvp((2,), 2, (8,))

@@ -67,7 +67,7 @@ class FlowModel(ReportingModel):
         would not be saved), or was built under another strategy, or for a wrong
         argument.
 
-    Example:
+    Examples:
       >>> model = FlowModel(flows.real_nvp((2,), num_steps=2, hidden_units=(8,)))
       >>> model.compile(optimizer=keras.optimizers.Adam(1e-3))
       >>> history = model.fit(tf.random.normal((64, 2)), epochs=2, verbose=0)

@@ -18,7 +18,7 @@ class BitsPerDim(keras.metrics.Mean):
     Raises:
       ValueError: if `num_dims` is not positive.
 
-    Example:
+    Examples:
       >>> metric = BitsPerDim(num_dims=2)
       >>> metric.update_state([2 * math.log(2.0)])  # nats per event
       >>> round(float(metric.result()), 6)

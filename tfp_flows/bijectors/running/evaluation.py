@@ -36,7 +36,7 @@ def evaluating(xla: bool = False) -> Iterator[None]:
       LookupError: when gradients are asked for through steps that XLA compiled; with
         `xla=False` they are right all the same.
 
-    Example:
+    Examples:
       >>> from tfp_flows import flows
       >>> flow = flows.glow((8, 8, 1), num_levels=2, num_steps=2, filters=8)
       >>> @tf.function

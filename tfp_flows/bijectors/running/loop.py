@@ -28,7 +28,7 @@ def fold(
     Returns:
       The last state, and each finding of all steps, `[count, ...]`, by number.
 
-    Example:
+    Examples:
       >>> (total,), squares = fold(
       ...     lambda k, total: ([total + k], [k * k]),
       ...     [tf.constant(0)],

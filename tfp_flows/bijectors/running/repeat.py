@@ -37,7 +37,7 @@ class Repeat(KerasBijector):
     Raises:
       ValueError: if `count` < 1, the steps differ, or a step changes the event shape.
 
-    Example:
+    Examples:
       >>> from tfp_flows.bijectors import ActNorm
       >>> repeat = Repeat(lambda i: ActNorm((3,)), count=4)
       >>> [tuple(v.shape) for v in repeat.trainable_variables]

@@ -31,7 +31,7 @@ class ReversibleChain(Chain):
 
     Args and errors: see `Chain`.
 
-    Example:
+    Examples:
       >>> from tfp_flows.bijectors import ActNorm
       >>> chain = ReversibleChain([ActNorm((3,)), ActNorm((3,))])
       >>> chain.inverse(tf.ones([5, 3])).shape

@@ -49,7 +49,7 @@ class Traced:
       function: of nested tensors, and of Python values that are few.
       **kwargs: of `tf.function`.
 
-    Example:
+    Examples:
       >>> from tfp_flows.bijectors import evaluating
       >>> told = Traced(purpose)
       >>> with evaluating():

@@ -95,7 +95,7 @@ def complete_by_chains(
       ValueError: for another kind of model, a number too small, or an argument that
         does not fit.
 
-    Example:
+    Examples:
       >>> found = complete_by_chains(flow, x, mask, n=3)  # doctest: +SKIP
       >>> found.problem() is None  # doctest: +SKIP
       True

@@ -60,7 +60,7 @@ def complete(
     Warns:
       UserWarning: if chains have not converged; the draws are not to be trusted then.
 
-    Example:
+    Examples:
       >>> import numpy as np
       >>> from tfp_flows import flows
       >>> model = flows.pixel_cnn((4, 4, 1), 1, 8, num_values=2, order="columns")

@@ -12,7 +12,7 @@ class Bernoulli(Element):
 
     Temperature divides the logit.
 
-    Example:
+    Examples:
       >>> print(Bernoulli().log_prob(tf.zeros([2, 1]), tf.constant([0, 1])).numpy())
       -1.3862944
     """

@@ -27,7 +27,7 @@ class Categorical(Element):
     Raises:
       ValueError: if there are fewer than two values.
 
-    Example:
+    Examples:
       >>> element = Categorical(4)
       >>> print(element.log_prob(tf.zeros([1, 4]), tf.constant([2])).numpy().round(3))
       -1.386

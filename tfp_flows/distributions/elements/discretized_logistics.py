@@ -47,7 +47,7 @@ class DiscretizedLogisticMixture(Element):
     Raises:
       ValueError: if a number is too small.
 
-    Example:
+    Examples:
       >>> element = DiscretizedLogisticMixture(4, num_components=2)
       >>> logs = [element.log_prob(tf.ones([1, 6]), tf.constant([x])) for x in range(4)]
       >>> print(np.exp(logs).sum().round(5))

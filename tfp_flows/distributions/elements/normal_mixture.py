@@ -34,7 +34,7 @@ class NormalMixture(Element):
     Raises:
       ValueError: if it is not positive.
 
-    Example:
+    Examples:
       >>> element = NormalMixture(1)
       >>> print(element.log_prob(tf.zeros([1, 3]), tf.zeros([1])).numpy().round(3))
       -0.919

@@ -47,7 +47,7 @@ class DiagonalBiLSTM(LSTMNetwork):
       ValueError: if the event is no image, a number is too small, `channels` unknown,
         the first kernel even, or a context no vector.
 
-    Example:
+    Examples:
       >>> import keras
       >>> network = DiagonalBiLSTM((4, 4, 1), num_params=2, units=8, num_layers=1)
       >>> network(keras.ops.zeros((5, 4, 4, 1))).shape
@@ -207,7 +207,7 @@ class DiagonalBlock(PixelBlock):
 def skew(x: tf.Tensor) -> tf.Tensor:
     """Moves row r to the right by r: `[..., H, W, n]` -> `[..., H, H + W - 1, n]`.
 
-    Example:
+    Examples:
       >>> skew(tf.ones([2, 3, 1]))[..., 0].numpy().astype(int)
       array([[1, 1, 1, 0],
              [0, 1, 1, 1]])

@@ -132,7 +132,7 @@ def group_mask(
 
     Channels belong to groups in order, in equal numbers as far as they divide.
 
-    Example:
+    Examples:
       >>> group_mask(2, 2, 4, strict=True).astype(int)
       array([[0, 0, 1, 1],
              [0, 0, 0, 0]])

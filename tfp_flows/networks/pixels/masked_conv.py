@@ -42,7 +42,7 @@ class MaskedConv(PixelNetwork):
       ValueError: if the event is no image, a number is too small or even, `channels`
         unknown, or a context no vector.
 
-    Example:
+    Examples:
       >>> import keras
       >>> network = MaskedConv((4, 4, 3), num_params=2, filters=6, num_blocks=1)
       >>> network(keras.ops.zeros((5, 4, 4, 3))).shape

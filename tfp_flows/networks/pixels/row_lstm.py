@@ -51,7 +51,7 @@ class RowLSTM(LSTMNetwork):
       ValueError: if the event is no image, a number is too small or even, `channels`
         unknown, or a context no vector.
 
-    Example:
+    Examples:
       >>> import keras
       >>> network = RowLSTM((4, 4, 1), num_params=2, units=8, num_layers=1)
       >>> network(keras.ops.zeros((5, 4, 4, 1))).shape

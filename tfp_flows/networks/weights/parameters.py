@@ -21,7 +21,7 @@ class Parameters(keras.layers.Layer):
         never autocast, whatever the global Keras policy.
       name: of the layer.
 
-    Example:
+    Examples:
       >>> weights = Parameters({"shift": np.zeros(3)}, dtype="float32")
       >>> weights["shift"].shape
       TensorShape([3])

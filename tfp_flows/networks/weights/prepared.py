@@ -30,7 +30,7 @@ def prepared(method: Method) -> Any:
     Args:
       method: of an object, without arguments; reads weights alone.
 
-    Example:
+    Examples:
       >>> class Layer:
       ...     def prepare(self):
       ...         return 1

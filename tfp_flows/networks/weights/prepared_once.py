@@ -29,7 +29,7 @@ def prepared_once(functions: Mapping[str, Any]) -> dict[str, Any]:
       functions: name -> `tf.function` with an input signature of named tensors, which
         returns tensors.
 
-    Example:
+    Examples:
       >>> weight = tf.Variable([1.0, 2.0])
       >>> signature = [tf.TensorSpec([2], name="x")]
       >>> scale = tf.function(lambda x: x * tf.exp(weight), signature)

@@ -31,7 +31,7 @@ class Stack(keras.layers.Layer):
       ValueError: if the members' variables differ in shape or dtype, or have
         constraints.
 
-    Example:
+    Examples:
       >>> layers = [keras.layers.Dense(2) for _ in range(3)]
       >>> for layer in layers:
       ...     layer.build((None, 4))

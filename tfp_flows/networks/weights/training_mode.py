@@ -14,7 +14,7 @@ class TrainingMode(keras.layers.Layer):
     networks runs after that call, and a traced function must know the flag as an
     argument: both ask here.
 
-    Example:
+    Examples:
       >>> mode = TrainingMode()
       >>> mode.current() is None
       True

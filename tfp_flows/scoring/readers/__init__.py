@@ -47,7 +47,7 @@ def format_of(path: str) -> str:
     Raises:
       ValueError: if the name tells none.
 
-    Example:
+    Examples:
       >>> format_of("mnist/3.0.1/mnist-test.tfrecord-00000-of-00001")
       'tfrecord'
     """

@@ -57,7 +57,7 @@ def _width(kind):
 def values(array: pa.Array) -> np.ndarray:
     """Returns a column as numbers `[n, ...]` if it is regular, else as objects `[n]`.
 
-    Example:
+    Examples:
       >>> values(pa.array([[1, 2], [3, 4]])).shape
       (2, 2)
       >>> values(pa.array([[1, 2], None])).dtype

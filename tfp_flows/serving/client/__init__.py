@@ -1,6 +1,6 @@
 """A client of served flows: NumPy arrays in and out, without TensorFlow.
 
-Example:
+Examples:
   >>> from tfp_flows.serving.client import Client
   >>> client = Client("localhost:8500", "digits")  # doctest: +SKIP
   >>> client.sample(1000, seed=7)  # doctest: +SKIP

@@ -37,7 +37,7 @@ class Client:
     Raises:
       ValueError: for a version and a label together, or a number that is not positive.
 
-    Example:
+    Examples:
       >>> client = Client("localhost:8500", "digits")  # doctest: +SKIP
       >>> client.log_prob(images)  # doctest: +SKIP
     """
