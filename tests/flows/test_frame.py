@@ -3,6 +3,7 @@
 import dataclasses
 import inspect
 import json
+import pydoc
 
 import pytest
 
@@ -22,6 +23,9 @@ def test_help_explains_every_option_once_and_in_order(name):
     explained = [line.split(":")[0].strip() for line in lines if line[2] != " "]
     assert explained == options
     assert "\n\nExamples:\n  >>> " in recipe.__doc__
+    shown = pydoc.plain(pydoc.render_doc(recipe)).split("\n\n")[1]
+    head = shown[: shown.index("\n    Builds")]
+    assert head.startswith(f"{name}(event_shape, ") and len(head.splitlines()) <= 2
 
 
 def test_an_option_that_is_explained_nowhere_is_refused():

@@ -2,6 +2,7 @@
 
 import inspect
 import re
+import textwrap
 from collections.abc import Callable
 from typing import Any
 
@@ -41,6 +42,35 @@ SHARED = {
         None, Keras' global policy for float32 and `dtype` for others.""",
     "name": "of the model; the recipe's if None.",
 }
+
+
+class TwoLines(inspect.Signature):
+    """A signature that `help` shows in two lines: no types, the last options left out.
+
+    Examples:
+      >>> from tfp_flows import flows
+      >>> print(inspect.signature(flows.gaussian))
+      (event_shape, *, num_values=None, dtype='float32', name=None)
+    """
+
+    def __str__(self):
+        words = []
+        for option in self.parameters.values():
+            if option.kind is option.KEYWORD_ONLY and "*" not in words:
+                words.append("*")
+            required = option.default is option.empty
+            words.append(
+                option.name if required else f"{option.name}={option.default!r}"
+            )
+        text = ", ".join(words)
+        # No break within an option such as (256, 256).
+        text = re.sub(r"\([^)]*\)", lambda found: found[0].replace(" ", "\0"), text)
+        lines = textwrap.wrap(f"({text})", 72, max_lines=2, placeholder=" ...)")
+        return "\n    ".join(lines).replace("\0", " ")
+
+    def format(self, **kwargs) -> str:
+        """Returns the same text, which `help` asks for from Python 3.13 on."""
+        return str(self)
 
 
 def documented(function: Callable[..., Any]) -> str | None:

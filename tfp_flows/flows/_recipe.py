@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
 from tfp_flows.distributions import Model
-from tfp_flows.flows._documentation import documented
+from tfp_flows.flows._documentation import TwoLines, documented
 from tfp_flows.flows._unusable import Unusable, refuse
 
 P = ParamSpec("P")
@@ -59,6 +59,7 @@ def recipe(*unusable: Unusable) -> Callable[[Callable[P, M]], Callable[P, M]]:
             model.recipe = _noted(function.__name__, chosen)
             return model
 
+        build_and_note.__signature__ = TwoLines(list(signature.parameters.values()))  # type: ignore[attr-defined]
         _RECIPES[function.__name__] = build_and_note
         return build_and_note
 
