@@ -2,7 +2,7 @@
 
 import pathlib
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
@@ -30,3 +30,16 @@ def run(
         for number, block in enumerate(re.findall(r"```python\n(.*?)```", text, re.S)):
             exec(compile(block, f"{name}, block {number}", "exec"), names)
     return names
+
+
+def assert_pictures(folder: pathlib.Path, page: str, names: Sequence[str]) -> None:
+    """Asserts that a page drew pictures, and that the documentation has them.
+
+    Args:
+      folder: where the page drew.
+      page: its name, that of the folder of its pictures in docs.
+      names: of the pictures.
+    """
+    for name in names:
+        assert (folder / f"{name}.png").stat().st_size > 2000
+        assert (ROOT / "docs" / page / f"{name}.png").exists()

@@ -4,10 +4,13 @@ import ast
 import pathlib
 import re
 
+import numpy as np
 import pytest
 
 import tfp_flows
 from tests import pages
+from tfp_flows import FlowModel
+from tfp_flows.distributions import Model
 
 ROOT = pathlib.Path(__file__).parents[1]
 FAST = {
@@ -31,8 +34,12 @@ FAST = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("page", FAST)
-def test_pages_run(page, tmp_path):
-    pages.run(page, tmp_path, FAST[page])
+def test_pages_run_and_leave_sound_models(page, tmp_path):
+    names = pages.run(page, tmp_path, FAST[page])
+    models = [v for v in names.values() if isinstance(v, (Model, FlowModel))]
+    assert models
+    for model in models:
+        assert all(np.isfinite(np.asarray(v)).all() for v in model.variables)
 
 
 def messages():

@@ -13,9 +13,8 @@ SHORTER = {
 @pytest.mark.slow
 def test_the_page_runs_and_finds_what_it_says(tmp_path):
     names = pages.run("docs/diagnose.md", tmp_path, SHORTER)
-    for name in ("latent", "coverage", "shares", "nearest"):
-        assert (tmp_path / f"{name}.png").stat().st_size > 2000
-        assert (pages.ROOT / "docs" / "diagnose" / f"{name}.png").exists()
+    drawn = ("latent", "coverage", "shares", "nearest")
+    pages.assert_pictures(tmp_path, "diagnose", drawn)
     assert {"latent normality", "c2st"} <= set(names["found"]["Gaussian"].doubts())
     assert "invertibility" in names["found"]["PixelCNN"].left_out
     # The last model of the table copies.

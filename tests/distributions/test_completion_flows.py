@@ -9,7 +9,6 @@ from scipy import stats
 from tests import laws
 from tfp_flows import flows
 from tfp_flows.distributions import (
-    Completions,
     Flow,
     GaussianMixture,
     complete,
@@ -114,7 +113,7 @@ def test_chains_tell_how_far_they_are_to_be_trusted(chains):
     np.testing.assert_array_equal(found.x[:, 0, 0], np.float32(x[0, 0]))
     apart = found._replace(r_hat=found.r_hat + 1.0)
     assert "largest R-hat is 2" in apart.problem()
-    short = Completions(*found[:2], found.effective_sample_size * 0.0, found[3])
+    short = found._replace(effective_sample_size=found.effective_sample_size * 0.0)
     assert "smallest effective sample size 0" in short.problem()
 
 

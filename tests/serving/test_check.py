@@ -63,6 +63,17 @@ def test_a_good_model_passes_with_one_line(exported):
     assert done.stdout.startswith(f"OK: {exported}: 5 signatures")
 
 
+def python(code, directory):
+    """Runs code in a process of its own, with a model's directory as its argument."""
+    return subprocess.run(
+        [sys.executable, "-c", code, str(directory)],
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+
 def test_the_gate_runs_without_tensorflows_python(exported):
     code = """
 import json, runpy, sys
@@ -72,13 +83,7 @@ try:
 except SystemExit as done:
     print(json.dumps([done.code, sorted(sys.modules)]))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(exported)],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = python(code, exported)
     status, modules = json.loads(done.stdout.splitlines()[-1])
     assert status == 0 and "tfp_flows.serving.c_api" in modules
     roots = {name.partition(".")[0] for name in modules}
@@ -305,13 +310,7 @@ session = c_api.Session(sys.argv[1])
 import numpy as np
 print(np.random.default_rng(5).integers(1000), np.random.RandomState(5).randint(1000))
 """
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(exported)],
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    done = python(code, exported)
     mine = (
         np.random.default_rng(5).integers(1000),
         np.random.RandomState(5).randint(1000),

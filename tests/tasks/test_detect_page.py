@@ -8,7 +8,7 @@ from tests import pages
 @pytest.mark.slow
 def test_the_page_runs(tmp_path):
     names = pages.run("docs/detect.md", tmp_path)
-    assert (tmp_path / "strangers.png").exists()
+    pages.assert_pictures(tmp_path, "detect", ["strangers"])
     mean, turned = names["strangers"]["mean digit"], names["strangers"]["on their side"]
     plain, states = (names["detectors"][m] for m in ("log_prob", "density_of_states"))
     assert not plain.detect(mean).any() and states.detect(mean).all()

@@ -5,12 +5,13 @@ from tfp_flows.distributions.any_order import AnyOrder
 from tfp_flows.distributions.augmented import Augmented
 from tfp_flows.distributions.autoregressive import Autoregressive
 from tfp_flows.distributions.bases import Base, StandardLogistic, StandardNormal
-from tfp_flows.distributions.completion.chains import Completions, complete_by_chains
+from tfp_flows.distributions.completion.chains import complete_by_chains
 from tfp_flows.distributions.completion.complete import complete
 from tfp_flows.distributions.dequantized import Dequantized
 from tfp_flows.distributions.flow import Flow
 from tfp_flows.distributions.gaussian_mixture import GaussianMixture
 from tfp_flows.distributions.given import Given
+from tfp_flows.distributions.markov_chains import Draws
 from tfp_flows.distributions.model import Model
 from tfp_flows.distributions.padded import Padded
 from tfp_flows.distributions.wrapper import Wrapper
@@ -20,8 +21,8 @@ __all__ = [
     "Augmented",
     "Autoregressive",
     "Base",
-    "Completions",
     "Dequantized",
+    "Draws",
     "Flow",
     "GaussianMixture",
     "Given",

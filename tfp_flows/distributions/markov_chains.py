@@ -1,7 +1,7 @@
 """Markov chains by the No-U-Turn sampler, and how far to trust them."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
@@ -10,6 +10,46 @@ import tensorflow_probability as tfp
 _LARGEST_R_HAT = 1.05
 _FEWEST_DRAWS = 100  # effective ones, of all chains together
 _ACCEPTED = 0.8  # share that step sizes aim at, as in Stan
+
+
+class Draws(NamedTuple):
+    """Draws of Markov chains, and how far to trust them.
+
+    What does not move, such as the known units of a completion, has NaN for its R-hat
+    and its effective sample size.
+
+    Attributes:
+      x: `[n, *batch, *event_shape]`.
+      r_hat: `[*batch, *event_shape]`, potential scale reduction of each unit over
+        split chains, 1 if they have met.
+      effective_sample_size: `[*batch, *event_shape]`, how many independent draws all
+        steps of all chains are worth.
+      acceptance: `[*batch]`, mean acceptance probability.
+      cure: what to do if they cannot be trusted, a clause.
+    """
+
+    x: tf.Tensor
+    r_hat: tf.Tensor
+    effective_sample_size: tf.Tensor
+    acceptance: tf.Tensor
+    cure: str = "give more steps or chains; modes may be far apart"
+
+    def problem(self) -> str | None:
+        """Returns what is wrong with them in a sentence, or None."""
+        r_hat, size = np.asarray(self.r_hat), np.asarray(self.effective_sample_size)
+        known = np.isnan(size) & np.isnan(r_hat)
+        if known.all():
+            return None
+        worst = np.where(known, -np.inf, np.nan_to_num(r_hat, nan=np.inf)).max()
+        fewest = np.where(known, np.inf, np.nan_to_num(size, nan=0.0)).min()
+        if worst <= _LARGEST_R_HAT and fewest >= _FEWEST_DRAWS:
+            return None
+        return (
+            f"The chains have not met: the largest R-hat is {worst:.3g} (wanted: at "
+            f"most {_LARGEST_R_HAT}), the smallest effective sample size {fewest:.3g} "
+            f"(wanted: at least {_FEWEST_DRAWS}). Do not trust these draws: "
+            f"{self.cure}."
+        )
 
 
 def check_lengths(owner: str, num_chains: int, *lengths: int) -> None:
@@ -115,26 +155,3 @@ def evenly(states: tf.Tensor, n: int) -> tf.Tensor:
     chosen = np.arange(n) * total // n
     shape = tf.concat([[total], tf.shape(states)[2:]], axis=0)
     return tf.gather(tf.reshape(states, shape), chosen)
-
-
-def problem(r_hat: Any, effective_sample_size: Any, cure: str) -> str | None:
-    """Returns what is wrong with chains in a sentence, or None.
-
-    Args:
-      r_hat: of each number; NaN in both for what does not move.
-      effective_sample_size: of each number.
-      cure: what to do about it, a clause.
-    """
-    r_hat, size = np.asarray(r_hat), np.asarray(effective_sample_size)
-    known = np.isnan(size) & np.isnan(r_hat)
-    if known.all():
-        return None
-    worst = np.where(known, -np.inf, np.nan_to_num(r_hat, nan=np.inf)).max()
-    fewest = np.where(known, np.inf, np.nan_to_num(size, nan=0.0)).min()
-    if worst <= _LARGEST_R_HAT and fewest >= _FEWEST_DRAWS:
-        return None
-    return (
-        f"The chains have not met: the largest R-hat is {worst:.3g} (wanted: at "
-        f"most {_LARGEST_R_HAT}), the smallest effective sample size {fewest:.3g} "
-        f"(wanted: at least {_FEWEST_DRAWS}). Do not trust these draws: {cure}."
-    )

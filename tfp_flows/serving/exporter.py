@@ -1,5 +1,6 @@
 """Export: from a flow to a version directory that TF Serving can run."""
 
+import functools
 import os
 import pathlib
 import subprocess
@@ -118,17 +119,13 @@ def export(
     rows = golden_inputs(flow, endpoints, examples, contexts)
     base = publishing.check_base(base_dir)
     publishing.check_version(base, version)
-    facts = cards.facts(flow, nonfinite)
-    cards.check(card or {}, facts)
-    facts = {**facts, "name": base.resolve().name, **(card or {})}
+    facts = _facts(flow, nonfinite, base, card or {})
     with publishing.workspace(base) as directory:
         facts |= _write(
             directory, flow, endpoints, rows, rtol, facts["name"], max_batch_size
         )
 
-        def write_card(number):
-            cards.write(directory, {**facts, "version": number})
-
+        write_card = functools.partial(_write_card, directory, facts)
         write_card(version or publishing.next_version(base))
         _run_gate(directory)
         return publishing.publish(directory, base, version, write_card)
@@ -144,6 +141,17 @@ def endpoints_of(
     """
     kinds: list[Any] = [ENDPOINTS[k] for k in type(model).__mro__ if k in ENDPOINTS]
     return (kinds or [FlowEndpoints])[0](model, nonfinite, labels)
+
+
+def _facts(flow, nonfinite, base, card):
+    """Returns what the card says before the model is written."""
+    facts = cards.facts(flow, nonfinite)
+    cards.check(card, facts)
+    return {**facts, "name": base.resolve().name, **card}
+
+
+def _write_card(directory, facts, number):
+    cards.write(directory, {**facts, "version": number})
 
 
 def _check_seen_data(flow):

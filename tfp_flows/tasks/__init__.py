@@ -22,7 +22,7 @@ if TYPE_CHECKING:  # what is loaded on first use
         most_typical,
     )
     from tfp_flows.tasks.optimisation import Optimum, optimize
-    from tfp_flows.tasks.posteriors import ByChains, Draws
+    from tfp_flows.tasks.posteriors import ByChains
     from tfp_flows.tasks.simulations import Simulations, simulate
     from tfp_flows.tasks.surrogates import Surrogate, neutra, surrogate
 
@@ -31,7 +31,6 @@ if TYPE_CHECKING:  # what is loaded on first use
 _HOMES = {
     "AnomalyDetector": "detection",
     "ByChains": "posteriors",
-    "Draws": "posteriors",
     "Optimum": "optimisation",
     "Posterior": "inference",
     "Simulations": "simulations",
@@ -49,7 +48,6 @@ _HOMES = {
 __all__ = [
     "AnomalyDetector",
     "ByChains",
-    "Draws",
     "Optimum",
     "Posterior",
     "Simulations",

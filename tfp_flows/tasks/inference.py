@@ -162,18 +162,24 @@ def posterior(
         model = _of_parameters(build, prior, pairs, embedding)
         order = (pairs.x, pairs.theta)
     else:
-        event, context = pairs.x.shape[1:], pairs.theta.shape[1:]
-        model = build(event_shape=event, context_shape=context)
-        if not model.is_exact:
-            raise ValueError(
-                f"{model.name} has a bound in place of a likelihood, from drawn noise, "
-                "which chains cannot use. Take an autoregressive model of integers, or "
-                "add the noise in the simulator."
-            )
+        model = _of_observations(build, pairs)
         order = (pairs.theta, pairs.x)
     schedule = (epochs, batch_size, learning_rate, seed, verbose)
     history = _fit(model, *order, *schedule)
     return Posterior(model, prior, method, pairs, history)
+
+
+def _of_observations(build, pairs):
+    """Returns a model of p(x | theta)."""
+    event, context = pairs.x.shape[1:], pairs.theta.shape[1:]
+    model = build(event_shape=event, context_shape=context)
+    if not model.is_exact:
+        raise ValueError(
+            f"{model.name} has a bound in place of a likelihood, from drawn noise, "
+            "which chains cannot use. Take an autoregressive model of integers, or "
+            "add the noise in the simulator."
+        )
+    return model
 
 
 def _check(method, num_simulations, embedding, options, drop_invalid):

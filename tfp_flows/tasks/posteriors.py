@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -14,29 +14,6 @@ from tfp_flows.tasks.simulations import to_support
 tfd = tfp.distributions
 
 _CANDIDATES = 64  # draws of the prior for each chain, among which it begins
-_CURE = "give more steps or chains, and look at the draws: modes may be far apart"
-
-
-class Draws(NamedTuple):
-    """Draws of Markov chains, and how far to trust them.
-
-    Attributes:
-      x: `[n, *batch, *event_shape]`.
-      r_hat: `[*batch, *event_shape]`, potential scale reduction of each unit over
-        split chains, 1 if they have met.
-      effective_sample_size: `[*batch, *event_shape]`, how many independent draws all
-        steps of all chains are worth.
-      acceptance: `[*batch]`, mean acceptance probability.
-    """
-
-    x: tf.Tensor
-    r_hat: tf.Tensor
-    effective_sample_size: tf.Tensor
-    acceptance: tf.Tensor
-
-    def problem(self) -> str | None:
-        """Returns what is wrong with them in a sentence, or None."""
-        return markov_chains.problem(self.r_hat, self.effective_sample_size, _CURE)
 
 
 class ByChains:
@@ -112,7 +89,7 @@ class ByChains:
         num_steps: int = 500,
         max_tree_depth: int = 6,
         seed: Any = None,
-    ) -> Draws:
+    ) -> markov_chains.Draws:
         """Returns draws with their measures of convergence.
 
         Args:
@@ -138,7 +115,7 @@ class ByChains:
         batch = [*self.batch_shape, *self.event_shape]
         r_hat, size = markov_chains.convergence(theta)
         drawn = tf.reshape(markov_chains.evenly(theta, n), [n, *batch])
-        return Draws(
+        return markov_chains.Draws(
             drawn,
             tf.reshape(r_hat, batch),
             tf.reshape(size, batch),

@@ -11,7 +11,6 @@ import tensorflow_probability as tfp
 from scipy import special
 
 from tfp_flows.distributions import Flow, markov_chains, noise
-from tfp_flows.tasks.posteriors import Draws
 
 _LARGEST_PARETO_K = 0.7
 
@@ -154,7 +153,7 @@ def neutra(
     num_steps: int = 500,
     max_tree_depth: int = 8,
     seed: int = 0,
-) -> Draws:
+) -> markov_chains.Draws:
     """Samples a density by chains in the latent space of a flow that is near it [1].
 
     z -> log target(x(z)) + log|det dx/dz| is near to normal where the flow is near to
@@ -210,7 +209,9 @@ def neutra(
     )
     x = flow.decode(tf.reshape(states, [-1, *latent]))
     x = tf.reshape(x, [*states.shape[:2], *x.shape[1:]])
-    return Draws(markov_chains.evenly(x, n), *markov_chains.convergence(x), accepted[0])
+    return markov_chains.Draws(
+        markov_chains.evenly(x, n), *markov_chains.convergence(x), accepted[0]
+    )
 
 
 def _check(flow, owner, *numbers):

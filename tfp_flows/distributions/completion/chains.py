@@ -13,7 +13,7 @@ modes far apart keeps them apart, and then their draws are not to be trusted.
 
 import math
 import warnings
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -32,28 +32,6 @@ _CURE = (
 )
 
 
-class Completions(NamedTuple):
-    """Draws of Markov chains, and how far to trust them.
-
-    Attributes:
-      x: `[n, *batch, *event_shape]`.
-      r_hat: `[*batch, *event_shape]`, potential scale reduction of each unknown unit
-        over split chains, 1 if they have met; NaN for known units.
-      effective_sample_size: `[*batch, *event_shape]`, how many independent draws all
-        steps of all chains are worth; NaN for known units.
-      acceptance: `[*batch]`, mean acceptance probability of an event's chains.
-    """
-
-    x: tf.Tensor
-    r_hat: tf.Tensor
-    effective_sample_size: tf.Tensor
-    acceptance: tf.Tensor
-
-    def problem(self) -> str | None:
-        """Returns what is wrong with them in a sentence, or None."""
-        return markov_chains.problem(self.r_hat, self.effective_sample_size, _CURE)
-
-
 def complete_by_chains(
     distribution: Model,
     x: Any,
@@ -66,7 +44,7 @@ def complete_by_chains(
     num_warm_up: int = 500,
     num_steps: int = 500,
     max_tree_depth: int = 6,
-) -> Completions:
+) -> markov_chains.Draws:
     """Draws the unknown part of events of any flow by the No-U-Turn sampler [1].
 
     As `complete`, with the measures of convergence and the lengths of the chains. The
@@ -163,11 +141,12 @@ def _completions(question, seed, num_chains, num_warm_up, num_steps, depth):
     batch = tf.concat([tf.cast(question.batch, tf.int32), shape], axis=0)
     none = tf.constant(math.nan, target.dtype)
     known = target.known
-    return Completions(
+    return markov_chains.Draws(
         question.answer(drawn),
         tf.reshape(tf.where(known, none, r_hat), batch),
         tf.reshape(tf.where(known, none, size), batch),
         tf.reshape(acceptance, tf.cast(question.batch, tf.int32)),
+        _CURE,
     )
 
 
