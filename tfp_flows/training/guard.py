@@ -145,6 +145,13 @@ class Guard:
             strategy.extended.call_for_each_replica(self._update, args=args)
             return tf.constant(True)
 
+        if strategy.num_replicas_in_sync == 1:
+            # A call, not its operations: both branches below have them, and those of
+            # the one that is not taken cost time too. On replicas TensorFlow loses
+            # what such a call captures.
+            options = {"_noinline": True}
+            update = tf.function(update, experimental_attributes=options)
+
         def on_trial():
             before = [tf.convert_to_tensor(v) for v in self._variables]
             # One edge for each operation of the update, not one for each variable.
