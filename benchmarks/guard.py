@@ -2,9 +2,9 @@
 
     python -m benchmarks.guard
 
-The whole train step of `FlowModel`, guarded, beside the same one that looks at nothing,
-with Adam (tame: only the gradient's norm is looked at) and RMSprop (each step is done on
-trial). Prints medians in milliseconds and their ratio.
+The whole train step of `FlowModel`, guarded, beside one that looks at nothing, with
+Adam (only the gradient's norm is looked at) and RMSprop (each step is done on trial).
+Prints medians in milliseconds and their ratio.
 """
 
 import functools
