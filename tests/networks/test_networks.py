@@ -169,3 +169,17 @@ def test_a_checkerboard_has_no_equal_neighbours():
 def test_a_checkerboard_needs_an_image(shape):
     with pytest.raises(ValueError, match="event_shape"):
         masks.checkerboard(shape)
+
+
+def test_an_outlier_counts_by_its_logarithm():
+    network = MLP((5,), "linear")
+    network.build((None, 1))
+    at_zero, at_one, *others = network(
+        np.array([[0.0], [1.0], [8.0], [-8.0], [8e3], [-8e6], [np.nan]], np.float32)
+    ).numpy()
+    slope = at_one - at_zero  # the network is linear up to 8
+    wanted = [8.0, -8.0, 8 * (1 + np.log(1e3)), -8 * (1 + np.log(1e6))]
+    np.testing.assert_allclose(
+        others[:-1], at_zero + np.outer(wanted, slope), rtol=1e-5, atol=1e-5
+    )
+    assert np.isnan(others[-1]).all()

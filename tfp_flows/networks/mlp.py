@@ -10,6 +10,9 @@ import tensorflow as tf
 from tfp_flows.networks.dropout import Dropout
 from tfp_flows.networks.hidden import HiddenDense
 
+# Of inputs, which recipes give in standard deviations.
+_LIMIT = 8.0
+
 
 @keras.saving.register_keras_serializable("tfp_flows")
 class MLP(keras.layers.Layer):
@@ -22,6 +25,9 @@ class MLP(keras.layers.Layer):
     A context is flattened and concatenated to the input. There is no output layer: a
     bijector adds the head it needs. What is trained of W is divided by its gain, see
     `gains`.
+
+    Beyond 8, an input x counts as 8 (1 + log(x / 8)), and so below -8: couplings that
+    shift by what their networks give would carry an outlier further and further.
 
     Shapes: x `[B, D]`, context `[B, *context_shape]` -> features
     `[B, hidden_units[-1]]`.
@@ -122,6 +128,7 @@ class MLP(keras.layers.Layer):
 
     def call(self, x: tf.Tensor, context: tf.Tensor | None = None):
         """Returns features `[B, hidden_units[-1]]`."""
+        x = _limited(x)
         if context is not None:
             context = keras.ops.reshape(context, (-1, self._context_size))
             x = keras.ops.concatenate([x, keras.ops.cast(context, x.dtype)], axis=-1)
@@ -143,3 +150,9 @@ class MLP(keras.layers.Layer):
             "residual": self.residual,
             "dropout": self.dropout,
         }
+
+
+def _limited(x):
+    """The same up to the limit, then its logarithm; with a continuous slope."""
+    size = keras.ops.maximum(keras.ops.abs(x), _LIMIT)
+    return keras.ops.clip(x, -_LIMIT, _LIMIT) * (1.0 + keras.ops.log(size / _LIMIT))
