@@ -7,7 +7,7 @@ export TF_CPP_MIN_LOG_LEVEL ?= 3
 export CUDA_VISIBLE_DEVICES ?= -1
 export NO_MKDOCS_2_WARNING ?= 1
 
-.PHONY: help train test test-fast test-scoring faults lint docs docs-serve bench release-check clean
+.PHONY: help train test test-fast test-scoring faults lint docs docs-serve notebooks bench release-check clean
 
 help: ## Shows the targets.
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/:/'
@@ -45,6 +45,9 @@ docs: .venv/.docs ## Builds the documentation into site/; a broken link fails.
 
 docs-serve: .venv/.docs ## Shows the documentation in a browser while it is written.
 	$(BIN)/mkdocs serve
+
+notebooks: .venv/.test .venv/.docs ## Runs docs/notebooks/*.py, writes them as notebooks.
+	PATH=$(CURDIR)/$(BIN):$$PATH .ci/notebooks $(ARGS)
 
 bench: .venv/.bench ## Times the flows beside their networks and TFP; prints ratios.
 	$(BIN)/python -m benchmarks $(ARGS)

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows import progress
 from tfp_flows.bijectors.from_tfp import as_ours, context_shape
 from tfp_flows.bijectors.keras_bijector import KerasBijector
 from tfp_flows.bijectors.position_affine import FusedAffine, PositionAffine
@@ -123,7 +124,7 @@ class Chain(KerasBijector):
         if context is not None and self._context_bijector is not None:
             self._context_bijector.adapt(context)
         context = self._prepared(context)
-        for part in self._parts:
+        for part in progress.steps(self._parts, f"adapting {self.name}"):
             part.adapt(y, context)
             # Without tf.identity a cached value from before the adaptation comes back.
             y = tf.nest.map_structure(tf.identity, y)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tfp_flows import progress
 from tfp_flows.diagnostics.codes import latent_normality
 from tfp_flows.diagnostics.decomposition import decompose
 from tfp_flows.diagnostics.dimension import effective_dimension
@@ -103,7 +104,8 @@ def diagnose(
     seconds = {"samples": time.perf_counter() - begun}
     found: dict[str, Finding] = {}
     left_out: dict[str, str] = {}
-    for name, ask in _questions(model, x, samples, context, seed, train).items():
+    questions = _questions(model, x, samples, context, seed, train)
+    for name, ask in progress.steps(questions.items(), "diagnosing"):
         begun = time.perf_counter()
         try:
             found[name] = ask()

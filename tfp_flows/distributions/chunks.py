@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows import progress
 from tfp_flows.distributions import rows
 from tfp_flows.distributions.bases import Base
 
@@ -57,7 +58,7 @@ def sample(
     pair = _pair(seed)
     count = math.prod(shape)
     drawn = np.empty([count, *model.event_shape], model.dtype.as_numpy_dtype)
-    for start in range(0, count, size):
+    for start in progress.steps(range(0, count, size), f"sampling {model.name}"):
         here = np.arange(start, min(start + size, count))
         given = {"seed": tf.concat([pair, [start]], axis=0)}
         given["temperature"] = temperature[here] if is_each else temperature

@@ -5,6 +5,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from tfp_flows import progress
+
 _STARTS = 8  # of k-means, which is cheap
 _ROUNDS = 50  # of one k-means, at most
 _TRIALS = 2  # k-means that EM goes on from
@@ -112,7 +114,7 @@ def _squared_distances(rows, centres):
 def _climb(rows, responsibility, floor, iterations):
     """Returns the mean log-likelihood, responsibilities `[N, K]` and the mixture."""
     before = -math.inf
-    for _ in range(iterations):
+    for _ in progress.steps(range(iterations), "fitting a mixture"):
         mixture = _maximise(rows, responsibility, floor)
         log_joint = _log_joint(rows, mixture)
         log_prob = np.logaddexp.reduce(log_joint, axis=1)

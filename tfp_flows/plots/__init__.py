@@ -1,6 +1,7 @@
 """Plots: arrays in, a `matplotlib.figure.Figure` out.
 
-No function shows anything or touches pyplot's state: `figure.savefig("x.png")`.
+No function shows anything or touches pyplot's state: `figure.savefig("x.png")`, or in a
+notebook, after `%matplotlib inline`, as the last expression of a cell.
 `pip install tfp_flows[plots]`.
 
 Examples:

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows import progress
 from tfp_flows.distributions import AnyOrder, Augmented, Autoregressive, Model
 from tfp_flows.networks.weights.prepared_once import prepared_once
 from tfp_flows.serving import (
@@ -120,11 +121,14 @@ def export(
     base = publishing.check_base(base_dir)
     publishing.check_version(base, version)
     facts = _facts(flow, nonfinite, base, card or {})
-    with publishing.workspace(base) as directory:
+    with (
+        publishing.workspace(base) as directory,
+        progress.parts(f"exporting {flow.name}", 2) as bar,
+    ):
         facts |= _write(
             directory, flow, endpoints, rows, rtol, facts["name"], max_batch_size
         )
-
+        bar.update()
         write_card = functools.partial(_write_card, directory, facts)
         write_card(version or publishing.next_version(base))
         _run_gate(directory)

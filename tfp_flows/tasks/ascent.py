@@ -14,6 +14,7 @@ from typing import NamedTuple
 import keras
 import tensorflow as tf
 
+from tfp_flows import progress
 from tfp_flows.tasks.problem import Judged, Problem
 
 _ROUNDS = 30
@@ -80,7 +81,7 @@ class Ascent:
         penalties = _FIRST_PENALTY + multipliers
         one_round = tf.function(self._round, autograph=False)
         left = tf.maximum(judged.excess + _MARGIN, 0.0)
-        for _ in range(_ROUNDS):
+        for _ in progress.steps(range(_ROUNDS), "optimising"):
             best, excess = one_round(best, multipliers, penalties)
             aimed = excess + _MARGIN
             multipliers = tf.maximum(multipliers + penalties * aimed, 0.0)

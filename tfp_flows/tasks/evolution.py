@@ -4,6 +4,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows import progress
 from tfp_flows.tasks.problem import Judged, Problem
 
 # What is not allowed costs more than anything that is: events are compared by their
@@ -61,7 +62,7 @@ def recombine(problem: Problem, starts: tf.Tensor, num_steps: int) -> tf.Tensor:
     events, samples = starts.numpy(), problem.samples.numpy()
     count, others = len(events), (1,) * (events.ndim - 1)
     costs = _cost(problem.judge(starts)).numpy()
-    for _ in range(num_steps):
+    for _ in progress.steps(range(num_steps), "generations"):
         fresh = rng.random((count, *others)) < 0.5
         donors = np.where(
             fresh, samples[rng.integers(len(samples), size=count)],

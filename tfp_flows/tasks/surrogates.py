@@ -10,6 +10,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 from scipy import special
 
+from tfp_flows import progress
 from tfp_flows.distributions import Flow, markov_chains, noise
 
 _LARGEST_PARETO_K = 0.7
@@ -65,7 +66,7 @@ class Surrogate:
         return (
             f"The surrogate is not near the target: Pareto-k is {self.pareto_k:.2g} "
             f"(wanted: at most {_LARGEST_PARETO_K}), {len(self.x)} samples are worth "
-            f"{self.effective_sample_size:.3g}. Take more steps or a larger flow, or "
+            f"{self.effective_sample_size:.0f}. Take more steps or a larger flow, or "
             "correct it by tasks.neutra."
         )
 
@@ -130,7 +131,7 @@ def surrogate(
 
     salted = noise.salted(seed, "surrogate")[:2]
     losses = []
-    for i in range(num_steps):
+    for i in progress.steps(range(num_steps), "surrogate"):
         losses.append(float(step(salted + tf.constant([i, 0]))))
         if not np.isfinite(losses[-1]):
             raise ValueError(

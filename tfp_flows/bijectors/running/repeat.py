@@ -6,6 +6,7 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfp_flows import progress
 from tfp_flows.bijectors.keras_bijector import KerasBijector
 from tfp_flows.bijectors.layers import variables_of
 from tfp_flows.bijectors.running import tracing
@@ -116,7 +117,7 @@ class Repeat(KerasBijector):
           context: `[N, *context_shape]` for conditional steps.
         """
         template, stack, updates = self._steps.template, self._layers["stack"], []
-        for values in stack.members():
+        for values in progress.steps(stack.members(), f"adapting {self.name}"):
             with stack.as_member(values) as scope:
                 template.adapt(y, context)
                 y, _ = template.inverse_and_log_det(y, context)
