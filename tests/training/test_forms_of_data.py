@@ -67,7 +67,7 @@ def test_contexts_are_looked_at_too():
     flow = flows.real_nvp((2,), 1, (4,), context_shape=(1,))
     model = FlowModel(flow)
     model.compile("sgd")
-    with pytest.raises(ValueError, match="x came as a dict"):
+    with pytest.raises(ValueError, match="context came as a dict"):
         model.fit({"a": X[:, :1]}, X)
     pairs = tf.data.Dataset.from_tensor_slices(({"a": X[:, :1]}, X)).batch(4)
     with pytest.raises(ValueError, match="context came as a dict"):

@@ -8,6 +8,7 @@ from tfp_flows.distributions.bases import Base, StandardLogistic, StandardNormal
 from tfp_flows.distributions.completion.chains import complete_by_chains
 from tfp_flows.distributions.completion.complete import complete
 from tfp_flows.distributions.dequantized import Dequantized
+from tfp_flows.distributions.embedded import Embedded
 from tfp_flows.distributions.flow import Flow
 from tfp_flows.distributions.gaussian_mixture import GaussianMixture
 from tfp_flows.distributions.given import Given
@@ -23,6 +24,7 @@ __all__ = [
     "Base",
     "Dequantized",
     "Draws",
+    "Embedded",
     "Flow",
     "GaussianMixture",
     "Given",

@@ -1,10 +1,12 @@
 """Conditional models that see a context through a network."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from tfp_flows.distributions import rows
 from tfp_flows.distributions.model import Model
 from tfp_flows.distributions.wrapper import Wrapper
 
@@ -12,14 +14,20 @@ from tfp_flows.distributions.wrapper import Wrapper
 class Embedded(Wrapper):
     """p(x | network(c)): the network is trained with the model.
 
-    Shapes: c `[*batch, *context_shape]`; the network maps `[B, *context_shape]` to
-    `[B, *inner.context_shape]`.
+    For images, sequences, integers, or several things at once as context. Any
+    conditional model may be inside, flows and autoregressive ones; its steps share what
+    the network gives, which is computed once a call.
+
+    Shapes: c `[*batch, *context_shape]`, or `{name: [*batch, *context_shape[name]]}`;
+    the network maps `[B, *context_shape]` to `[B, *inner.context_shape]`.
 
     Args:
       inner: conditional.
-      network: a Keras layer or model, an embedding of an image or a set. Contexts
-        reach it in their own unit.
-      context_shape: of what the network takes.
+      network: a Keras layer or model. Contexts reach it in their own unit.
+      context_shape: of what the network takes; a mapping of shapes for a network that
+        takes a mapping, such as a functional model of named inputs.
+      context_dtype: of what the network takes, or a mapping; "int32" for numbers of
+        words or classes, which stay whole. The inner model's if None.
       name: of the distribution; the inner model's if None.
 
     Raises:
@@ -28,25 +36,31 @@ class Embedded(Wrapper):
 
     Examples:
       >>> from tfp_flows import flows
-      >>> flow = flows.maf((2,), 1, (8,), context_shape=(4,))
-      >>> model = Embedded(flow, keras.layers.Dense(4), (10,))
-      >>> model.sample(3, context=tf.zeros([5, 10]), seed=1).shape
-      TensorShape([3, 5, 2])
+      >>> words = keras.Sequential(
+      ...     [keras.layers.Embedding(1000, 8), keras.layers.GlobalAveragePooling1D()]
+      ... )
+      >>> flow = flows.maf((2,), 1, (8,), context_shape=(8,))
+      >>> model = Embedded(flow, words, (5,), "int32")
+      >>> model.sample(3, context=tf.zeros([10, 5], tf.int32), seed=1).shape
+      TensorShape([3, 10, 2])
     """
 
     def __init__(
         self,
         inner: Model,
         network: keras.Layer,
-        context_shape: tuple[int, ...],
+        context_shape: Sequence[int] | Mapping[str, Sequence[int]],
+        context_dtype: Any = None,
         name: str | None = None,
     ):
         parameters = dict(locals())
-        self._network, self._seen = network, tuple(context_shape)
-        found = embedding_shape(network, self._seen, inner.real_dtype)
+        self._network = network
+        dtype = context_dtype or inner.real_dtype
+        self._spec = self._no_dependency(_spec(context_shape, dtype))
+        found = embedding_shape(network, self._spec)
         if inner.context_shape != found:
             raise ValueError(
-                f"Embedded got a network that maps contexts of shape {self._seen} to "
+                f"Embedded got a network that maps contexts of shape {context_shape} to "
                 f"{found}, and {inner.name} wants {inner.context_shape}. Build the "
                 "model with the network's shape as its context_shape."
             )
@@ -63,20 +77,44 @@ class Embedded(Wrapper):
         return {}
 
     @property
-    def context_shape(self) -> tuple[int, ...]:
-        """Shape of what the network takes."""
-        return self._seen
+    def context_shape(self) -> Any:
+        """Shape of what the network takes, or a mapping of shapes."""
+        return tf.nest.map_structure(lambda spec: tuple(spec.shape), self._spec)
+
+    @property
+    def context_dtype(self) -> Any:
+        """Of what the network takes, or a mapping."""
+        return tf.nest.map_structure(lambda spec: spec.dtype, self._spec)
 
     def embed(self, context: Any) -> tf.Tensor:
         """Returns what the inner model sees, `[*batch, *inner.context_shape]`.
 
         Args:
-          context: `[*batch, *context_shape]`.
+          context: `[*batch, *context_shape]`, or a mapping of such.
+
+        Raises:
+          ValueError: for other parts, shapes or batches than the network takes, or
+            floats where it takes integers.
         """
-        context = tf.cast(tf.convert_to_tensor(context), self.real_dtype)
-        batch = tf.shape(context)[: context.shape.rank - len(self._seen)]
-        rows = self._network(tf.reshape(context, [-1, *self._seen]))
-        return tf.reshape(rows, tf.concat([batch, self._inner.context_shape], axis=0))
+        spec = self._spec
+        context = rows.context_parts(context, self.context_shape, self.name)
+        context = tf.nest.map_structure(self._cast, context, spec)
+        flat = tf.nest.map_structure(
+            lambda part, s: tf.reshape(part, [-1, *s.shape]), context, spec
+        )
+        first, ndims = tf.nest.flatten(context)[0], tf.nest.flatten(spec)[0].shape.rank
+        batch = tf.shape(first)[: first.shape.rank - ndims]
+        shape = tf.concat([batch, self._inner.context_shape], axis=0)
+        return tf.reshape(self._network(flat), shape)
+
+    def _cast(self, part, spec):
+        part = tf.convert_to_tensor(part)
+        if spec.dtype.is_integer and not part.dtype.is_integer:
+            raise ValueError(
+                f"{self.name} wants a context of {spec.dtype.name}, got "
+                f'{part.dtype.name}. Give integers, .astype("int32").'
+            )
+        return tf.cast(part, spec.dtype)
 
     def encode(self, x: Any, context: Any) -> tf.Tensor:
         """Returns z of events `[*batch, *event_shape]`, see `Flow.encode`."""
@@ -90,25 +128,50 @@ class Embedded(Wrapper):
         """Follows events through the model, see `Model.trace`."""
         return self._inner.trace(x, self.embed(context))
 
+    def sample(
+        self,
+        sample_shape: Any = (),
+        seed: Any = None,
+        name: str = "sample",
+        chunk_size: int | str | None = None,
+        **kwargs,
+    ) -> Any:
+        """Draws events, see `Model.sample`."""
+        if chunk_size is not None and kwargs.get("context") is not None:
+            kwargs["context"] = self.embed(kwargs["context"])
+            return self._inner.sample(sample_shape, seed, name, chunk_size, **kwargs)
+        return super().sample(sample_shape, seed, name, chunk_size, **kwargs)
+
     def _adapt(self, x, context, seed):
         self._inner.adapt(x, self.embed(context), seed)
 
-    def _log_prob(self, x, context, **kwargs):
+    def _log_prob(self, x, context=None, **kwargs):
         return self._inner.log_prob(x, context=self.embed(context), **kwargs)
 
-    def _call_sample_n(self, sample_shape, seed, context, **kwargs):
+    def _call_sample_n(self, sample_shape, seed, context=None, **kwargs):
         context = self.embed(context)
         return self._inner.sample(sample_shape, seed=seed, context=context, **kwargs)
 
 
-def embedding_shape(
-    network: keras.Layer, context_shape: tuple[int, ...], dtype: Any
-) -> tuple[int, ...]:
+def embedding_shape(network: keras.Layer, spec: Any) -> tuple[int, ...]:
     """Builds a network and returns the shape that it gives one context.
 
     Args:
       network: a Keras layer or model.
-      context_shape: of what it takes.
-      dtype: of the contexts.
+      spec: `tf.TensorSpec` of one context, or a mapping of such.
     """
-    return tuple(network(tf.zeros([1, *context_shape], dtype)).shape[1:])
+    zeros = tf.nest.map_structure(lambda s: tf.zeros([1, *s.shape], s.dtype), spec)
+    return tuple(network(zeros).shape[1:])
+
+
+def _spec(shape, dtype):
+    """`tf.TensorSpec` of a context, or one for each of its parts."""
+    if not isinstance(shape, Mapping):
+        return tf.TensorSpec(tuple(shape), dtype)
+    types = dtype if isinstance(dtype, Mapping) else dict.fromkeys(shape, dtype)
+    if set(types) != set(shape):
+        raise ValueError(
+            f"Embedded got shapes of {sorted(shape)} and dtypes of {sorted(types)}. "
+            "Give one dtype for all parts, or one for each."
+        )
+    return {key: tf.TensorSpec(tuple(shape[key]), types[key]) for key in shape}

@@ -1,11 +1,13 @@
 """A conditional model with its context filled in."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.distributions.model import Model
+from tfp_flows.distributions.rows import check_context, context_parts
 from tfp_flows.distributions.wrapper import Wrapper
 
 
@@ -41,15 +43,10 @@ class Given(Wrapper):
                 "Build it with context_shape=."
             )
         if not isinstance(context, (tf.Variable, tfp.util.DeferredTensor)):
-            context = tf.convert_to_tensor(context)
-        split = context.shape.rank - len(wanted)
-        if split < 0 or not context.shape[split:].is_compatible_with(wanted):
-            raise ValueError(
-                f"{model.name} wants a context of shape [..., "
-                f"{', '.join(map(str, wanted))}], got {context.shape}. Reshape "
-                "it, or build the model with its context_shape."
-            )
-        self._context = context
+            context = context_parts(context, wanted, model.name)
+        else:
+            check_context(context, wanted, model.name)
+        self._context = self._no_dependency(context)
         super().__init__(
             model,
             parameters,
@@ -60,7 +57,10 @@ class Given(Wrapper):
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
         def ndims(given):
-            return len(given.inner.context_shape)
+            shape = given.inner.context_shape
+            if isinstance(shape, Mapping):
+                return {name: len(part) for name, part in shape.items()}
+            return len(shape)
 
         return {"context": tfp.util.ParameterProperties(event_ndims=ndims)}
 
@@ -98,12 +98,18 @@ class Given(Wrapper):
         return self._inner.trace(x, self._now())
 
     def _adapt(self, x, context, seed):
-        context = self._now()
-        rows = tf.concat([[len(x)], self._inner.context_shape], axis=0)
-        self._inner.adapt(x, tf.broadcast_to(context, rows), seed)
+        def for_each(part, shape):
+            return tf.broadcast_to(part, tf.concat([[len(x)], shape], axis=0))
+
+        context, shape = self._now(), self._inner.context_shape
+        if isinstance(shape, Mapping):
+            context = {k: for_each(part, shape[k]) for k, part in context.items()}
+        else:
+            context = for_each(context, shape)
+        self._inner.adapt(x, context, seed)
 
     def _now(self):
-        return tf.convert_to_tensor(self._context)
+        return tf.nest.map_structure(tf.convert_to_tensor, self._context)
 
     def _log_prob(self, x, **kwargs):
         return self._inner.log_prob(x, context=self._now(), **kwargs)

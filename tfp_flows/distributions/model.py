@@ -79,9 +79,17 @@ class Model(tfd.Distribution):
         return True
 
     @property
-    def context_shape(self) -> tuple[int, ...] | None:
-        """Shape of one context, or None for an unconditional model."""
+    def context_shape(self) -> Any:
+        """Shape of one context, or None for an unconditional model.
+
+        A mapping of shapes where contexts have parts with names, see `Embedded`.
+        """
         return None
+
+    @property
+    def context_dtype(self) -> Any:
+        """Of contexts; a mapping where they have parts."""
+        return self.real_dtype
 
     @property
     def real_dtype(self) -> tf.DType:
@@ -146,7 +154,7 @@ class Model(tfd.Distribution):
         x, context = _gathered(data, context, self.context_shape)
         if context is not None:
             # Parts inside of parts are not asked through TFP, which would convert it.
-            context = tf.cast(context, self.real_dtype)
+            context = tf.nest.map_structure(tf.cast, context, self.context_dtype)
         if self.num_values is None:
             x = tf.cast(x, self.dtype)
             _tell_constant_units(x, self.name)
@@ -281,11 +289,11 @@ class Model(tfd.Distribution):
     def __repr__(self):
         return structure.tree(self)
 
-    def __reduce__(self):
+    def __reduce_ex__(self, protocol):
         # Copies and pickles: the same recipe again, with these weights. A model that
         # was put together by hand is copied part by part.
         if self.rebuild is None:
-            return super().__reduce_ex__(4)
+            return super().__reduce_ex__(protocol)
         return _restored, (self.rebuild, [v.numpy() for v in self.raw_variables])
 
 
@@ -307,7 +315,8 @@ def _gathered(data, context, context_shape):
         first = [b[0] if isinstance(b, (tuple, list)) else b for b in batches]
         return tf.concat(first, axis=0), None
     contexts, events = zip(*batches, strict=True)
-    return tf.concat(events, axis=0), tf.concat(contexts, axis=0)
+    context = tf.nest.map_structure(lambda *parts: tf.concat(parts, axis=0), *contexts)
+    return tf.concat(events, axis=0), context
 
 
 def _tell_constant_units(x, name):

@@ -66,12 +66,14 @@ def dense(value: Any, what: str) -> Any:
     """Returns lists, data frames and whatever else is an array as one; checked.
 
     Args:
-      value: what came. A tuple is a structure of arrays; data sets and generators are
-        returned as they are.
+      value: what came. A tuple or a dict is a structure of arrays; data sets and
+        generators are returned as they are.
       what: its part, for messages.
     """
     if isinstance(value, tuple):
         return tuple(dense(part, what) for part in value)
+    if isinstance(value, dict):  # contexts with names; refused later for all else
+        return {name: dense(part, f"{what}[{name!r}]") for name, part in value.items()}
     check(value, what)
     is_array = isinstance(value, list) or hasattr(value, "__array__")
     return np.asarray(value) if is_array and not tf.is_tensor(value) else value

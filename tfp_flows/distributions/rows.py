@@ -1,6 +1,6 @@
 """Events and contexts with one batch axis, as networks take them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import tensorflow as tf
@@ -38,6 +38,39 @@ def check_context(context: Any, wanted: Sequence[int] | None, owner: str) -> Non
             f"{owner} wants a context of shape {shape}, got {got}. Reshape it, or "
             "build the model with its context_shape."
         )
+
+
+def context_parts(context: Any, wanted: Any, owner: str) -> Any:
+    """Checks a context that may have parts with names; returns its tensors.
+
+    Args:
+      context: what came, or None.
+      wanted: shape of one context, or a mapping of shapes.
+      owner: name of the distribution, for messages.
+
+    Raises:
+      ValueError: for other parts or shapes, or parts of different batches.
+    """
+    if not isinstance(wanted, Mapping):
+        check_context(context, wanted, owner)
+        return tf.convert_to_tensor(context)
+    if not isinstance(context, Mapping) or set(context) != set(wanted):
+        got = sorted(context) if isinstance(context, Mapping) else type(context)
+        raise ValueError(
+            f"{owner} wants a context with the parts {sorted(wanted)}, got {got}. "
+            "Give {name: array} with exactly these names."
+        )
+    parts = {name: tf.convert_to_tensor(context[name]) for name in wanted}
+    batches = []
+    for name, part in parts.items():
+        check_context(part, wanted[name], f"{owner}'s context {name!r}")
+        batches.append(part.shape[: part.shape.rank - len(wanted[name])])
+    if not all(batch.is_compatible_with(batches[0]) for batch in batches):
+        raise ValueError(
+            f"{owner} wants the same batch axes of all parts of a context, got "
+            f"{', '.join(map(str, batches))}. Give one of each for every event."
+        )
+    return parts
 
 
 def paired(

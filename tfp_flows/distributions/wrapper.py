@@ -61,9 +61,14 @@ class Wrapper(Model):
         return self._inner.is_exact
 
     @property
-    def context_shape(self) -> tuple[int, ...] | None:
+    def context_shape(self) -> Any:
         """Shape of one context, or None for an unconditional model."""
         return self._inner.context_shape
+
+    @property
+    def context_dtype(self) -> Any:
+        """Of contexts."""
+        return self._inner.context_dtype
 
     @property
     def real_dtype(self) -> tf.DType:

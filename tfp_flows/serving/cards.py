@@ -11,7 +11,13 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows import version
-from tfp_flows.distributions import Augmented, Autoregressive, Model, Padded
+from tfp_flows.distributions import (
+    Augmented,
+    Autoregressive,
+    Embedded,
+    Model,
+    Padded,
+)
 from tfp_flows.serving import card_check, manifest, meta_graph, row_noise
 
 # Known only when the files are written.
@@ -62,13 +68,14 @@ def facts(flow: Model, nonfinite: str) -> dict[str, Any]:
       nonfinite: what an invalid row holds.
     """
     recipe = flow.recipe
+    served = flow.inner if isinstance(flow, Embedded) else flow
     return {
         "schema_version": card_check.SCHEMA_VERSION,
         "event_shape": flow.event_shape.as_list(),
         "context_shape": _as_list(flow.context_shape),
         "num_values": flow.num_values,
-        **_particulars(flow),
-        "units": _units(flow),
+        **_particulars(served),
+        "units": _units(served),
         "log_prob_includes_preprocessing": True,
         "invalid_rows": nonfinite,
         "recipe": recipe and {"name": recipe.name, "options": dict(recipe.options)},

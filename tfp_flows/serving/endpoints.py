@@ -16,7 +16,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.running.tracing import running_for
-from tfp_flows.distributions import Model, bases
+from tfp_flows.distributions import Embedded, Model, bases
 from tfp_flows.networks.autoregressive_network import as_many, never_empty
 from tfp_flows.serving import row_noise, row_seeds
 
@@ -65,6 +65,7 @@ class Endpoints(abc.ABC):
         self._real = real_dtype
         self._context = model.context_shape
         self.labels = labels
+        self._embedding: Embedded | None = None
         self._chosen: tuple[str, ...] | None = None
         self._calibration: tf.Variable | None = None
         self.passes: dict[str, Any] = {}
@@ -85,6 +86,27 @@ class Endpoints(abc.ABC):
           values: other golden inputs by name: `seed`, `temperature`, `z` where the
             model has it, and `context` where it takes one.
         """
+
+    def see_through(self, model: Embedded) -> None:
+        """Lets clients send what a model's network takes as context.
+
+        Args:
+          model: around the one that is served.
+
+        Raises:
+          ValueError: if its contexts have parts with names.
+        """
+        if isinstance(model.context_shape, Mapping):
+            raise ValueError(
+                f"serving.export serves one context, and that of {model.name} has the "
+                f"parts {sorted(model.context_shape)}. Export model.inner, and let "
+                "clients send model.embed(context)."
+            )
+        self._embedding = model
+
+    def embed(self, context: Any) -> Any:
+        """Returns what the model sees of a context."""
+        return context if self._embedding is None else self._embedding.embed(context)
 
     def points(self, x: np.ndarray) -> np.ndarray:
         """Returns where `log_prob` is asked about events; the events by default."""
@@ -148,6 +170,9 @@ class Endpoints(abc.ABC):
         if self._context is None:
             return specs
         context = {"context": spec(self._context)}
+        if self._embedding is not None:
+            seen = self._embedding
+            context = {"context": spec(seen.context_shape, _served(seen.context_dtype))}
         if self.labels:
             context = {"label": spec((), tf.int32)}
         return {name: {**inputs, **context} for name, inputs in specs.items()}
@@ -201,6 +226,8 @@ class Endpoints(abc.ABC):
             label, count = rows.pop("label"), self._context[0]
             rows["context"] = tf.one_hot(label, count, dtype=self._real)
             is_class = [(label >= 0) & (label < count)]
+        if "context" in rows:
+            rows["context"] = self.embed(rows["context"])
         outputs, in_range = body(**rows)
         return tf.nest.map_structure(
             lambda tensor: as_many(tensor, asked), (outputs, in_range + is_class)
@@ -229,6 +256,11 @@ class Endpoints(abc.ABC):
 def spec(shape: tuple[int, ...], dtype: tf.DType = tf.float32) -> tf.TensorSpec:
     """Returns the spec of any number of rows of a shape."""
     return tf.TensorSpec([None, *shape], dtype)
+
+
+def _served(dtype):
+    """What clients send: float32 for any real numbers."""
+    return tf.float32 if dtype.is_floating else dtype
 
 
 def each_row(condition: tf.Tensor) -> tf.Tensor:

@@ -12,7 +12,13 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows import progress
-from tfp_flows.distributions import AnyOrder, Augmented, Autoregressive, Model
+from tfp_flows.distributions import (
+    AnyOrder,
+    Augmented,
+    Autoregressive,
+    Embedded,
+    Model,
+)
 from tfp_flows.networks.weights.prepared_once import prepared_once
 from tfp_flows.serving import (
     batching,
@@ -143,6 +149,10 @@ def endpoints_of(
     Raises:
       ValueError: if it cannot be served, see `Endpoints`.
     """
+    if isinstance(model, Embedded):
+        endpoints = endpoints_of(model.inner, nonfinite, labels)
+        endpoints.see_through(model)
+        return endpoints
     kinds: list[Any] = [ENDPOINTS[k] for k in type(model).__mro__ if k in ENDPOINTS]
     return (kinds or [FlowEndpoints])[0](model, nonfinite, labels)
 

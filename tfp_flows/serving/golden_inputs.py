@@ -33,13 +33,16 @@ def golden_inputs(
     temperature = np.linspace(0.6, 1.3, golden.NUM_ROWS).astype(np.float32)
     values = {"temperature": temperature}
     values.update(_contexts(flow, endpoints, seeds, contexts))
-    values["seed"] = endpoints.golden_seeds(temperature, values.get("context"))
+    seen = dict(values)
+    if "context" in values:
+        seen["context"] = np.asarray(endpoints.embed(values["context"]))
+    values["seed"] = endpoints.golden_seeds(temperature, seen.get("context"))
     if "decode" in all_specs:
         values["z"] = _normals(seeds, all_specs["decode"]["z"].shape[1:])
     if "complete" in all_specs:
         values["known"] = endpoints.golden_masks(golden.NUM_ROWS)
     if examples is None:
-        x = endpoints.typical(values)
+        x = endpoints.typical({**values, **seen})
     else:
         x = _first_rows("examples", examples, flow.event_shape)
     values["x"] = endpoints.points(x)
@@ -84,6 +87,11 @@ def _contexts(flow, endpoints, seeds, contexts):
     elif endpoints.labels:
         count = flow.context_shape[0]
         contexts = np.eye(count, dtype=np.float32)[np.arange(golden.NUM_ROWS) % count]
+    elif flow.context_dtype.is_integer:
+        raise ValueError(
+            f"{flow.name} wants integers as context, of which nothing is typical. Give "
+            "contexts= [N, *C] for the golden rows."
+        )
     else:
         contexts = _normals(seeds, flow.context_shape)
     return context_inputs(endpoints, contexts)

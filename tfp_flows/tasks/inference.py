@@ -214,7 +214,7 @@ def _of_parameters(build, prior, pairs, embedding):
     seen = pairs.x.shape[1:]
     network = None if embedding is None else embedding()
     if network is not None:
-        seen = embedding_shape(network, seen, pairs.x.dtype)
+        seen = embedding_shape(network, tf.TensorSpec(seen, pairs.x.dtype))
     flow = build(event_shape=free, context_shape=seen)
     if not isinstance(flow, Flow):
         raise ValueError(

@@ -9,7 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.distributions import Model, numeric
+from tfp_flows.distributions import Model, numeric, rows
 from tfp_flows.training import weighting
 
 
@@ -18,12 +18,12 @@ class Examples(NamedTuple):
 
     Attributes:
       x: `[B, *event_shape]`.
-      context: `[B, *context_shape]` or None.
+      context: `[B, *context_shape]`, a mapping of such, or None.
       weights: `[B]` or None, see `weighting`.
     """
 
     x: tf.Tensor
-    context: tf.Tensor | None
+    context: Any
     weights: tf.Tensor | None
 
     @property
@@ -74,9 +74,19 @@ def split(flow: Model, data: Any) -> Examples:
             "example tf.data.Dataset.from_tensor_slices((context, x)).batch(256)."
         )
     else:
-        numeric.check(x, "context")
-        x, context = _checked(flow, target), tf.convert_to_tensor(x)
+        x, context = _checked(flow, target), _context(flow, x)
     return Examples(x, context, weighting.in_step(weights, x))
+
+
+def _context(flow, given):
+    """Returns a context as a tensor, or as those of its parts."""
+    if not isinstance(flow.context_shape, Mapping):
+        numeric.check(given, "context")
+        return tf.convert_to_tensor(given)
+    if isinstance(given, Mapping):
+        for name, part in given.items():
+            numeric.check(part, f"context {name!r}")
+    return rows.context_parts(given, flow.context_shape, flow.name)
 
 
 def packed(x: Any, y: Any = None, sample_weight: Any = None) -> tuple[Any, Any]:

@@ -15,12 +15,12 @@ class Sample(NamedTuple):
 
     Attributes:
       x: `[N, *event_shape]`.
-      context: `[N, *context_shape]` or None.
+      context: `[N, *context_shape]`, a mapping of such, or None.
       rows: int `[N]`, their places in the pass they were drawn from.
     """
 
     x: tf.Tensor
-    context: tf.Tensor | None
+    context: Any
     rows: np.ndarray
 
 
@@ -47,12 +47,12 @@ def uniform(flow: Model, data: Iterator[Any], num_examples: int, seed: int) -> S
       [1] Vitter. Random sampling with a reservoir. ACM TOMS 11(1), 1985. Algorithm R.
     """
     rng = np.random.default_rng(seed)
-    parts: list[np.ndarray] = []  # x, and context if there is one
+    parts: list[np.ndarray] = []  # x, and what the context has
     rows = np.full(num_examples, -1)
     count = 0
     for batch in data:
         examples = batches.split(flow, batch)
-        values = [v.numpy() for v in examples[:2] if v is not None]
+        values = [v.numpy() for v in tf.nest.flatten(examples[:2]) if v is not None]
         parts = parts or [
             np.empty((num_examples, *v.shape[1:]), v.dtype) for v in values
         ]
@@ -70,7 +70,10 @@ def uniform(flow: Model, data: Iterator[Any], num_examples: int, seed: int) -> S
         )
     order = np.argsort(rows)[-min(count, num_examples) :]
     x, *context = (tf.convert_to_tensor(part[order]) for part in parts)
-    return Sample(x, context[0] if context else None, rows[order])
+    if not context:
+        return Sample(x, None, rows[order])
+    packed = tf.nest.pack_sequence_as(examples.context, context)
+    return Sample(x, packed, rows[order])
 
 
 def finite(sample: Sample, drop: bool) -> Sample:
@@ -84,7 +87,7 @@ def finite(sample: Sample, drop: bool) -> Sample:
       ValueError: if an example is not finite and is not to be dropped, or all are not.
     """
     good = np.ones(len(sample.rows), bool)
-    for value in (sample.x, sample.context):
+    for value in tf.nest.flatten((sample.x, sample.context)):
         if value is not None and value.dtype.is_floating:
             axes = list(range(1, value.shape.rank))
             good &= tf.reduce_all(tf.math.is_finite(value), axes).numpy()
@@ -99,7 +102,8 @@ def finite(sample: Sample, drop: bool) -> Sample:
             f"{', '.join(map(str, bad[:10]))}{more} of the training data, counted from "
             "0 in the order of one pass. Drop or mend such rows before fit."
         )
-    x, context = (
-        None if value is None else tf.boolean_mask(value, good) for value in sample[:2]
+    x, context = tf.nest.map_structure(
+        lambda value: None if value is None else tf.boolean_mask(value, good),
+        (sample.x, sample.context),
     )
     return Sample(x, context, sample.rows[good])
