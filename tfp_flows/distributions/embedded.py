@@ -60,7 +60,7 @@ class Embedded(Wrapper):
         found = embedding_shape(network, self._spec)
         if inner.context_shape != found:
             raise ValueError(
-                f"Embedded got a network that maps contexts of shape {context_shape} to "
+                f"Embedded got a network from contexts of shape {context_shape} to "
                 f"{found}, and {inner.name} wants {inner.context_shape}. Build the "
                 "model with the network's shape as its context_shape."
             )
