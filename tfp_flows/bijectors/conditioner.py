@@ -40,6 +40,13 @@ class Conditioner:
     Raises:
       ValueError: if the network is not a Keras layer, its features have another shape,
         or there is a context that it does not declare.
+
+    Examples:
+      >>> conditioner = Conditioner(
+      ...     keras.layers.Dense(8), (3,), 2, None, tf.float32, owner="mine"
+      ... )
+      >>> conditioner(conditioner.layers, tf.ones([5, 3]), None).shape
+      TensorShape([5, 2])
     """
 
     def __init__(

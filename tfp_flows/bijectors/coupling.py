@@ -43,6 +43,13 @@ class Coupling(KerasBijector):
     Raises:
       ValueError: if the mask does not fit or has no active unit, or the network does
         not fit.
+
+    Examples:
+      >>> from tfp_flows.bijectors import SplineCoupling
+      >>> from tfp_flows.networks import MLP, masks
+      >>> coupling = SplineCoupling((4,), MLP((8,)), masks.half((4,)))
+      >>> isinstance(coupling, Coupling)
+      True
     """
 
     def __init__(

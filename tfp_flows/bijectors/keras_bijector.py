@@ -65,6 +65,16 @@ class KerasBijector(Unbatched):
 
     Raises:
       ValueError: if Keras does not run on TensorFlow, or a layer is not built.
+
+    Examples:
+      >>> class Negative(KerasBijector):
+      ...     def forward_and_log_det(self, x, context=None):
+      ...         return -x, tf.zeros(tf.shape(x)[:-1], x.dtype)
+      ...
+      ...     inverse_and_log_det = forward_and_log_det
+      >>> negative = Negative((2,), parameters={"event_shape": (2,)}, name="negative")
+      >>> print(negative.inverse(tf.constant([[1.0, -2.0]])).numpy())
+      [[-1.  2.]]
     """
 
     # Whether batches go in two halves under `evaluating`, all through a flow of it.

@@ -31,6 +31,11 @@ class Decomposition(Finding):
       nats: of each event, `[N, *event_shape]`, without the last axis where the channels
         of a pixel are drawn together; the sum over units is -log p(x).
       num_dims: units of an event.
+
+    Examples:
+      >>> found = Decomposition(np.full([10, 3], np.log(2.0)), num_dims=3)
+      >>> print(found.bits_per_dim.round(3))
+      [0.333 0.333 0.333]
     """
 
     nats: np.ndarray

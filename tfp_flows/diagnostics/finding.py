@@ -4,7 +4,16 @@ import dataclasses
 
 
 class DoesNotFit(ValueError):
-    """The question makes no sense for this model; `diagnose` leaves it out."""
+    """The question makes no sense for this model; `diagnose` leaves it out.
+
+    Examples:
+      >>> from tfp_flows import diagnostics, flows
+      >>> try:
+      ...     diagnostics.decompose(flows.nice((2,), 2, (8,)), [[0.0, 1.0]] * 20)
+      ... except DoesNotFit:
+      ...     print("for autoregressive models only")
+      for autoregressive models only
+    """
 
 
 @dataclasses.dataclass(frozen=True)
@@ -12,6 +21,13 @@ class Finding:
     """What one diagnostic found; `str` says it in a line.
 
     Subclasses have what was measured as fields, and say what follows from it.
+
+    Examples:
+      >>> from tfp_flows import diagnostics, flows
+      >>> flow = flows.gaussian((2,))
+      >>> found = diagnostics.latent_normality(flow, flow.sample(500, seed=1))
+      >>> isinstance(found, Finding), found.is_sound
+      (True, True)
     """
 
     @property

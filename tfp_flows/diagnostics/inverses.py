@@ -26,6 +26,12 @@ class Invertibility(Finding):
         deviations of the unit of the events that varies most.
       log_det: difference of the two directions' log-dets there, `[N]`, in nats.
       z: largest error of codes from the base after decode and encode, `[N]`.
+
+    Examples:
+      >>> from tfp_flows import flows
+      >>> flow = flows.real_nvp((2,), 2, (8,))
+      >>> bool(invertibility(flow, flow.sample(100, seed=1)).x.max() < 1e-4)
+      True
     """
 
     x: np.ndarray
@@ -57,6 +63,12 @@ class Precision(Finding):
       nats: difference of log p(x) from that in float64, `[N]`; infinite if it is not
         a number.
       dtype: of the model.
+
+    Examples:
+      >>> from tfp_flows import flows
+      >>> flow = flows.real_nvp((2,), 2, (8,))
+      >>> "float64" in str(precision(flow, flow.sample(100, seed=1)))
+      True
     """
 
     nats: np.ndarray

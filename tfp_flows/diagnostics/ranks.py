@@ -21,6 +21,13 @@ class Coverage(Finding):
         Uniform if the model is right; small where data are likelier than samples.
       band: of the distribution function of the content.
       is_exact: False if log-densities are bounds from drawn noise.
+
+    Examples:
+      >>> from tfp_flows import flows
+      >>> flow = flows.gaussian((1,))
+      >>> found = coverage(flow, flow.sample(400, seed=1), flow.sample(400, seed=2))
+      >>> 0.8 < found.at(0.9) < 1.0
+      True
     """
 
     content: np.ndarray

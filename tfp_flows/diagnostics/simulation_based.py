@@ -23,6 +23,14 @@ class Calibration(Finding):
         Piled up at both ends: it is too narrow; in the middle: too wide; at one end:
         shifted.
       coverage: how much of the true parameters its regions of high density hold.
+
+    Examples:
+      >>> from tfp_flows import flows
+      >>> posterior = flows.maf((1,), 1, (4,), context_shape=(2,))
+      >>> theta = posterior.sample(50, context=np.zeros(2), seed=1)
+      >>> found = sbc(posterior, theta, np.zeros([50, 2], "float32"))
+      >>> found.ranks.shape, found.coverage.content.shape
+      ((50, 1), (50,))
     """
 
     ranks: np.ndarray

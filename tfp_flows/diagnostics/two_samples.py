@@ -20,6 +20,11 @@ class TwoSamples(Finding):
       accuracy: on events that it was not trained on; 0.5 if they are alike, 1 if it
         can tell them all apart.
       num_tests: events that the accuracy was counted on, half of them samples.
+
+    Examples:
+      >>> x = np.random.default_rng(0).normal(size=(400, 2))
+      >>> 0.3 < c2st(x[:200], x[200:]).accuracy < 0.7
+      True
     """
 
     accuracy: float
@@ -52,6 +57,11 @@ class Marginals(Finding):
       distances: largest distance of the two distribution functions, `[D]`.
       p_values: of each unit, `[D]`, not corrected for their number; for integers too
         large, never too small.
+
+    Examples:
+      >>> x = np.random.default_rng(0).normal(size=(500, 3))
+      >>> marginals(x[:250], x[250:]).distances.shape
+      (3,)
     """
 
     distances: np.ndarray
@@ -82,6 +92,11 @@ class Memorisation(Finding):
       samples: distance of each sample to the nearest training event, `[M]`.
       held_out: the same of each held-out event, `[N]`.
       nearest: number of the training event that is nearest to each sample, `[M]`.
+
+    Examples:
+      >>> x = np.random.default_rng(0).normal(size=(400, 5))
+      >>> memorisation(x[:100], x[:200], x[200:]).num_copies
+      100
     """
 
     samples: np.ndarray

@@ -25,6 +25,13 @@ class Base(tfd.Distribution):
       dtype: of the events.
       parameters: the constructor's arguments.
       name: of the distribution.
+
+    Examples:
+      >>> base = StandardNormal((2,))
+      >>> isinstance(base, Base), base.num_uniforms
+      (True, 2)
+      >>> base.from_uniform(tf.fill([3, 2], 0.5)).shape
+      TensorShape([3, 2])
     """
 
     def __init__(

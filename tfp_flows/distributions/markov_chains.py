@@ -26,6 +26,11 @@ class Draws(NamedTuple):
         steps of all chains are worth.
       acceptance: `[*batch]`, mean acceptance probability.
       cure: what to do if they cannot be trusted, a clause.
+
+    Examples:
+      >>> draws = Draws(np.zeros([10, 2]), np.ones(2), np.full(2, 400.0), 0.8, "wait")
+      >>> draws.problem() is None
+      True
     """
 
     x: tf.Tensor

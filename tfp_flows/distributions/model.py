@@ -38,6 +38,12 @@ class Model(tfd.Distribution):
       reparameterization_type: as in `tfd.Distribution`.
       validate_args: as in `tfd.Distribution`.
       allow_nan_stats: as in `tfd.Distribution`.
+
+    Examples:
+      >>> from tfp_flows import flows
+      >>> model = flows.real_nvp((2,), 2, (8,))
+      >>> isinstance(model, Model), model.is_exact, model.context_shape
+      (True, True, None)
     """
 
     # How to build the same model again; `flows.build(recipe.name, **recipe.options)`.

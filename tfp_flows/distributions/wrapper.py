@@ -19,6 +19,12 @@ class Wrapper(Model):
       name: of the distribution.
       **kwargs: of `Model`; the dtype and how samples depend on weights are the other
         model's if not given.
+
+    Examples:
+      >>> from tfp_flows import flows
+      >>> given = flows.maf((2,), 1, (8,), context_shape=(1,)).given([[0.0], [1.0]])
+      >>> isinstance(given, Wrapper), type(given.inner).__name__
+      (True, 'Flow')
     """
 
     def __init__(self, inner: Model, parameters: dict, name: str, **kwargs):

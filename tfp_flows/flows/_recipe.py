@@ -24,6 +24,12 @@ class Recipe:
     Args:
       name: of a function in `tfp_flows.flows`.
       options: its arguments.
+
+    Examples:
+      >>> from tfp_flows import flows
+      >>> recipe = flows.gaussian((2,)).recipe
+      >>> recipe.name, recipe.options["event_shape"]
+      ('gaussian', [2])
     """
 
     name: str
@@ -39,6 +45,11 @@ def recipe(*unusable: Unusable) -> Callable[[Callable[P, M]], Callable[P, M]]:
 
     Args:
       *unusable: what finds options that the recipe has no use for, see `_unusable`.
+
+    Examples:
+      >>> from tfp_flows import flows
+      >>> flows.build("gaussian", event_shape=(2,)).event_shape
+      TensorShape([2])
     """
 
     def register(function: Callable[P, M]) -> Callable[P, M]:

@@ -39,6 +39,12 @@ class AutoregressiveNetwork(keras.layers.Layer):
 
     Raises:
       ValueError: if a number is not positive, or the order leaves a unit out.
+
+    Examples:
+      >>> from tfp_flows.networks import MADE
+      >>> network = MADE((3,), 2, hidden_units=(8,))
+      >>> isinstance(network, AutoregressiveNetwork), network.num_positions
+      (True, 3)
     """
 
     def __init__(
@@ -205,6 +211,14 @@ def generate(
 
     Returns:
       Each finding, put together as events `[B, *event_shape]`.
+
+    Examples:
+      >>> from tfp_flows.networks import MADE
+      >>> network = MADE((3,), 1, hidden_units=(8,))
+      >>> network.build((None, 3))
+      >>> zero = lambda params, i: (params[..., 0], [params[..., 0] + 1.0])
+      >>> print(generate(network, 1, zero, [tf.float32])[0].numpy())
+      [[1. 1. 1.]]
     """
     shape = [tf.get_static_value(batch), network.block_size]
 

@@ -151,6 +151,10 @@ def zero_conv(
     """Returns a builder of heads for `Conditioner`, all of one name.
 
     TensorFlow keeps some 30 KiB for every name that a variable was made with.
+
+    Examples:
+      >>> zero_conv("float32")(6)(tf.ones([1, 4, 4, 2])).shape
+      TensorShape([1, 4, 4, 6])
     """
     return lambda units: ZeroConv(
         units, kernel_size, depth, dtype=dtype, name="zero_conv"

@@ -15,6 +15,11 @@ class ScalarMap:
 
     Implementing one: set `num_params`, write `forward` and `inverse`.
     `keeps_volume` says that log dy/dx is None: always 0.
+
+    Examples:
+      >>> from tfp_flows.scalar_maps import Affine
+      >>> isinstance(Affine(), ScalarMap), Affine().num_params
+      (True, 2)
     """
 
     num_params: int

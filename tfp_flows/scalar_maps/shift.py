@@ -6,7 +6,14 @@ from tfp_flows.scalar_maps.scalar_map import ScalarMap
 
 
 class Shift(ScalarMap):
-    """y = x + shift, NICE's map; log dy/dx = 0."""
+    """y = x + shift, NICE's map; log dy/dx = 0.
+
+    Examples:
+      >>> import tensorflow as tf
+      >>> y, log_slope = Shift().forward(tf.constant([1.0]), tf.constant([0.5]))
+      >>> y.numpy(), log_slope
+      (array([1.5], dtype=float32), None)
+    """
 
     num_params = 1
     keeps_volume = True

@@ -29,6 +29,10 @@ class Summary(NamedTuple):
     Attributes:
       rows: written, with what the model says of them.
       invalid: bad rows, in the files `PREFIX-invalid*`; the model's among `rows` too.
+
+    Examples:
+      >>> Summary(rows=10, invalid=2).invalid
+      2
     """
 
     rows: int

@@ -13,7 +13,16 @@ _BAD = {"f": ("NaN", np.nan), "d": ("NaN", np.nan), "i": ("-1", -1)}
 
 
 class CheckError(Exception):
-    """The model must not be served; the message says why in one line."""
+    """The model must not be served; the message says why in one line.
+
+    Examples:
+      >>> from tfp_flows.serving import check
+      >>> try:
+      ...     check.check_directory("nowhere")
+      ... except CheckError:
+      ...     print("refused")
+      refused
+    """
 
 
 def signature(

@@ -36,6 +36,13 @@ class Posterior:
       method: "posterior" or "likelihood".
       simulations: that it was learnt from.
       history: Keras' history of `loss`, `nll` and their `val_` by epoch.
+
+    Examples:
+      >>> prior = tfd.Sample(tfd.Normal(0.0, 1.0), 2)
+      >>> small = {"num_steps": 1, "hidden_units": (8,)}
+      >>> found = posterior(np.sin, prior, 200, recipe="maf", options=small, epochs=1)
+      >>> found.method, found.simulations.theta.shape, sorted(found.history)[:1]
+      ('posterior', (200, 2), ['bits_per_dim'])
     """
 
     model: Model

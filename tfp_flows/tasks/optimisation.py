@@ -23,6 +23,12 @@ class Optimum(NamedTuple):
     in the constraint's own unit; `quantile` the share of the reference (samples of the
     model) whose log-density is below the row's; `feasible` says whether all constraints
     hold and the row is plausible: False marks a start that failed.
+
+    Examples:
+      >>> from tfp_flows import flows
+      >>> found = optimize(flows.gaussian((2,)), lambda x: x[:, 0], n=4, num_steps=20)
+      >>> found.objective.shape, found.feasible.shape
+      ((4,), (4,))
     """
 
     x: np.ndarray  # [n, *event_shape]

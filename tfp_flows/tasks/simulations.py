@@ -19,6 +19,11 @@ class Simulations(NamedTuple):
       theta: parameters `[N, *theta]`, in the dtype of the prior.
       x: observations `[N, *x]`, in the same dtype.
       num_dropped: how many others were dropped since they were not finite.
+
+    Examples:
+      >>> pairs = simulate(np.sin, tfd.Sample(tfd.Normal(0.0, 1.0), 2), 5)
+      >>> pairs.theta.shape, pairs.num_dropped
+      ((5, 2), 0)
     """
 
     theta: np.ndarray

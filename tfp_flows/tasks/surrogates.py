@@ -24,6 +24,11 @@ class Surrogate:
       losses: reverse KL of each step in nats, but for the target's log-normaliser.
       x: samples of the trained flow, `[N, *event_shape]`.
       log_weights: log target - log q of these, `[N]`.
+
+    Examples:
+      >>> found = Surrogate(np.zeros(3), np.zeros([100, 2]), np.zeros(100))
+      >>> round(found.effective_sample_size)  # of equal weights
+      100
     """
 
     losses: np.ndarray

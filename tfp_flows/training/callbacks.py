@@ -28,6 +28,11 @@ class NonFiniteLossError(ValueError):
         finite; "base" for the base distribution; None if it was not found.
       rows: the examples at fault, by their places in the data; empty if not found.
       reason: "loss", "gradient", "update", or "val_loss".
+
+    Examples:
+      >>> error = NonFiniteLossError("The loss is NaN.", rows=(7,), reason="loss")
+      >>> error.rows, error.reason
+      ((7,), 'loss')
     """
 
     def __init__(
@@ -56,6 +61,19 @@ class StopOnNonFiniteLoss(keras.callbacks.Callback):
 
     Raises:
       NonFiniteLossError: from `fit`, at the end of the step or of the validation.
+
+    Examples:
+      >>> import numpy as np
+      >>> from tfp_flows import FlowModel, flows
+      >>> model = FlowModel(flows.real_nvp((2,), 1, (8,)))
+      >>> model.compile("sgd")
+      >>> bad = np.array([[0.0, 1.0], [1.0, 0.0], [np.nan, 0.0]], "float32")
+      >>> model.flow.adapt(bad[:2])
+      >>> try:
+      ...     model.fit(bad, shuffle=False, verbose=0)
+      ... except NonFiniteLossError as error:
+      ...     print(error.rows)
+      (2,)
     """
 
     def __init__(self, passes: Passes = None, validation: Passes = None):

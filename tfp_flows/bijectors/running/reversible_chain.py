@@ -141,6 +141,11 @@ def chain_of(
 
     Raises:
       ValueError: for another word, or parts that do not fit.
+
+    Examples:
+      >>> from tfp_flows.bijectors import ActNorm
+      >>> chain_of([ActNorm((2,)), ActNorm((2,))], "activations").event_shape
+      (2,)
     """
     check_memory(memory, name)
     kind = ReversibleChain if memory == "constant" else Chain

@@ -25,6 +25,12 @@ class Element:
       num_values: number of integer values, None for a continuous element.
       block_size: None if the units of a position are independent of each other; C if
         the element itself models the dependence of C units.
+
+    Examples:
+      >>> from tfp_flows.distributions.elements import Categorical
+      >>> element = Categorical(4)
+      >>> isinstance(element, Element), element.num_params, element.num_values
+      (True, 4, 4)
     """
 
     num_params: int

@@ -8,6 +8,11 @@ class ServerError(RuntimeError):
       code: as gRPC has it, such as "INVALID_ARGUMENT", or "HTTP 400".
       message: the server's own.
       may_pass: whether asking again may help.
+
+    Examples:
+      >>> error = ServerError("UNAVAILABLE", "no such host", may_pass=True)
+      >>> str(error), error.may_pass
+      ('UNAVAILABLE: no such host', True)
     """
 
     def __init__(self, code: str, message: str, may_pass: bool = False):
