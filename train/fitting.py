@@ -2,6 +2,7 @@
 
 import pathlib
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -10,7 +11,7 @@ import tensorflow as tf
 from tfp_flows import FlowModel, flows
 from tfp_flows.distributions import Model
 from tfp_flows.training import adaptation, sampling
-from train import callbacks, checkpoints, files, stopping, strategies
+from train import callbacks, checkpoints, files, parts, stopping, strategies
 
 
 def train(
@@ -20,6 +21,7 @@ def train(
     workdir: pathlib.Path,
     there: strategies.Place,
     stop: stopping.Stop | None = None,
+    say: Callable[[str], Any] = print,
 ) -> tuple[Model, list[dict]]:
     """Builds and trains a flow, from where the last checkpoint in `workdir` left off.
 
@@ -30,6 +32,7 @@ def train(
       workdir: for checkpoints and logs.
       there: what it runs on.
       stop: whether to save and end after a step.
+      say: prints a line.
 
     Returns:
       The flow with the best weights on valid, and the metrics of every epoch.
@@ -49,6 +52,8 @@ def train(
     with stop.saved_first():
         while not saved.is_done:
             found = _callbacks(config, workdir, there, saved)
+            if there.is_chief:
+                found.append(parts.Remaining(chosen.epochs, say))
             _fit(model, splits, config, saved, there, found)
     saved.restore_best()
     if there.is_chief:

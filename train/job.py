@@ -17,6 +17,7 @@ from train import (
     fitting,
     lock,
     page,
+    parts,
     pictures,
     pipelines,
     report,
@@ -64,16 +65,21 @@ def run(
 
 def _run(config, workdir, there, stop, say):
     changes = settings.check(config, workdir) if there.is_chief else []
-    splits = _load(config, workdir, there)
+    models = models_of(config, workdir)
+    say = say if there.is_chief else lambda line: None
+    story = parts.Parts(_titles(config, models), say)
+    with story.next():
+        splits = _load(config, workdir, there)
     if there.is_chief:
         settings.save(config, changes, workdir)
-    trained = [
-        (label, *fitting.train(model, splits, config, place, there, stop))
-        for label, model, place in models_of(config, workdir)
-    ]
+    trained = []
+    for label, model, place in models:
+        with story.next():
+            found = fitting.train(model, splits, config, place, there, stop, say)
+            trained.append((label, *found))
     saved = {}
     if there.is_chief:
-        saved = _report(trained, splits, config, workdir, say, changes)
+        saved = _report(trained, splits, config, workdir, say, story, changes)
     strategies.wait_for_all(there)
     return saved
 
@@ -97,23 +103,36 @@ def models_of(config: Any, workdir: pathlib.Path) -> list[tuple]:
     return [first, *((label, rival, workdir / label) for label, rival in rivals)]
 
 
-def _report(trained, splits, config, workdir, say, changes):
-    """Scores all models, writes pictures and report, exports the first."""
-    scores = [
-        evaluation.score(label, flow, splits, config, history)
-        for label, flow, history in trained
+def _titles(config, models):
+    """Names the parts of the job."""
+    trained = [
+        f"{label}, {chosen.epochs} epochs at most" for label, chosen, _ in models
     ]
+    last = ["export"] if config.export else []
+    return ["data", *trained, "baselines and scores", "pictures and report", *last]
+
+
+def _report(trained, splits, config, workdir, say, story, changes):
+    """Scores all models, writes pictures and report, exports the first."""
     _, flow, history = trained[0]
-    baselines = evaluation.baseline_scores(splits, config)
-    scores = [*baselines, *scores[1:], scores[0]]
-    note = report.how_measured(scores, splits, config)
-    saved = report.save(scores, workdir, say, note, len(baselines) - 1, changes)
-    draw(flow, splits, scores[-1].bits, history, workdir, config.seed)
-    diagnosis = page.diagnose(flow, splits, config, say)
-    page.save(scores, saved["note"], diagnosis, workdir)
+    with story.next():
+        scores = [
+            evaluation.score(label, model, splits, config, rows)
+            for label, model, rows in trained
+        ]
+        baselines = evaluation.baseline_scores(splits, config)
+        scores = [*baselines, *scores[1:], scores[0]]
+    with story.next():
+        note = report.how_measured(scores, splits, config)
+        saved = report.save(scores, workdir, say, note, len(baselines) - 1, changes)
+        draw(flow, splits, scores[-1].bits, history, workdir, config.seed)
+        diagnosis = page.diagnose(flow, splits, config, say)
+        page.save(scores, saved["note"], diagnosis, workdir)
     if config.export:
-        path = exports.publish(flow, splits, saved, config, workdir)
+        with story.next():
+            path = exports.publish(flow, splits, saved, config, workdir)
         say(f"Exported to {path}. Check it: python -m tfp_flows.serving.check {path}")
+    say(f"Open {workdir / 'report.html'}")
     return saved
 
 
