@@ -11,6 +11,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 FLOORS = {
     "tfp_flows.quiet": 0,
     "tfp_flows.version": 0,
+    "tfp_flows.tables": 1,
     "tfp_flows.networks": 1,
     "tfp_flows.scalar_maps": 1,
     "tfp_flows.bijectors": 2,
@@ -85,6 +86,7 @@ def test_internals_are_touched_in_one_file_only(internals, file):
     [
         "tfp_flows",
         "tfp_flows.serving",
+        "tfp_flows.tables",
         "tfp_flows.tasks",
         "tfp_flows.diagnostics",
         "tfp_flows.plots",

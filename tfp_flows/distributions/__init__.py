@@ -14,6 +14,7 @@ from tfp_flows.distributions.given import Given
 from tfp_flows.distributions.markov_chains import Draws
 from tfp_flows.distributions.model import Model
 from tfp_flows.distributions.padded import Padded
+from tfp_flows.distributions.tabular import Tabular
 from tfp_flows.distributions.wrapper import Wrapper
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Padded",
     "StandardLogistic",
     "StandardNormal",
+    "Tabular",
     "Wrapper",
     "complete",
     "complete_by_chains",
