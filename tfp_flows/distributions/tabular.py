@@ -236,6 +236,7 @@ class Tabular(AnyOrder):
 
     def _as_rows(self, x, context):
         """Flattens with the raw context, then shows that."""
+        context = None if context is None else tf.cast(context, self._real)
         shape = self._network.event_shape
         x, context, batch = rows.paired(x, shape, context, self._context, self.name)
         return x, self._seen(context), batch

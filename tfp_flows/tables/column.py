@@ -171,7 +171,7 @@ class Column:
         except (KeyError, TypeError):
             known = "True and False" if self.values is None else _listed(self.values)
             raise ValueError(
-                f"Column {self.name!r}, row {row}: {value!r} is none of its values "
+                f"Column {self.name!r}, row {row}: {_plain(value)!r} is none of its values "
                 f"{known}. Mend the row, make it None if it is not known, or name all "
                 "values when the columns are made."
             ) from None
@@ -200,8 +200,8 @@ class Column:
             row = int(np.argmax(bad))
             raise ValueError(
                 f"Column {self.name!r} takes {self.wanted}, and row {row} holds "
-                f"{x[row]:g}; {int(bad.sum())} rows are like it. Mend them, or give "
-                "the column another kind or other ends."
+                f"{x[row]:g}; of {len(x)} rows {int(bad.sum())} do not fit. Mend them, "
+                "or give the column another kind or other ends."
             )
         return np.mod(x, self.period) if self.period is not None else x
 
@@ -222,8 +222,10 @@ class Column:
         if self.kind == "category":
             return f"one of {_listed(self.values)}"
         if self.kind == "integer":
-            low, high = self._ends()
-            return f"whole numbers from {low:.0f} to {high:.0f}"
+            low = "" if self.low is None else f" from {self.low:.0f}"
+            return f"whole numbers{low}" + (
+                "" if self.high is None else f" to {self.high:.0f}"
+            )
         return KINDS[self.kind][1]
 
     def as_dict(self) -> dict[str, Any]:

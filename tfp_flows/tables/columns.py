@@ -76,30 +76,30 @@ class Columns:
         return iter(self._columns.values())
 
     def __getitem__(self, name: str) -> Column:
-        return self._columns[self._known([name])[0]]
+        return self._columns[self._known(name)[0]]
 
     def __eq__(self, other):
         return isinstance(other, Columns) and list(self) == list(other)
 
     __hash__ = None  # type: ignore[assignment]
 
-    def select(self, names: Sequence[str]) -> "Columns":
+    def select(self, names: str | Sequence[str]) -> "Columns":
         """Returns some of the columns, in the order of the names."""
         return Columns([self._columns[name] for name in self._known(names)])
 
-    def without(self, names: Sequence[str]) -> "Columns":
+    def without(self, names: str | Sequence[str]) -> "Columns":
         """Returns the other columns, in their order."""
         left_out = set(self._known(names))
         return Columns([c for c in self if c.name not in left_out])
 
     def _known(self, names):
+        names = [names] if isinstance(names, str) else list(names)
         unknown = [name for name in names if name not in self._columns]
-        if unknown or isinstance(names, str):
+        if unknown:
             raise ValueError(
-                f"There is no column {unknown or names!r} among {self.names}. Name "
-                "columns by a list of these."
+                f"There is no column {unknown} among {self.names}. Name some of these."
             )
-        return list(names)
+        return names
 
     def encode(self, table: Any) -> np.ndarray:
         """Returns the numbers of a table, float64 `[N, D]`.
@@ -223,6 +223,6 @@ def named_arrays(table: Any, names: Sequence[str] | None = None) -> dict[str, An
 
 
 def _is_kind(kind):
-    return isinstance(kind, str) or (
-        isinstance(kind, (list, tuple)) and kind[:1] and kind[0] in KINDS
-    )
+    if isinstance(kind, (list, tuple)) and kind:
+        return isinstance(kind[0], str) and kind[0] in KINDS
+    return isinstance(kind, str)

@@ -37,7 +37,7 @@ def infer(table: Any, kinds: Mapping[str, Any] | None = None) -> Columns:
     Examples:
       >>> table = {"age": [31, 40, None], "city": ["Rome", "Oslo", "Rome"]}
       >>> infer(table)
-      age   integer   whole numbers from 0 to 16777216 (all are whole; 2 values, ...
+      age   integer   whole numbers from 0 (all are whole; 2 values, so name ...
       city  category  one of 'Oslo', 'Rome' (text)
     """
     arrays, kinds = named_arrays(table), dict(kinds or {})
