@@ -65,7 +65,10 @@ def run(
 def _run(config, workdir, there, stop, say):
     changes = settings.check(config, workdir) if there.is_chief else []
     splits = _load(config, workdir, there)
+    _check_table(config, splits)
     if there.is_chief:
+        if splits.columns is not None:
+            say(f"{config.data.path} was taken for\n{splits.columns.summary()}")
         settings.save(config, changes, workdir)
     trained = [
         (label, *fitting.train(model, splits, config, place, there, stop))
@@ -115,6 +118,19 @@ def _report(trained, splits, config, workdir, say, changes):
         path = exports.publish(flow, splits, saved, config, workdir)
         say(f"Exported to {path}. Check it: python -m tfp_flows.serving.check {path}")
     return saved
+
+
+def _check_table(config, splits):
+    if config.export and config.flow.name == "tabular":
+        raise ValueError(
+            "A model of a table takes missing values and is not served. Set "
+            "config.export to False."
+        )
+    if config.flow.name == "tabular" and splits.columns is None:
+        raise ValueError(
+            f"flows.tabular needs to know what columns hold, and {config.data.name!r} "
+            "does not say it. Set config.data.name to table."
+        )
 
 
 def _check(config):

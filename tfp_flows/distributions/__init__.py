@@ -9,6 +9,7 @@ from tfp_flows.distributions.completion.chains import complete_by_chains
 from tfp_flows.distributions.completion.complete import complete
 from tfp_flows.distributions.dequantized import Dequantized
 from tfp_flows.distributions.flow import Flow
+from tfp_flows.distributions.gaussian_flow import GaussianFlow
 from tfp_flows.distributions.gaussian_mixture import GaussianMixture
 from tfp_flows.distributions.given import Given
 from tfp_flows.distributions.markov_chains import Draws
@@ -25,6 +26,7 @@ __all__ = [
     "Dequantized",
     "Draws",
     "Flow",
+    "GaussianFlow",
     "GaussianMixture",
     "Given",
     "Model",

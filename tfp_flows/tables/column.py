@@ -171,9 +171,9 @@ class Column:
         except (KeyError, TypeError):
             known = "True and False" if self.values is None else _listed(self.values)
             raise ValueError(
-                f"Column {self.name!r}, row {row}: {_plain(value)!r} is none of its values "
-                f"{known}. Mend the row, make it None if it is not known, or name all "
-                "values when the columns are made."
+                f"Column {self.name!r}, row {row}: {_plain(value)!r} is none of its "
+                f"values {known}. Mend the row, make it None if it is not known, or "
+                "name all values when the columns are made."
             ) from None
 
     def _number(self, value, row):
