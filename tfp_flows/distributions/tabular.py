@@ -63,6 +63,8 @@ class Tabular(AnyOrder):
           arXiv:1310.1757
     """
 
+    _element: MixedColumns
+
     def __init__(
         self,
         network: AnyOrderNetwork,
@@ -77,7 +79,7 @@ class Tabular(AnyOrder):
         check(network, element)
         self._orders = _checked_orders(orders, len(element.columns))
         self._given_columns = context
-        size = None if context is None else len(context.columns)
+        size = len(context.columns) if context is not None else 0
         if not network.built and context is not None:
             width = size * (context.num_features + 1)
             shown = (None, *network.features_shape), (None, network.num_positions)
@@ -86,7 +88,7 @@ class Tabular(AnyOrder):
         super(AnyOrder, self).__init__(
             *(network, element, parameters),
             [network.features_shape, (network.num_positions,)],
-            None if size is None else (size,),
+            (size,) if context is not None else None,
             *(None, dtype, name),
         )
         self._noise = RowNoise(1 + network.num_positions, dtype=self._real.name)

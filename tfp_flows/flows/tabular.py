@@ -71,13 +71,14 @@ def tabular(
           arXiv:1310.1757
     """
     every = Columns.of(columns)
-    known, events = list(condition_on), every
-    if known:
-        known, events = every.select(condition_on), every.without(condition_on)
+    events = every.without(condition_on) if condition_on else every
     shape = (len(events),)
     frame = Frame.of("tabular", {**locals(), "event_shape": shape})
     element = MixedColumns(list(events), num_components, dtype)
-    context = MixedColumns(list(known), 1, dtype, "context") if known else None
+    context = None
+    if condition_on:
+        known = every.select(condition_on)
+        context = MixedColumns(list(known), 1, dtype, "context")
     body = (network or frame.builder(MLP, name=frame.name))()
     whole = AnyOrderNetwork(
         *(body, shape, element.num_params, element.num_features), name=frame.name
