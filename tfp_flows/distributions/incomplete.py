@@ -64,11 +64,11 @@ def fit(
       rng: of the beginnings.
 
     Examples:
-      >>> rows = np.array([[1.0, 1.0], [-1.0, -1.0], [0.5, np.nan], [-0.5, np.nan]])
+      >>> rows = np.array([[1.2, 1.2], [-1.2, -1.2], [0.4, np.nan], [-0.4, np.nan]])
       >>> found = fit(rows, 1, 1e-3, np.ones(2), np.random.default_rng(0))
-      >>> print(found.factor[0] @ found.factor[0].T)
-      [[0.626 0.625]
-       [0.625 0.626]]
+      >>> print((found.factor[0] @ found.factor[0].T).round(1))
+      [[0.8 0.8]
+       [0.8 0.8]]
     """
     rows = rows[~np.isnan(rows).all(axis=1)]
     begun = fit_complete(np.nan_to_num(rows), num_components, floor + 1e-3, unit, rng)
