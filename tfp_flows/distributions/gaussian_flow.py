@@ -43,10 +43,13 @@ class GaussianFlow(Flow):
     def _log_prob(self, x, **kwargs):
         if not tf.executing_eagerly() or not np.isnan(x).any():
             return super()._log_prob(x, **kwargs)
+        mixture = self._mixture()
+        if not np.isfinite(mixture.factor).all():  # weights that are none
+            return super()._log_prob(x, **kwargs)
         rank = self.event_shape.rank
         size = self.event_shape.num_elements()
         rows = np.reshape(tf.cast(x, tf.float64), [-1, size])
-        found = incomplete.log_prob(rows, self._mixture())
+        found = incomplete.log_prob(rows, mixture)
         return tf.constant(found.reshape(x.shape[: x.shape.rank - rank]), self.dtype)
 
     def _mixture(self):
