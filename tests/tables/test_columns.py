@@ -135,6 +135,10 @@ def test_values_that_do_not_fit_are_refused_by_column_and_row(
             lambda c: tables.infer(pd.DataFrame({"x": pd.to_datetime(["2020-01-01"])})),
             "dates into days",
         ),
+        (
+            lambda c: tables.infer({"x": np.array(["2020-01-01"], "datetime64[ns]")}),
+            "'x' holds dates or times",
+        ),
         (lambda c: tables.infer({"x": np.zeros((3, 2))}), "wanted one value a row"),
         (lambda c: Column("x", "ordinal"), "unknown kind 'ordinal'. Choose from real"),
         (lambda c: Column("x", "bounded", low=0), "is bounded and needs high"),

@@ -65,6 +65,8 @@ def _present(name, values):
             f"Column {name!r} has the shape {values.shape}, wanted one value a row. "
             "Give it as several columns."
         )
+    if values.dtype.kind in "mM":
+        raise _of_no_kind(name, "dates or times")
     if values.dtype.kind == "f":
         values = values[~np.isnan(values)]
     elif values.dtype.kind not in "iub":
@@ -94,11 +96,14 @@ def _found(name, values, present):
         return _numbers(name, present)
     if all(isinstance(v, str) for v in present):
         return Column(name, "category", values=_distinct(present), why="text")
-    kinds = sorted({type(v).__name__ for v in present})
-    raise ValueError(
-        f"Column {name!r} holds {', '.join(kinds)}, which is neither numbers, text nor "
-        "booleans alone. Turn it into one of these (dates into days since one), drop "
-        "it, or name its kind."
+    raise _of_no_kind(name, ", ".join(sorted({type(v).__name__ for v in present})))
+
+
+def _of_no_kind(name, held):
+    return ValueError(
+        f"Column {name!r} holds {held}, which is neither numbers, text nor booleans "
+        "alone. Turn it into one of these (dates into days since one), drop it, or "
+        "name its kind."
     )
 
 
