@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # what is loaded on first use
         scalar_maps,
         scoring,
         serving,
+        tables,
         tasks,
         training,
     )
@@ -42,6 +43,7 @@ __all__ = [
     "scalar_maps",
     "scoring",
     "serving",
+    "tables",
     "tasks",
     "training",
 ]

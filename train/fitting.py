@@ -110,6 +110,9 @@ def _fit(model, splits, config, saved, there, found):
 
 
 def _build(name, options, splits):
+    if name == "tabular" and splits.columns is not None:
+        known = splits.columns.names[: (splits.context_shape or (0,))[0]]
+        return flows.tabular(splits.columns, condition_on=known, **options.to_dict())
     given = {"context_shape": splits.context_shape} if splits.context_shape else {}
     return flows.build(
         name,

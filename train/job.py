@@ -70,7 +70,10 @@ def _run(config, workdir, there, stop, say):
     story = parts.Parts(_titles(config, models), say)
     with story.next():
         splits = _load(config, workdir, there)
+    _check_table(config, splits)
     if there.is_chief:
+        if splits.columns is not None:
+            say(f"{config.data.path} was taken for\n{splits.columns.summary()}")
         settings.save(config, changes, workdir)
     trained = []
     for label, model, place in models:
@@ -134,6 +137,19 @@ def _report(trained, splits, config, workdir, say, story, changes):
         say(f"Exported to {path}. Check it: python -m tfp_flows.serving.check {path}")
     say(f"Open {workdir / 'report.html'}")
     return saved
+
+
+def _check_table(config, splits):
+    if config.export and config.flow.name == "tabular":
+        raise ValueError(
+            "A model of a table takes missing values and is not served. Set "
+            "config.export to False."
+        )
+    if config.flow.name == "tabular" and splits.columns is None:
+        raise ValueError(
+            f"flows.tabular needs to know what columns hold, and {config.data.name!r} "
+            "does not say it. Set config.data.name to table."
+        )
 
 
 def _check(config):

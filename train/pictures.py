@@ -173,7 +173,8 @@ def vectors(flow: Model, part: Any, path: pathlib.Path, seed: int) -> None:
     given = {} if context is None else {"context": context}
     drawn = flow.sample(() if given else len(x), seed=(seed, 0), **given).numpy()
     size = x.shape[1]
-    if size == 2 and not given and flow.num_values is None and flow.is_exact:
+    is_real = flow.num_values is None and not flow.takes_missing
+    if size == 2 and not given and is_real and flow.is_exact:
         figure = plots.density(flow.log_prob, drawn[:_FEW], x[:_FEW])
     elif 2 < size <= _COLUMNS and not given:
         figure = plots.corner(drawn[:_FEW], x[:_FEW])

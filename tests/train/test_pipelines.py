@@ -1,8 +1,10 @@
 """Data of the job: real builders, fixed splits, refusals that help."""
 
+import io
 import pathlib
 
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow_datasets as tfds
 
@@ -188,6 +190,55 @@ def test_missing_and_empty_data_are_refused(workdir, fields, message):
 def test_broken_files_are_refused(tmp_path, name, content, message):
     (tmp_path / name).write_text(content)
     fields = config(name=name[-3:], path=str(tmp_path / name))
+    with pytest.raises(ValueError, match=message):
+        pipelines.load(fields, tmp_path)
+
+
+PEOPLE = """name,age,sex,height,hour
+Ann,31,1,1.63,23.5
+Bob,,2,1.81,0.5
+Cid,58,2,,1.25
+Dot,44,1,1.7,22.0
+"""
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_tables_have_columns_of_any_kinds(tmp_path, suffix):
+    path = tmp_path / f"people.{suffix}"
+    if suffix == "csv":
+        path.write_text(PEOPLE)
+    else:
+        pd.read_csv(io.StringIO(PEOPLE)).to_parquet(path)
+    kinds = "hour: periodic 24, sex: category"
+    fields = {"name": "table", "path": str(path), "num_valid": 1, "num_test": 1}
+    given = {"kinds": kinds, "condition_on": ("sex",)}
+    splits = pipelines.load(config(**fields, **given), tmp_path)
+    columns = splits.columns
+    assert columns.names == ["sex", "name", "age", "height", "hour"]
+    assert [c.kind for c in columns][:3] == ["category", "category", "integer"]
+    assert splits.event_shape == (4,) and splits.context_shape == (1,)
+    parts = (splits.train, splits.valid, splits.test)
+    x = np.concatenate([events(p) for p in parts])
+    names = columns.without("sex").decode(x)
+    by_name = dict(zip(names["name"], names["age"], strict=True))
+    assert np.isnan(by_name.pop("Bob")) and by_name == {"Ann": 31, "Cid": 58, "Dot": 44}
+
+
+@pytest.mark.parametrize(
+    ("content", "fields", "message"),
+    [
+        ("", {}, "is no readable table"),
+        ("a,b\n", {}, "holds no rows"),
+        ("a,b\n1,2\n1,3\n1,4\n", {}, r"same value in all rows of \['a'\]"),
+        (PEOPLE, {"kinds": "sex category"}, "has 'sex category', wanted name: kind"),
+        (PEOPLE, {"kinds": "sx: category"}, r"names the columns \['sx'\]"),
+        (PEOPLE, {"condition_on": ("sx",)}, r"no column \['sx'\] among"),
+        (PEOPLE, {"kinds": "sex: boolean"}, "Column 'sex'.*2.* is none of its values"),
+    ],
+)
+def test_broken_tables_are_refused(tmp_path, content, fields, message):
+    (tmp_path / "t.csv").write_text(content)
+    fields = config(name="table", path=str(tmp_path / "t.csv"), **fields)
     with pytest.raises(ValueError, match=message):
         pipelines.load(fields, tmp_path)
 

@@ -77,6 +77,9 @@ RECIPES = {
         num_blocks=1,
         dropout=0.1,
     ),
+    "tabular": lambda: flows.tabular(
+        dict.fromkeys("abcdef", "real"), condition_on=["e", "f"], hidden_units=(8,)
+    ),
     "pixel rnn": lambda: flows.pixel_rnn((2, 2, 1), **_RNN, num_values=5),
     "pixel rnn of bits": lambda: flows.pixel_rnn(
         (2, 2, 1), **_RNN, layer="diagonal", num_values=2, element="bernoulli"

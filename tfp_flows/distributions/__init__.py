@@ -10,11 +10,13 @@ from tfp_flows.distributions.completion.complete import complete
 from tfp_flows.distributions.dequantized import Dequantized
 from tfp_flows.distributions.embedded import Embedded
 from tfp_flows.distributions.flow import Flow
+from tfp_flows.distributions.gaussian_flow import GaussianFlow
 from tfp_flows.distributions.gaussian_mixture import GaussianMixture
 from tfp_flows.distributions.given import Given
 from tfp_flows.distributions.markov_chains import Draws
 from tfp_flows.distributions.model import Model
 from tfp_flows.distributions.padded import Padded
+from tfp_flows.distributions.tabular import Tabular
 from tfp_flows.distributions.wrapper import Wrapper
 
 __all__ = [
@@ -26,12 +28,14 @@ __all__ = [
     "Draws",
     "Embedded",
     "Flow",
+    "GaussianFlow",
     "GaussianMixture",
     "Given",
     "Model",
     "Padded",
     "StandardLogistic",
     "StandardNormal",
+    "Tabular",
     "Wrapper",
     "complete",
     "complete_by_chains",

@@ -78,7 +78,7 @@ class AnyOrder(UnitModel):
         name: str | None = None,
     ):
         parameters = dict(locals())
-        _check(network, element)
+        check(network, element)
         shapes = [network.features_shape, (network.num_positions,)]
         super().__init__(
             *(network, element, parameters, shapes, context_shape),
@@ -185,11 +185,11 @@ class AnyOrder(UnitModel):
     def _generate(self, u, temperature, context, known):
         network, element = self._network, self._element
         count = network.num_positions
-        order_u, u = u[:, :count], u[:, count:]
+        ranks, u = self._ranks(u[:, :count]), u[:, count:]
         u = tf.reshape(u, [-1, count, network.block_size, element.num_uniforms])
         x, is_known = self._given(tf.shape(u)[0], known)
-        # Unknown positions first, at random; u is in (0, 1).
-        order = tf.argsort(order_u + tf.cast(is_known, u.dtype))
+        # Unknown positions first; ranks are in (0, 1).
+        order = tf.argsort(ranks + tf.cast(is_known, u.dtype))
         left = tf.reduce_max(tf.reduce_sum(tf.cast(~is_known, tf.int32), axis=1))
 
         def body(i, x, is_known):
@@ -197,7 +197,8 @@ class AnyOrder(UnitModel):
             position = order[:, i]
             features = network.features(shown, is_known, context)
             params = tf.cast(network.params_at(features, position), self._real)
-            drawn = element.from_uniform(params, u[:, i], temperature[:, None])
+            unit = element.at(position)
+            drawn = unit.from_uniform(params, u[:, i], temperature[:, None])
             here = tf.equal(tf.range(count), position[:, None]) & ~is_known
             return i + 1, tf.where(here[..., None], drawn[:, None], x), is_known | here
 
@@ -209,6 +210,10 @@ class AnyOrder(UnitModel):
             parallel_iterations=1,
         )
         return tf.reshape(x, [-1, *network.event_shape])
+
+    def _ranks(self, u):
+        """Returns numbers in (0, 1) whose order is that of the draws, from uniforms."""
+        return u
 
     def _given(self, batch, known):
         """Returns blocks `[N, positions, block]`, and which are known."""
@@ -222,7 +227,12 @@ class AnyOrder(UnitModel):
         return x, is_known
 
 
-def _check(network, element):
+def check(network: AnyOrderNetwork, element: Element) -> None:
+    """Refuses a network that does not fit an element.
+
+    Raises:
+      ValueError: saying what the element asks for.
+    """
     if not isinstance(network, AnyOrderNetwork):
         raise ValueError(
             f"AnyOrder needs an AnyOrderNetwork, got {type(network).__name__}. Put "

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.distributions import expectation_maximisation
+from tfp_flows.distributions import expectation_maximisation, incomplete
 from tfp_flows.distributions.bases import Base
 from tfp_flows.distributions.model import Model
 from tfp_flows.networks.weights.parameters import Parameters
@@ -100,14 +100,18 @@ class GaussianMixture(Base, Model):
         """Fits the mixture by expectation-maximisation."""
         rows = np.reshape(tf.cast(z, tf.float64), [-1, self._size])
         num_components = self._layer["logits"].shape[0]
-        if len(rows) < num_components or not np.isfinite(rows).all():
+        if len(rows) < num_components or np.isinf(rows).any():
             raise ValueError(
                 f"{self.name} needs at least {num_components} events, all finite, to "
                 f"fit as many components, got {len(rows)}."
             )
+        misses = np.isnan(rows).any()
+        if misses:
+            incomplete.check(rows, self.name)
+        way = incomplete if misses else expectation_maximisation
         kind = self.dtype.as_numpy_dtype
-        offset, unit = rows.mean(axis=0), _unit(rows, kind)
-        weight, mean, factor = expectation_maximisation.fit(
+        offset, unit = np.nanmean(rows, axis=0), _unit(rows, kind)
+        weight, mean, factor = way.fit(
             (rows - offset) / unit,
             num_components,
             self._floor,
@@ -214,8 +218,8 @@ class GaussianMixture(Base, Model):
 
 def _unit(rows, kind):
     """Standard deviations `[D]`; where rows do not vary, the rounding of the dtype."""
-    size = np.abs(rows).max(axis=0)
-    deviation = size * np.std(rows / np.where(size > 0, size, 1.0), axis=0)
+    size = np.nanmax(np.abs(rows), axis=0)
+    deviation = size * np.nanstd(rows / np.where(size > 0, size, 1.0), axis=0)
     unit = np.maximum(deviation, 0.25 * np.finfo(kind).eps * size)
     # A component may be a thousand times narrower and must not be flushed to 0.
     least = np.finfo(kind).tiny / np.finfo(kind).eps

@@ -85,6 +85,11 @@ class Model(tfd.Distribution):
         return True
 
     @property
+    def takes_missing(self) -> bool:
+        """Whether NaN in events and contexts is a value that is not there."""
+        return False
+
+    @property
     def context_shape(self) -> Any:
         """Shape of one context, or None for an unconditional model.
 

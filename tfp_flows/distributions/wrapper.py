@@ -67,6 +67,11 @@ class Wrapper(Model):
         return self._inner.is_exact
 
     @property
+    def takes_missing(self) -> bool:
+        """Whether NaN in events and contexts is a value that is not there."""
+        return self._inner.takes_missing
+
+    @property
     def context_shape(self) -> Any:
         """Shape of one context, or None for an unconditional model."""
         return self._inner.context_shape

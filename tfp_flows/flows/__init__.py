@@ -19,6 +19,7 @@ from tfp_flows.flows.pixel_rnn import pixel_rnn
 from tfp_flows.flows.real_nvp import real_nvp
 from tfp_flows.flows.recurrent import recurrent
 from tfp_flows.flows.reversible import reversible
+from tfp_flows.flows.tabular import tabular
 from tfp_flows.flows.wavenet import wavenet
 
 __all__ = [
@@ -40,5 +41,6 @@ __all__ = [
     "recipe",
     "recurrent",
     "reversible",
+    "tabular",
     "wavenet",
 ]

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from tfp_flows.bijectors import Chain, TriangularAffine
-from tfp_flows.distributions import Flow, Model
+from tfp_flows.distributions import GaussianFlow, Model
 from tfp_flows.flows._frame import Frame
 from tfp_flows.flows._recipe import recipe
 
@@ -19,12 +19,13 @@ def gaussian(
     """Builds a full-covariance Gaussian as a flow: x = mean + L z.
 
     `adapt` gives the maximum-likelihood estimate; training by gradient works as well.
+    Values may be missing (NaN), see `GaussianFlow`.
 
     Args:
       event_shape: shape of one event.
 
     Returns:
-      `Flow`, or `Dequantized` if `num_values` is given.
+      `GaussianFlow`, or `Dequantized` if `num_values` is given.
 
     Raises:
       ValueError: for a bad shape or number of values.
@@ -35,4 +36,4 @@ def gaussian(
     """
     frame = Frame.of("gaussian", locals())
     affine = TriangularAffine(frame.shape, dtype=dtype)
-    return frame.wrapped(Flow(Chain([affine], name=frame.name)))
+    return frame.wrapped(GaussianFlow(Chain([affine], name=frame.name)))

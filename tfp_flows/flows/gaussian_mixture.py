@@ -6,7 +6,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import Chain
-from tfp_flows.distributions import Flow, GaussianMixture, Model
+from tfp_flows.distributions import GaussianFlow, GaussianMixture, Model
 from tfp_flows.flows._frame import Frame
 from tfp_flows.flows._recipe import recipe
 
@@ -27,6 +27,7 @@ def gaussian_mixture(
     """Builds a mixture of full-covariance Gaussians, for data of any scale.
 
     `adapt` fits it by expectation-maximisation; training by gradient works as well.
+    Values may be missing (NaN), see `GaussianFlow`.
 
     Args:
       num_components: of the mixture.
@@ -35,7 +36,7 @@ def gaussian_mixture(
       seed: of the beginnings of expectation-maximisation.
 
     Returns:
-      `Flow` whose latent variable is the event itself, or `Dequantized` if
+      `GaussianFlow` whose latent variable is the event itself, or `Dequantized` if
       `num_values` is given.
 
     Raises:
@@ -51,4 +52,4 @@ def gaussian_mixture(
     # The mixture has a unit of its own. tfb.Identity has no dtype.
     identity = tfb.Shift(tf.zeros([], dtype))
     chain = Chain([identity], event_shape=shape, name=frame.name)
-    return frame.wrapped(Flow(chain, base))
+    return frame.wrapped(GaussianFlow(chain, base))

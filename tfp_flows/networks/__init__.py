@@ -16,6 +16,7 @@ from tfp_flows.networks.pixels.masked_conv import MaskedConv
 from tfp_flows.networks.pixels.row_lstm import RowLSTM
 from tfp_flows.networks.recurrent import RecurrentNetwork
 from tfp_flows.networks.reordered import Reordered
+from tfp_flows.networks.row_noise import RowNoise
 from tfp_flows.networks.weights.parameters import Parameters
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "RecurrentNetwork",
     "Reordered",
     "RowLSTM",
+    "RowNoise",
     "ZeroConv",
     "ZeroDense",
     "gains",

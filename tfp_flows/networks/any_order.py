@@ -81,6 +81,12 @@ class AnyOrderNetwork(keras.layers.Layer):
         return math.prod(self.event_shape) // self.block_size
 
     @property
+    def positions(self) -> np.ndarray:
+        """Numbers of the units of each position, `[num_positions, block_size]`."""
+        units = np.arange(math.prod(self.event_shape))
+        return units.reshape(-1, self.block_size)
+
+    @property
     def features_shape(self) -> tuple[int, ...]:
         """Shape of what is shown of one event."""
         return (*self.event_shape[:-1], self.event_shape[-1] * self.num_features)
@@ -161,7 +167,8 @@ class AnyOrderNetwork(keras.layers.Layer):
 
         Args:
           features: what `features` returned.
-          position: int32 `[B]`.
+          position: int32 `[B]`; or `[]`, the same one of all events, if the body
+            does not keep the positions.
 
         Returns:
           `[B, block_size, num_params]`.
@@ -185,7 +192,8 @@ class AnyOrderNetwork(keras.layers.Layer):
         gain, share = self.head.factors
         centred = features - tf.cast(self.head.center, features.dtype)
         kernel = tf.cast(tf.gather(kernel, position, axis=1) * gain, features.dtype)
-        params = tf.einsum("bf,fbcp->bcp", centred, kernel)
+        of_each = "fbcp" if position.shape.rank else "fcp"
+        params = tf.einsum(f"bf,{of_each}->bcp", centred, kernel)
         return params + tf.cast(tf.gather(bias, position) * share, features.dtype)
 
     def get_config(self):

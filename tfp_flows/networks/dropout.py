@@ -3,7 +3,7 @@
 import keras
 import tensorflow as tf
 
-from tfp_flows.networks.uniform_rows import uniform_rows
+from tfp_flows.networks.uniform_rows import of_layer
 
 
 @keras.saving.register_keras_serializable("tfp_flows")
@@ -38,12 +38,7 @@ class Dropout(keras.layers.Dropout):
         """Returns the inputs with some features dropped, if it is training."""
         if not training or not self.rate:
             return inputs
-        state = self.seed_generator.state
-        key, first_row = tf.unstack(tf.convert_to_tensor(state.value))
-        key = tf.stack([key, tf.zeros_like(key)])
-        # Not the second number, which Keras would count: it is a place.
-        state.assign(state + tf.constant([1, 0], state.dtype))
         shape = [tf.shape(inputs)[0], *inputs.shape[1:]]
-        kept = uniform_rows(shape, key, first_row) >= self.rate
+        kept = of_layer(self.seed_generator, shape) >= self.rate
         scale = 1.0 / (1.0 - self.rate) if self.rate < 1.0 else 0.0
         return tf.where(kept, inputs * tf.cast(scale, inputs.dtype), 0)

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 _PHILOX = 1  # tf.random.Algorithm; the default one is 20 times slower under XLA on CPUs
@@ -56,3 +57,23 @@ def uniform_rows(
     # Multiples of 2^-23 or 2^-52, moved to the middle of their cells: never 0 or 1.
     u = u[:, :size] + 2.0 ** (-53 if drawn == tf.float64 else -24)
     return tf.cast(tf.reshape(u, shape), dtype)
+
+
+def of_layer(
+    generator: keras.random.SeedGenerator, shape: Sequence[Any], dtype: Any = tf.float32
+) -> tf.Tensor:
+    """Returns the numbers of a layer's next call, see `uniform_rows`.
+
+    `FlowModel` tells the place of the first row in the second number of the seed state.
+
+    Args:
+      generator: of the layer; its state moves on.
+      shape: `[B, ...]`; all but B are known.
+      dtype: of the numbers.
+    """
+    state = generator.state
+    key, first_row = tf.unstack(tf.convert_to_tensor(state.value))
+    key = tf.stack([key, tf.zeros_like(key)])
+    # Not the second number, which Keras would count: it is a place.
+    state.assign(state + tf.constant([1, 0], state.dtype))
+    return uniform_rows(shape, key, first_row, dtype)

@@ -83,7 +83,7 @@ def corner(samples: Any, data: Any, names: Sequence[str] | None = None) -> Figur
 
     Args:
       samples: `[M, D]`.
-      data: `[N, D]`.
+      data: `[N, D]`; what is missing (NaN) is left out, column by column.
       names: of the columns.
 
     Raises:
@@ -125,6 +125,7 @@ def corner(samples: Any, data: Any, names: Sequence[str] | None = None) -> Figur
 
 
 def _histograms(axis, data, samples):
+    data, samples = data[~np.isnan(data)], samples[~np.isnan(samples)]
     edges = np.histogram_bin_edges(np.concatenate([data, samples]), 30)
     axis.hist(data, edges, density=True, color="0.75", label="data")
     axis.hist(

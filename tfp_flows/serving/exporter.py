@@ -112,6 +112,7 @@ def export(
       >>> serving.export(flow, "served/digits")  # doctest: +SKIP
       PosixPath('served/digits/1')
     """
+    _check_has_all_values(flow)
     if isinstance(flow, AnyOrder):
         flow = flow.in_order()
     if not allow_unadapted:
@@ -166,6 +167,14 @@ def _facts(flow, nonfinite, base, card):
 
 def _write_card(directory, facts, number):
     cards.write(directory, {**facts, "version": number})
+
+
+def _check_has_all_values(flow):
+    if isinstance(flow, Model) and flow.takes_missing:
+        raise ValueError(
+            f"{flow.name!r} takes NaN for a value that is missing, and to what is "
+            "served NaN is an invalid row. Use it in Python, saved as a .keras file."
+        )
 
 
 def _check_seen_data(flow):

@@ -56,7 +56,9 @@ def adapt(model: keras.Model, sample: sampling.Sample) -> None:
       ValueError: if the sample holds values that are not finite.
     """
     flow, strategy = model.flow, model.distribute_strategy
-    sample = sampling.finite(sample, drop=model.on_nonfinite == "skip")
+    sample = sampling.finite(
+        sample, drop=model.on_nonfinite == "skip", missing=flow.takes_missing
+    )
     given = {} if sample.context is None else {"context": sample.context}
     with strategy.scope():
         flow.adapt(sample.x, **given)

@@ -76,12 +76,13 @@ def uniform(flow: Model, data: Iterator[Any], num_examples: int, seed: int) -> S
     return Sample(x, packed, rows[order])
 
 
-def finite(sample: Sample, drop: bool) -> Sample:
+def finite(sample: Sample, drop: bool, missing: bool = False) -> Sample:
     """Returns the sample if all of it is finite.
 
     Args:
       sample: as from `uniform`.
       drop: whether to leave examples that are not finite out.
+      missing: whether NaN is a value that is not there, and so allowed.
 
     Raises:
       ValueError: if an example is not finite and is not to be dropped, or all are not.
@@ -90,7 +91,8 @@ def finite(sample: Sample, drop: bool) -> Sample:
     for value in tf.nest.flatten((sample.x, sample.context)):
         if value is not None and value.dtype.is_floating:
             axes = list(range(1, value.shape.rank))
-            good &= tf.reduce_all(tf.math.is_finite(value), axes).numpy()
+            fine = tf.math.is_finite(value) | (missing & tf.math.is_nan(value))
+            good &= tf.reduce_all(fine, axes).numpy()
     if good.all():
         return sample
     if not drop or not good.any():

@@ -45,9 +45,11 @@ def get_config() -> ml_collections.ConfigDict:
 def data() -> ml_collections.ConfigDict:
     """Returns where events come from and how they are divided."""
     config = ml_collections.ConfigDict()
-    config.name = "digits"  # or TFDS, two_moons, csv, npy, ar_process, tones
+    config.name = "digits"  # or TFDS, two_moons, csv, npy, table, ar_process, tones
     config.data_dir = ""  # of TFDS; the digits go to <workdir>/data if empty
-    config.path = ""  # of a .csv or .npy file
+    config.path = ""  # of a .csv or .npy file; of a table .csv or .parquet
+    config.kinds = ""  # table: "sex: category, hour: periodic 24"; others are inferred
+    config.condition_on = ()  # table: columns that the others are given
     # "memory", or "none" for files larger than that: rows are read when they are wanted
     config.cache = "memory"
     config.num_values = 0  # grey levels (32: 5 bits) or codes; 0 for all

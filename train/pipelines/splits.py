@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from typing import Any
 
+from tfp_flows.tables import Columns
 from train.pipelines import images, processes, tables, tones
 from train.pipelines.part import Part
 
@@ -22,6 +23,8 @@ class Splits:
       process: that the data were drawn from, with its `entropy_rate` and `log_prob`;
         None if unknown.
       audio: for sound in mu-law codes, what is known of it; otherwise None.
+      columns: what the columns of a table hold, those of the context first; None if
+        nobody said.
     """
 
     train: Part
@@ -30,6 +33,7 @@ class Splits:
     num_values: int | None = None
     process: Any = None
     audio: tones.Audio | None = None
+    columns: Columns | None = None
 
     @property
     def event_shape(self) -> tuple[int, ...]:
@@ -42,6 +46,12 @@ class Splits:
         return self.train.context_shape
 
 
+def _table(config):
+    from train.pipelines import frames  # which needs pandas
+
+    return frames.load(config)
+
+
 # Name of a data set -> function of `config.data`. It returns the `Source` of each of
 # the three parts, and what else is known by its name in `Splits`. All other names are
 # those of images.
@@ -49,6 +59,7 @@ SOURCES: dict[str, Callable[[Any], tuple]] = {
     "ar_process": processes.ar_process,
     "csv": tables.csv,
     "npy": tables.npy,
+    "table": _table,
     "tones": tones.load,
     "two_moons": tables.two_moons,
 }

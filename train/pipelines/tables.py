@@ -30,12 +30,12 @@ def two_moons(config: Any) -> tuple:
     x = np.where(label[:, None] == 1, [1.0, 0.5] - upper, upper)
     x = (x + rng.normal(0.0, 0.1, x.shape)).astype(np.float32)
     context = label[:, None].astype(np.float32) if config.context else None
-    return _three_parts(Arrays(x, context), np.arange(count), config), {}
+    return three_parts(Arrays(x, context), np.arange(count), config), {}
 
 
 def npy(config: Any) -> tuple:
     """Maps or reads a `.npy` file of rows `[N, D]`, or of events of any shape."""
-    path = _existing(config)
+    path = existing(config)
     try:
         x = np.load(path, mmap_mode="r", allow_pickle=False)
     except ValueError as error:
@@ -54,7 +54,7 @@ def npy(config: Any) -> tuple:
 
 def csv(config: Any) -> tuple:
     """Reads a `.csv` file of numbers, one event a line, with or without a header."""
-    path = _existing(config)
+    path = existing(config)
     return _shuffled(_Lines(path), path, config)
 
 
@@ -143,7 +143,12 @@ def _parsed(lines):
         return None
 
 
-def _existing(config):
+def existing(config: Any) -> str:
+    """Returns `config.path` if there is such a file.
+
+    Raises:
+      ValueError: if not.
+    """
     path = config.path
     if not path or not pathlib.Path(path).is_file():
         raise ValueError(
@@ -164,11 +169,15 @@ def _shuffled(source: Source, path: str, config: Any) -> tuple:
         source = in_memory(source)
     degenerate.check(source, path)
     order = np.random.default_rng(config.seed).permutation(len(source))
-    return _three_parts(source, order, config), {}
+    return three_parts(source, order, config), {}
 
 
-def _three_parts(source, order, config):
-    """Cuts rows in an order of their own; what is beyond train is valid, then test."""
+def three_parts(source: Source, order: np.ndarray, config: Any) -> tuple:
+    """Cuts rows in an order of their own; what is beyond train is valid, then test.
+
+    Raises:
+      ValueError: if nothing is left to train on.
+    """
     count = len(source)
     cut, end = count - config.num_valid - config.num_test, count - config.num_test
     if cut < 1:

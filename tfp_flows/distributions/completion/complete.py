@@ -30,7 +30,8 @@ def complete(
 
     - `flows.gaussian`, `flows.gaussian_mixture`, and other affine flows of these:
       exact, in closed form, any mask;
-    - `flows.any_order`: exact, any mask, in a loop over the unknown units;
+    - `flows.any_order` and `flows.tabular`: exact, any mask, in a loop over the unknown
+      units;
     - `Autoregressive` models: exact, if the known units come first in their order
       (`order=` of their recipes), in one loop over the positions, as for `sample`;
     - flows all of whose steps keep one order, such as `flows.wavenet` over real
@@ -84,7 +85,7 @@ def _rows(question, seed, temperature):
     """Returns all draws as rows, `[n * N, *event_shape]`."""
     model = question.model
     if isinstance(model, AnyOrder):
-        beginnings.check_whole(model, question.known, model.in_order().network.order)
+        beginnings.check_whole(model, question.known, model.network.positions)
         return beginnings.by_units(question, seed, temperature)
     if isinstance(model, Autoregressive):
         beginnings.check(model, question.known)

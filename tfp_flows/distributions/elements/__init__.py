@@ -6,6 +6,7 @@ from tfp_flows.distributions.elements.discretized_logistics import (
     DiscretizedLogisticMixture,
 )
 from tfp_flows.distributions.elements.element import Element
+from tfp_flows.distributions.elements.mixed_columns import MixedColumns
 from tfp_flows.distributions.elements.normal_mixture import NormalMixture
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "Categorical",
     "DiscretizedLogisticMixture",
     "Element",
+    "MixedColumns",
     "NormalMixture",
 ]

@@ -59,6 +59,14 @@ class Element:
         """
         raise NotImplementedError(f"{type(self).__name__} has no from_uniform.")
 
+    def at(self, position: tf.Tensor) -> "Element":
+        """Returns the element of one position; the same one, unless they differ.
+
+        Args:
+          position: int32 `[]`, or `[N]` for a position of each row.
+        """
+        return self
+
     def cdf(self, params: tf.Tensor, x: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
         """Returns P(X < x) and P(X <= x) of each unit by itself, `[..., C]` each.
 

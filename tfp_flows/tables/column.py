@@ -1,0 +1,270 @@
+"""One column of a table: its kind, and how its values become numbers and back."""
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+# Kind -> what `Column` takes for it, and what its values are.
+KINDS = {
+    "real": ((), "any numbers"),
+    "bounded": (("low", "high"), "numbers between low and high, the ends left out"),
+    "positive": ((), "numbers above 0"),
+    "periodic": (("period",), "numbers that begin again after a period"),
+    "integer": (("low", "high"), "whole numbers, from low to high if these are given"),
+    "category": (("values",), "one of a few values, without an order"),
+    "boolean": ((), "True or False"),
+}
+_NEEDED = {"bounded": ("low", "high"), "periodic": ("period",), "category": ("values",)}
+_MOST_VALUES = 256
+_LARGEST_INTEGER = 2**24  # all whole numbers up to here are float32
+
+
+@dataclasses.dataclass(frozen=True)
+class Column:
+    """What a column holds.
+
+    Numbers are kept in their unit; a category is the place of its value among `values`,
+    a boolean 0 or 1; what is missing (None, NaN) is NaN.
+
+    Args:
+      name: of the column.
+      kind: one of `KINDS`.
+      low: lower end of a bounded column, left out; of an integer one, included.
+      high: upper end, likewise.
+      period: of a periodic column, whose values are taken into [0, period).
+      values: of a category: text, whole numbers or booleans, at most 256.
+      why: why it was taken for this, for people.
+
+    Raises:
+      ValueError: for an unknown kind, or ends, period or values that it needs or
+        cannot use.
+
+    Examples:
+      >>> column = Column("size", "category", values=("S", "M", "L"))
+      >>> print(column.encode(["M", None, "S"]))
+      [ 1. nan  0.]
+      >>> column.decode(np.array([2.0, np.nan]))
+      array(['L', None], dtype=object)
+    """
+
+    name: str
+    kind: str
+    low: float | None = None
+    high: float | None = None
+    period: float | None = None
+    values: Sequence[Any] | None = None
+    why: str = "given"
+
+    def __post_init__(self):
+        if self.kind not in KINDS:
+            raise ValueError(
+                f"Column {self.name!r} has the unknown kind {self.kind!r}. Choose from "
+                f"{', '.join(KINDS)}."
+            )
+        if self.values is not None:
+            object.__setattr__(self, "values", tuple(map(_plain, self.values)))
+        for option in ("low", "high", "period", "values"):
+            given = getattr(self, option) is not None
+            if given and option not in KINDS[self.kind][0]:
+                raise ValueError(
+                    f"Column {self.name!r} is {self.kind} and cannot use {option}. "
+                    "Drop it."
+                )
+            if not given and option in _NEEDED.get(self.kind, ()):
+                raise ValueError(
+                    f"Column {self.name!r} is {self.kind} and needs {option}. Give it, "
+                    "or have tables.infer find it in the data."
+                )
+        self._check_numbers()
+
+    def _check_numbers(self):
+        ends = [v for v in (self.low, self.high) if v is not None]
+        numbers = [v for v in (*ends, self.period) if v is not None]
+        good = all(math.isfinite(v) for v in numbers)
+        good = good and (len(ends) < 2 or ends[0] < ends[1])
+        good = good and (self.period is None or self.period > 0)
+        if self.kind == "integer":
+            good = good and all(v == int(v) for v in ends)
+        if not good:
+            raise ValueError(
+                f"Column {self.name!r} is {self.kind} and needs finite numbers, low "
+                "below high, whole ones of integers, and a positive period; got low="
+                f"{self.low}, high={self.high}, period={self.period}."
+            )
+        if self.values is not None:
+            distinct = len(set(self.values))
+            if not 1 <= distinct == len(self.values) <= _MOST_VALUES:
+                raise ValueError(
+                    f"Column {self.name!r} needs 1 to {_MOST_VALUES} different values, "
+                    f"got {len(self.values)}, {distinct} of them different. Put rare "
+                    "ones together under one name, or drop the column."
+                )
+
+    @property
+    def num_values(self) -> int:
+        """Number of values of a category or boolean; 0 for numbers."""
+        if self.kind == "boolean":
+            return 2
+        return 0 if self.values is None else len(self.values)
+
+    @property
+    def is_discrete(self) -> bool:
+        """Whether values have probabilities, rather than densities."""
+        return self.kind in ("integer", "category", "boolean")
+
+    def encode(self, values: Any) -> np.ndarray:
+        """Returns the numbers of values, float64 `[N]`, NaN where one is missing.
+
+        Args:
+          values: `[N]`, a list or array of any type.
+
+        Raises:
+          ValueError: for the first value that the column cannot hold, by its row.
+        """
+        values = as_array(values)
+        codes = self._codes() if self.num_values else None
+        if values.dtype.kind in "iufb" and codes is None:
+            return self._checked(values.astype(np.float64))
+        encoded = np.full(len(values), np.nan)
+        for row, value in enumerate(values):
+            if is_missing(value):
+                continue
+            if codes is None:
+                encoded[row] = self._number(value, row)
+            else:
+                encoded[row] = self._code(codes, value, row)
+        return self._checked(encoded) if codes is None else encoded
+
+    def decode(self, numbers: np.ndarray) -> np.ndarray:
+        """Returns values of the kind, `[N]`: None or NaN where one is missing.
+
+        Args:
+          numbers: `[N]`, as from `encode`.
+        """
+        numbers = np.asarray(numbers, np.float64)
+        gone = np.isnan(numbers)
+        if not self.is_discrete:
+            return numbers
+        whole = np.rint(np.where(gone, 0.0, numbers)).astype(np.int64)
+        if self.kind == "integer":
+            return np.where(gone, np.nan, whole) if gone.any() else whole
+        if self.kind == "boolean" and not gone.any():
+            return whole.astype(bool)
+        values = (False, True) if self.values is None else self.values
+        decoded = np.empty(len(numbers), object)
+        decoded[:] = [
+            None if g else values[i] for g, i in zip(gone, whole, strict=True)
+        ]
+        return decoded
+
+    def _codes(self):
+        if self.values is None:
+            return {False: 0, True: 1}
+        return {value: code for code, value in enumerate(self.values)}
+
+    def _code(self, codes, value, row):
+        try:
+            return codes[_plain(value)]
+        except (KeyError, TypeError):
+            known = "True and False" if self.values is None else _listed(self.values)
+            raise ValueError(
+                f"Column {self.name!r}, row {row}: {_plain(value)!r} is none of its "
+                f"values {known}. Mend the row, make it None if it is not known, or "
+                "name all values when the columns are made."
+            ) from None
+
+    def _number(self, value, row):
+        try:
+            if isinstance(value, (str, bytes)):
+                raise TypeError
+            return float(value)
+        except (TypeError, ValueError):
+            raise ValueError(
+                f"Column {self.name!r} is {self.kind}, and row {row} holds {value!r}, "
+                "which is no number. Mend the row, make it None if it is not known, or "
+                "take the column for a category."
+            ) from None
+
+    def _checked(self, x):
+        """Refuses numbers that the kind has not; NaN passes."""
+        low, high = self._ends()
+        bad = np.isinf(x)
+        if self.kind == "integer":
+            bad |= (x != np.floor(x)) & ~np.isnan(x) | (x < low) | (x > high)
+        elif self.kind != "periodic":
+            bad |= (x <= low) | (x >= high)
+        if bad.any():
+            row = int(np.argmax(bad))
+            raise ValueError(
+                f"Column {self.name!r} takes {self.wanted}, and row {row} holds "
+                f"{x[row]:g}; of {len(x)} rows {int(bad.sum())} do not fit. Mend them, "
+                "or give the column another kind or other ends."
+            )
+        return np.mod(x, self.period) if self.period is not None else x
+
+    def _ends(self):
+        if self.kind == "positive":
+            return 0.0, np.inf
+        most = _LARGEST_INTEGER if self.kind == "integer" else np.inf
+        low, high = self.low, self.high
+        return (-most if low is None else low), (most if high is None else high)
+
+    @property
+    def wanted(self) -> str:
+        """What its values are, in words."""
+        if self.kind == "bounded":
+            return f"numbers between {self.low:g} and {self.high:g}, ends left out"
+        if self.kind == "periodic":
+            return f"numbers with the period {self.period:g}"
+        if self.kind == "category":
+            return f"one of {_listed(self.values)}"
+        if self.kind == "integer":
+            low = "" if self.low is None else f" from {self.low:.0f}"
+            return f"whole numbers{low}" + (
+                "" if self.high is None else f" to {self.high:.0f}"
+            )
+        return KINDS[self.kind][1]
+
+    def as_dict(self) -> dict[str, Any]:
+        """Returns what JSON can hold; `Column(**column.as_dict())` is the same."""
+        found = dataclasses.asdict(self)
+        found["values"] = None if self.values is None else list(self.values)
+        return {name: value for name, value in found.items() if value is not None}
+
+
+def as_array(values: Any) -> np.ndarray:
+    """Returns values `[N]` as an array; those of several types as objects."""
+    if hasattr(values, "to_numpy"):  # a series of pandas
+        values = values.to_numpy()
+    if isinstance(values, np.ndarray):
+        return values
+    values = list(values)
+    found = np.empty(len(values), object)
+    found[:] = values
+    if all(isinstance(value, (bool, np.bool_)) for value in values):
+        return found.astype(bool)
+    if all(isinstance(value, (int, float, np.number)) for value in values):
+        return np.array(values)
+    return found
+
+
+def is_missing(value: Any) -> bool:
+    """Returns whether a value stands for one that is not there: None, NaN, NA, NaT."""
+    if value is None or type(value).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(value, (float, np.floating)) and math.isnan(value)
+
+
+def _plain(value):
+    """Python's own number or text in place of NumPy's."""
+    value = value.item() if isinstance(value, np.generic) else value
+    is_whole = isinstance(value, float) and value.is_integer()  # integers beside NaN
+    return int(value) if is_whole else value
+
+
+def _listed(values):
+    shown = ", ".join(repr(v) for v in values[:8])
+    return shown + (f" ... ({len(values)})" if len(values) > 8 else "")
