@@ -5,6 +5,7 @@ from tfp_flows.distributions.any_order import AnyOrder
 from tfp_flows.distributions.augmented import Augmented
 from tfp_flows.distributions.autoregressive import Autoregressive
 from tfp_flows.distributions.bases import Base, StandardLogistic, StandardNormal
+from tfp_flows.distributions.circles import WithCircles
 from tfp_flows.distributions.completion.chains import complete_by_chains
 from tfp_flows.distributions.completion.complete import complete
 from tfp_flows.distributions.dequantized import Dequantized
@@ -14,6 +15,7 @@ from tfp_flows.distributions.given import Given
 from tfp_flows.distributions.markov_chains import Draws
 from tfp_flows.distributions.model import Model
 from tfp_flows.distributions.padded import Padded
+from tfp_flows.distributions.student_t import StudentT
 from tfp_flows.distributions.wrapper import Wrapper
 
 __all__ = [
@@ -30,6 +32,8 @@ __all__ = [
     "Padded",
     "StandardLogistic",
     "StandardNormal",
+    "StudentT",
+    "WithCircles",
     "Wrapper",
     "complete",
     "complete_by_chains",

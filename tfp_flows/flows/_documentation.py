@@ -14,6 +14,13 @@ SHARED = {
         levels fit; the likelihood stays a bound, see `Padded`. For discrete data.""",
     "dequantization": """"uniform", or "variational" for noise that a small flow learns,
         see `noise_flow`; for discrete data.""",
+    "support": """where the features of the last axis lie: "real", "positive",
+        (low, high) with None for an end that there is not, or a sequence with one of
+        these for each; in flows of couplings ("periodic", low, high) as well. Or
+        "simplex", for vectors whose positive entries sum to one. See `Intervals` and
+        `Simplex`; for real numbers.""",
+    "base": """of the latent events: "normal", "logistic", or "student_t" for heavy
+        tails, whose weight is learned, see `StudentT`.""",
     "context_shape": "`(C,)` for a conditional flow.",
     "num_levels": """of flows of events with positions; up to two, as many as the sides
         allow, if None.""",

@@ -1,23 +1,26 @@
 """The second baseline: a mixture of Gaussians with full covariances."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import Chain
 from tfp_flows.distributions import Flow, GaussianMixture, Model
+from tfp_flows.flows import _unusable as unusable
 from tfp_flows.flows._frame import Frame
 from tfp_flows.flows._recipe import recipe
 
 tfb = tfp.bijectors
 
 
-@recipe()
+@recipe(unusable.of_real_numbers)
 def gaussian_mixture(
     event_shape: Sequence[int],
     num_components: int = 10,
     *,
+    support: Any = "real",
     num_values: int | None = None,
     covariance_floor: float = 1e-6,
     seed: int = 0,
@@ -35,8 +38,8 @@ def gaussian_mixture(
       seed: of the beginnings of expectation-maximisation.
 
     Returns:
-      `Flow` whose latent variable is the event itself, or `Dequantized` if
-      `num_values` is given.
+      `Flow` whose latent variable is the event itself, or what the map of its support
+      makes of it, or `Dequantized` if `num_values` is given.
 
     Raises:
       ValueError: for a bad shape or number.
@@ -50,5 +53,6 @@ def gaussian_mixture(
     base = GaussianMixture(shape, num_components, covariance_floor, seed, dtype)
     # The mixture has a unit of its own. tfb.Identity has no dtype.
     identity = tfb.Shift(tf.zeros([], dtype))
-    chain = Chain([identity], event_shape=shape, name=frame.name)
+    parts = frame.support_map() or [identity]
+    chain = Chain(parts, event_shape=frame.data.event_shape, name=frame.name)
     return frame.wrapped(Flow(chain, base))
