@@ -86,7 +86,7 @@ class Intervals(SupportMap):
         is_beyond = (y < self._least) | (y > self._most)
         return is_beyond.reshape([len(y), -1]).any(axis=1)
 
-    def flaw(self, event: Any) -> str:
+    def flaw(self, event: Any) -> tuple[str, str]:
         """Says which feature leaves its interval."""
         event = np.asarray(event, self.dtype.as_numpy_dtype)
         place = np.argwhere((event < self._least) | (event > self._most))[0]
@@ -100,7 +100,7 @@ class Intervals(SupportMap):
                 f"{interval.low:.6g}, {period:.6g}), if the unit is right."
             )
         value = event[tuple(place)]
-        return f"column {where} is {value!s}, and has to be {interval}. {cure}"
+        return f"column {where} is {value!s}, and has to be {interval}.", cure
 
     def inverse_and_log_det(self, y: Any, context: tf.Tensor | None = None):
         """Returns x and log|det dx/dy|."""

@@ -70,16 +70,19 @@ class Simplex(SupportMap):
         off = np.abs(y.sum(axis=-1) - 1.0) > self._tolerance
         return (y < self._tiny).any(axis=-1) | off
 
-    def flaw(self, event: Any) -> str:
+    def flaw(self, event: Any) -> tuple[str, str]:
         """Says which entry is not positive, or what the sum is."""
         event = np.asarray(event, self.dtype.as_numpy_dtype)
-        if (event < self._tiny).any():
-            column = int(np.argmax(event < self._tiny))
+        if not (event < self._tiny).any():
             return (
-                f"column {column} is {event[column]!s}, and entries of a simplex are "
-                "positive. Replace zeros by a small share and divide by the sum."
+                f"the sum is {event.sum()!s}, and has to be 1.",
+                "Divide rows by their sum.",
             )
-        return f"the sum is {event.sum()!s} and has to be 1. Divide rows by their sum."
+        column = int(np.argmax(event < self._tiny))
+        return (
+            f"column {column} is {event[column]!s}, and has to be above 0.",
+            "Replace zeros by a small share and divide rows by their sum.",
+        )
 
     def inverse_and_log_det(self, y: Any, context: tf.Tensor | None = None):
         """Returns x and log|det dx/dy|."""

@@ -30,7 +30,7 @@ class SupportMap(KerasBijector, abc.ABC):
         """
 
     @abc.abstractmethod
-    def flaw(self, event: Any) -> str:
+    def flaw(self, event: Any) -> tuple[str, str]:
         """Says where one event `[*event_shape]` leaves the support, and what to do."""
 
     def adapt(self, y: tf.Tensor, context: tf.Tensor | None = None) -> None:
@@ -45,12 +45,13 @@ class SupportMap(KerasBijector, abc.ABC):
         """
         self.check(y)
 
-    def check(self, y: Any, rows: Any = None) -> None:
+    def check(self, y: Any, rows: Any = None, data: str = "data") -> None:
         """Refuses events beyond the support.
 
         Args:
           y: `[N, *event_shape]`.
           rows: their numbers in the data, `[N]`; 0, 1, ... if None.
+          data: what the data are called.
 
         Raises:
           ValueError: naming the first event, its column and value.
@@ -62,7 +63,8 @@ class SupportMap(KerasBijector, abc.ABC):
         rows = np.arange(len(y)) if rows is None else np.asarray(rows)
         listed = ", ".join(str(rows[i]) for i in beyond[:10])
         more = f" and {beyond.size - 10} more" if beyond.size > 10 else ""
+        flaw, cure = self.flaw(y[first])
         raise ValueError(
-            f"{beyond.size} of {len(y)} events lie beyond the support: row {listed}"
-            f"{more}, counted from 0. In row {rows[first]}, {self.flaw(y[first])}"
+            f"Of the {data}, row {listed}{more}, counted from 0, lies beyond the "
+            f"support of the model. In row {rows[first]}, {flaw} {cure}"
         )
