@@ -32,11 +32,14 @@ class OnUnits(KerasBijector):
     """
 
     def __init__(
-        self, bijector: KerasBijector, chosen: Sequence[bool], name: str | None = None
+        self,
+        bijector: KerasBijector,
+        chosen: Sequence[bool] | np.ndarray,
+        name: str | None = None,
     ):
         parameters = dict(locals())
-        chosen = np.asarray(chosen, bool)
-        wanted = (int(chosen.sum()),)
+        flags = np.asarray(chosen, bool)
+        wanted = (int(flags.sum()),)
         if (bijector.event_shape, bijector.latent_shape) != (wanted, wanted):
             raise ValueError(
                 f"OnUnits needs a bijector on events of shape {wanted}, got "
@@ -44,7 +47,7 @@ class OnUnits(KerasBijector):
                 f"{bijector.event_shape}."
             )
         super().__init__(
-            chosen.shape,
+            flags.shape,
             context_shape=bijector.context_shape,
             dtype=bijector.dtype,
             parameters=parameters,
@@ -52,7 +55,7 @@ class OnUnits(KerasBijector):
             is_constant_jacobian=bijector.is_constant_jacobian,
         )
         self._bijector = bijector
-        units, others = np.flatnonzero(chosen), np.flatnonzero(~chosen)
+        units, others = np.flatnonzero(flags), np.flatnonzero(~flags)
         back = np.argsort(np.concatenate([units, others]))
         self._units, self._others, self._back = (
             self._no_dependency(places) for places in (units, others, back)

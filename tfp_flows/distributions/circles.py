@@ -37,7 +37,7 @@ class WithCircles(Base):
 
     def __init__(
         self,
-        is_angle: Sequence[bool],
+        is_angle: Sequence[bool] | np.ndarray,
         others: Base | None = None,
         dtype=tf.float32,
         name: str = "with_circles",
@@ -51,7 +51,7 @@ class WithCircles(Base):
                 f"{name} needs at least one angle and a base on the other units, of "
                 f"shape {rest}, got one of shape {given}."
             )
-        self._others = others
+        self._others, self._is_angle = others, flags
         self._real, self._angles = np.flatnonzero(~flags), np.flatnonzero(flags)
         self._back = np.argsort(np.concatenate([self._real, self._angles]))
         uniforms = len(self._angles) + (0 if others is None else others.num_uniforms)
@@ -60,6 +60,11 @@ class WithCircles(Base):
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
         return {}
+
+    @property
+    def is_angle(self) -> np.ndarray:
+        """Which units are angles, bool `[D]`."""
+        return self._is_angle
 
     @property
     def others(self) -> Base | None:

@@ -184,7 +184,6 @@ class Frame:
         chain = chain_of(
             [*self.data_map(), *steps],
             memory,
-            self.shape,
             context_bijector=self.context_map(),
             name=self.name,
         )

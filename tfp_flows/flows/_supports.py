@@ -76,7 +76,7 @@ class Support:
             )
 
     def bijectors(self, dtype: Any) -> list[KerasBijector]:
-        """Returns the bijector to real numbers and angles; none for real features alone.
+        """Returns the bijector to numbers and angles; none for real features alone.
 
         Args:
           dtype: of the events.
@@ -85,10 +85,9 @@ class Support:
             return [Simplex(self.event_shape, dtype=dtype, name="support")]
         if all(interval == Interval() for interval in self.intervals):
             return []
-        support = [tuple(interval)[:2] for interval in self.intervals]
         support = [
-            ("periodic", *ends) if is_circle else ends
-            for ends, is_circle in zip(support, self.circles, strict=True)
+            ("periodic", low, high) if is_periodic else (low, high)
+            for low, high, is_periodic in self.intervals
         ]
         return [Intervals(self.event_shape, support, dtype=dtype, name="support")]
 

@@ -225,9 +225,9 @@ class FlowModel(ReportingModel):
         Raises:
           NonFiniteLossError: if a step or a validation loss is NaN or infinite.
           ValueError: for empty data, a wrong shape, a context missing or not wanted,
-            events of arrays beyond the model's support, weights that are none, values not finite among those the flow adapts to,
-            data that can be read only once and a flow not adapted yet, or data without
-            end and no `steps_per_epoch`.
+            events of arrays beyond the model's support, weights that are none, values
+            not finite among those the flow adapts to, data that can be read only once
+            and a flow not adapted yet, or data without end and no `steps_per_epoch`.
         """
         self._assert_compile_called("fit")
         batches.check_sizes(batch_size, kwargs.get("validation_batch_size"))
