@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 _HOW = (
-    'Each is "real", "positive", (low, high) with None for an end that there is not, '
-    'or ("periodic", low, high)'
+    '"real", "positive", (low, high) with None for an end that there is not, or '
+    '("periodic", low, high)'
 )
 
 
@@ -61,7 +61,7 @@ def intervals_of(support: Any, size: int, owner: str) -> list[Interval]:
     if len(support) != size:
         raise ValueError(
             f"{owner} has {size} features and got a support of {len(support)}: "
-            f"{support!r}. Give one for each feature, or one for all. {_HOW}."
+            f"{support!r}. Give one for each feature, or one for all: {_HOW}."
         )
     return [_interval(part, owner) for part in support]
 
@@ -87,8 +87,8 @@ def _is_end(part):
 def _interval(part, owner):
     if not _is_one(part):
         raise ValueError(
-            f"{owner} cannot read the support {part!r} of a feature. {_HOW}; the "
-            'support of whole rows is "simplex".'
+            f"{owner} cannot read the support {part!r} of a feature. Give {_HOW}; "
+            'that of whole rows is "simplex".'
         )
     if isinstance(part, str):
         return Interval(0.0) if part == "positive" else Interval()

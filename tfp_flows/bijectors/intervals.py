@@ -100,7 +100,7 @@ class Intervals(SupportMap):
                 f"{interval.low:.6g}, {period:.6g}), if the unit is right."
             )
         value = event[tuple(place)]
-        return f"column {where} is {value!s}, and has to be {interval}.", cure
+        return f"column {where} is {value!s}, and has to be {interval}", cure
 
     def inverse_and_log_det(self, y: Any, context: tf.Tensor | None = None):
         """Returns x and log|det dx/dy|."""

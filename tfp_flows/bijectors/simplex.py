@@ -75,12 +75,12 @@ class Simplex(SupportMap):
         event = np.asarray(event, self.dtype.as_numpy_dtype)
         if not (event < self._tiny).any():
             return (
-                f"the sum is {event.sum()!s}, and has to be 1.",
+                f"the sum is {event.sum()!s}, and has to be 1",
                 "Divide rows by their sum.",
             )
         column = int(np.argmax(event < self._tiny))
         return (
-            f"column {column} is {event[column]!s}, and has to be above 0.",
+            f"column {column} is {event[column]!s}, and has to be above 0",
             "Replace zeros by a small share and divide rows by their sum.",
         )
 

@@ -19,6 +19,11 @@ class SupportMap(KerasBijector, abc.ABC):
     Implementing one: write both directions, `beyond` and `flaw`.
     """
 
+    @property
+    def support(self) -> "SupportMap":
+        """The map itself."""
+        return self
+
     @abc.abstractmethod
     def beyond(self, y: Any) -> np.ndarray:
         """Returns which events lie beyond the support, bool `[N]`.
@@ -66,5 +71,5 @@ class SupportMap(KerasBijector, abc.ABC):
         flaw, cure = self.flaw(y[first])
         raise ValueError(
             f"Of the {data}, row {listed}{more}, counted from 0, lies beyond the "
-            f"support of the model. In row {rows[first]}, {flaw} {cure}"
+            f"support of the model. In row {rows[first]}, {flaw}. {cure}"
         )

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -39,7 +40,7 @@ class WithCircles(Base):
         self,
         is_angle: Sequence[bool] | np.ndarray,
         others: Base | None = None,
-        dtype=tf.float32,
+        dtype: Any = tf.float32,
         name: str = "with_circles",
     ):
         parameters = dict(locals())

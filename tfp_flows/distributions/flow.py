@@ -6,7 +6,6 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors.support_map import SupportMap
 from tfp_flows.distributions import noise
 from tfp_flows.distributions.bases import Base, StandardNormal, centre, seed_for
 from tfp_flows.distributions.model import Model
@@ -104,11 +103,9 @@ class Flow(_TransformedDistribution, Model):
         )
 
     @property
-    def support(self) -> SupportMap | None:
-        """The map to the support that its events have, or None if they have none."""
-        parts = getattr(self.bijector, "parts", ())
-        first = parts[0] if parts else self.bijector
-        return first if isinstance(first, SupportMap) else None
+    def support(self) -> Any:
+        """That of the bijector."""
+        return getattr(self.bijector, "support", None)
 
     @property
     def parts(self) -> tuple[Any, ...]:

@@ -64,7 +64,7 @@ class Support:
         if self.is_simplex and (len(self.event_shape) > 1 or self.event_shape[0] < 2):
             raise ValueError(
                 f"{owner} got support='simplex' for events of shape "
-                f"{self.event_shape}. It is for vectors of two or more entries, (D,)."
+                f"{self.event_shape}. Give vectors of two or more entries, (D,)."
             )
         if not self.circles.any():
             return

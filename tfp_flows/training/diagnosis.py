@@ -177,7 +177,7 @@ def _flaw(flow, x, given):
     support = flow.support
     if support is not None and support.beyond(x).any():
         flaw, cure = support.flaw(x[0])
-        return f"It lies beyond the support of the model: {flaw}", cure
+        return f"It lies beyond the support of the model: {flaw}.", cure
     values = np.asarray(x, np.float64)
     if flow.num_values is not None:
         is_code = (values == np.round(values)) & (values >= 0)

@@ -127,7 +127,7 @@ def _check(model):
         raise ValueError(
             f"{model.name} has events {model.flow.event_shape} with fewer free "
             "numbers, as entries of a simplex sum to one, which chains would leave. "
-            "Model log-ratios of the entries, and complete those."
+            "Complete a model of log-ratios of the entries instead."
         )
 
 
