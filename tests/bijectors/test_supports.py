@@ -123,6 +123,13 @@ def test_the_simplex_never_reaches_its_border(dtype):
     np.testing.assert_array_equal(np.isneginf(log_det[:3]), True)
 
 
+def test_rows_of_shares_may_be_rounded():
+    simplex, y = Simplex((3,), dtype="float64"), np.array([[0.1, 0.3, 0.6]])
+    rounded = simplex.inverse_and_log_det(y * 1.0008)
+    laws.assert_close(rounded, simplex.inverse_and_log_det(y), 1e-12)
+    assert np.isneginf(simplex.inverse_and_log_det(y * 1.0012)[1])
+
+
 def test_a_circular_spline_is_one_to_one_and_smooth_across_the_seam():
     spline, rng = CircularSpline(5), np.random.default_rng(0)
     params = [tf.constant(rng.normal(size=4)) for _ in range(spline.num_params)]

@@ -39,7 +39,7 @@ class StudentT(Base):
 
     Examples:
       >>> print(StudentT((1,)).log_prob([[0.0], [10.0]]).numpy().round(3))
-      [-0.969 -10.1  ]
+      [ -0.969 -10.102]
 
     References:
       [1] Bailey. Polar generation of random variates with the t-distribution.

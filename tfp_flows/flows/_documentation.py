@@ -57,7 +57,8 @@ class TwoLines(inspect.Signature):
     Examples:
       >>> from tfp_flows import flows
       >>> print(inspect.signature(flows.gaussian))
-      (event_shape, *, num_values=None, dtype='float32', name=None)
+      (event_shape, *, support='real', num_values=None, dtype='float32',
+          name=None)
     """
 
     def __str__(self):
@@ -93,8 +94,8 @@ def documented(function: Callable[..., Any]) -> str | None:
 
     Examples:
       >>> from tfp_flows import flows
-      >>> print(flows.gaussian.__doc__.splitlines()[6])
-        num_values: number of integer values for discrete data; None for continuous.
+      >>> print(flows.gaussian.__doc__.splitlines()[14])
+        dtype: of the events and weights.
     """
     if function.__doc__ is None:  # python -OO
         return None
