@@ -15,7 +15,7 @@ CONDITIONAL = {k: c for k, c in cases.FLOWS.items() if c.context_shape}
 COMPILED = ["gaussian", "gaussian mixture", "nice", "real nvp image context"]
 COMPILED += ["neural spline", "flow++ context", "glow", "glow without priors"]
 COMPILED += ["glow spline", "wavenet beside a sequence", "recurrent", "maf mixtures"]
-COMPILED += ["real nvp support", "neural spline circles context"]
+COMPILED += ["neural spline circles context"]
 COMPILED += ["maf image context", "iaf", "neural spline autoregressive"]
 COMPILED = {k: cases.FLOWS[k] for k in COMPILED}
 
