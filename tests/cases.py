@@ -13,7 +13,13 @@ from tests import laws
 from tfp_flows import bijectors as b
 from tfp_flows import flows
 from tfp_flows.networks import MADE, MLP, ConvResNet, GlowNet, masks
-from tfp_flows.scalar_maps import Affine, MixtureLogistic, RationalQuadratic
+from tfp_flows.scalar_maps import (
+    Affine,
+    ByUnit,
+    CircularSpline,
+    MixtureLogistic,
+    RationalQuadratic,
+)
 
 tfb = tfp.bijectors
 
@@ -87,6 +93,18 @@ def _additive(shape, mask, network, **kwargs):
 def _spline(shape, mask, network, **kwargs):
     return lambda dtype: b.SplineCoupling(
         shape, network(dtype), mask, num_bins=5, bound=3.0, dtype=dtype, **kwargs
+    )
+
+
+def _circular(num_angles, scalar_map):
+    """The first `num_angles` of four units are angles."""
+    return lambda dtype: b.Coupling(
+        (4,),
+        _mlp(dtype),
+        masks.half((4,), flip=True),
+        scalar_map,
+        angles=np.arange(4) < num_angles,
+        dtype=dtype,
     )
 
 
@@ -217,6 +235,17 @@ BIJECTORS = {
     "spline sequence": Case(_spline((3, 4), masks.half((3, 4)), _mlp), (3, 4)),
     "spline context": Case(
         _spline(_VECTOR, _ODD, _mlp, context_shape=(2,)), _VECTOR, (2,)
+    ),
+    "circular spline": Case(_circular(4, CircularSpline(5)), (4,), low=-3.0, high=3.0),
+    "circular spline beside an affine map": Case(
+        _circular(2, ByUnit(CircularSpline(4), Affine(), [True, False])),
+        (4,),
+        low=-3.0,
+        high=3.0,
+    ),
+    "act norm on some units": Case(
+        lambda d: b.OnUnits(b.ActNorm((2,), dtype=d), [False, True, True, False]),
+        (4,),
     ),
     "spline one unit": Case(_spline((1,), masks.nothing((1,)), _mlp), (1,)),
     "spline one unit, context": Case(
@@ -354,6 +383,9 @@ def _histogram(shape, num_values=5, per="pixel"):
     return make
 
 
+# Each feature's, of which (0, 1) is what all share.
+_SUPPORT = [(0, 1), "positive", (None, 1.0), "real", ("periodic", 0.0, 1.0)]
+
 # Without trained weights: all laws but those on gradients of weights.
 FIXED = {
     "squeeze": Case(lambda d: b.Squeeze(_IMAGE, dtype=d), _IMAGE),
@@ -368,6 +400,13 @@ FIXED = {
     "pixel histogram image": Case(_histogram(_IMAGE), _IMAGE, low=-3.0, high=8.0),
     "pixel histogram per channel": Case(
         _histogram(_IMAGE, per="channel"), _IMAGE, low=-3.0, high=8.0
+    ),
+    "intervals": Case(
+        lambda d: b.Intervals((5,), _SUPPORT, dtype=d),
+        (5,),
+        low=0.1,
+        high=0.9,
+        support=(0.0, 1.0),
     ),
     "unit interval": Case(
         lambda d: b.UnitInterval(_IMAGE, dtype=d),
@@ -388,7 +427,29 @@ def _adapted(bijector):
 _SMALL = {"hidden_units": (16,), "activation": "tanh"}
 _SMALL_CONV = {"filters": 8, "num_blocks": 1, "activation": "tanh"}
 
+_INSIDE = {"low": 0.1, "high": 0.9, "support": (0.0, 1.0)}
+
 FLOWS = {
+    "real nvp support": Case(
+        lambda d: flows.real_nvp(
+            (4,), 2, **_SMALL, support=_SUPPORT[:4], base="student_t", dtype=d
+        ),
+        (4,),
+        **_INSIDE,
+    ),
+    "neural spline circles context": Case(
+        lambda d: flows.neural_spline(
+            (5,), 2, 4, **_SMALL, support=_SUPPORT, context_shape=(2,), dtype=d
+        ),
+        (5,),
+        (2,),
+        **_INSIDE,
+    ),
+    "gaussian mixture support": Case(
+        lambda d: flows.gaussian_mixture((3,), 2, support=_SUPPORT[:3], dtype=d),
+        (3,),
+        **_INSIDE,
+    ),
     "gaussian": Case(lambda d: flows.gaussian((3,), dtype=d), (3,)),
     "gaussian mixture": Case(lambda d: flows.gaussian_mixture((3,), 2, dtype=d), (3,)),
     "nice": Case(lambda d: flows.nice((4,), 2, **_SMALL, dtype=d), (4,)),

@@ -15,6 +15,7 @@ CONDITIONAL = {k: c for k, c in cases.FLOWS.items() if c.context_shape}
 COMPILED = ["gaussian", "gaussian mixture", "nice", "real nvp image context"]
 COMPILED += ["neural spline", "flow++ context", "glow", "glow without priors"]
 COMPILED += ["glow spline", "wavenet beside a sequence", "recurrent", "maf mixtures"]
+COMPILED += ["neural spline circles context"]
 COMPILED += ["maf image context", "iaf", "neural spline autoregressive"]
 COMPILED = {k: cases.FLOWS[k] for k in COMPILED}
 
@@ -119,12 +120,15 @@ def test_nan_stays_in_its_row(case):
 @each(cases.FLOWS)
 def test_finite_far_out(case):
     flow, _, kwargs = case.build("float32", batch=2)
-    for value in (0.0, 1.0, -1.0, 1e6, -1e6):
+    for value in (0.0, 0.5, 1.0, -1.0, 1e6, -1e6):
         log_prob = flow.log_prob(tf.fill([2, *case.event_shape], value), **kwargs)
-        assert np.isfinite(log_prob.numpy()).all()
+        if case.support[0] < value < case.support[1]:
+            assert np.isfinite(log_prob.numpy()).all()
+        else:
+            assert np.isneginf(log_prob.numpy()).all()
 
 
-@each(cases.FLOWS)
+@each({k: c for k, c in cases.FLOWS.items() if "circles" not in k})  # without a mean
 def test_low_temperature_gathers_around_the_mode_of_the_base(case):
     flow, _, kwargs = case.build("float32")
     cold = flow.sample(2, seed=(1, 2), temperature=0.0, **kwargs)

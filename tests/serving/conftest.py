@@ -40,6 +40,13 @@ RECIPES = {
     "flow++ image": lambda: flows.flow_pp(
         (4, 4, 1), 2, 3, num_values=17, num_levels=1, filters=4, num_blocks=1
     ),
+    "supports": lambda: flows.neural_spline(
+        (4,),
+        **_SMALL,
+        num_bins=4,
+        support=["real", (-3, None), (-3, 5), ("periodic", -4, 4)],
+        base="student_t",
+    ),
     "nice logistic": lambda: flows.nice((4,), **_SMALL, base="logistic"),
     "gaussian": lambda: flows.gaussian((3,)),
     "gaussian mixture": lambda: flows.gaussian_mixture((3,), 2, num_values=17),

@@ -94,6 +94,11 @@ class Chain(KerasBijector):
         return (*self._bijectors, *filter(None, [self._context_bijector]))
 
     @property
+    def support(self) -> Any:
+        """That of the part on the data side."""
+        return self._parts[0].support
+
+    @property
     def is_affine(self) -> bool:
         """Whether every part is."""
         return all(part.is_affine for part in self._parts)

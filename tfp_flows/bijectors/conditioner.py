@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors.shapes import broadcast_batch
@@ -22,7 +23,9 @@ class Conditioner:
     features, either one feature vector for each position, `[B, *positions, F]`, or one
     for the whole event, `[B, F]`. A network declares a context by an argument named
     `context` of its `call`, or as second input of a functional model. The head is
-    computed in the dtype of the events, also behind a half-precision network.
+    computed in the dtype of the events, also behind a half-precision network. Of angles
+    a network sees cosine and sine, behind the other units, so that nothing jumps where
+    a circle closes.
 
     Shapes: x `[*batch, *input_shape]`, context `[*batch', *context_shape]` ->
     params `[*batch, *positions, num_params]` with positions = `input_shape[:-1]`.
@@ -36,6 +39,7 @@ class Conditioner:
       owner: name of the bijector, for messages.
       head: builder of the last layer from its number of units, such as
         `networks.ZeroConv`; a dense layer of zeros if None.
+      angles: numbers of those units of the last axis that are angles, in radians.
 
     Raises:
       ValueError: if the network is not a Keras layer, its features have another shape,
@@ -58,6 +62,7 @@ class Conditioner:
         dtype: Any,
         owner: str,
         head: Callable[[int], keras.Layer] | None = None,
+        angles: Sequence[int] = (),
     ):
         if not isinstance(network, keras.Layer):
             raise ValueError(
@@ -66,6 +71,8 @@ class Conditioner:
             )
         self._input_shape = tuple(input_shape)
         self._positions = self._input_shape[:-1]
+        self._angles = np.asarray(angles, int)
+        self._others = np.setdiff1d(np.arange(self._input_shape[-1]), self._angles)
         self._context_shape = context_shape
         self._context_ndims = len(context_shape or ())
         self._takes_list = len(getattr(network, "inputs", None) or ()) == 2
@@ -92,7 +99,8 @@ class Conditioner:
     def _feature_shape(self, network, context_shape, dtype, owner):
         """Builds the network on symbolic inputs and returns its features' shape."""
         dtype = tf.as_dtype(dtype).name
-        x = keras.KerasTensor((None, *self._input_shape), dtype)
+        shown = (*self._positions, self._input_shape[-1] + len(self._angles))
+        x = keras.KerasTensor((None, *shown), dtype)
         context = (
             None
             if context_shape is None
@@ -122,7 +130,7 @@ class Conditioner:
           x: what the network sees of a batch of events, `[N, *input_shape]`.
           context: `[N, *context_shape]`, or None; ignored if none was declared.
         """
-        network, head = layers["network"], layers["head"]
+        x, network, head = self._shown(x), layers["network"], layers["head"]
         context = None if self._context_shape is None else context
         if hasattr(network, "adapt"):
             network.adapt(x, context)
@@ -138,13 +146,20 @@ class Conditioner:
         if context is not None:
             context = broadcast_batch(context, self._context_ndims, x, ndims)
             context = one_batch_axis(context, self._context_ndims)
-        rows = one_batch_axis(x, ndims)
+        rows = self._shown(one_batch_axis(x, ndims))
         params = self._params(layers, rows, context)
         if batch_rank == 1 and not self._reshape:
             return params
         return tf.reshape(
             params, tf.concat([batch, [*self._positions, self._num_params]], axis=0)
         )
+
+    def _shown(self, x):
+        if not self._angles.size:
+            return x
+        angles = tf.gather(x, self._angles, axis=-1)
+        others = tf.gather(x, self._others, axis=-1)
+        return tf.concat([others, tf.cos(angles), tf.sin(angles)], axis=-1)
 
     def _params(self, layers, rows, context):
         filled = rows

@@ -36,6 +36,8 @@ class Coupling(KerasBijector):
       scalar_map: f, what happens to each active unit.
       context_shape: shape of one context, or None.
       head: last layer, as in `Conditioner`.
+      angles: units that are angles, of which the network sees cosine and sine; bool
+        array that broadcasts to `event_shape` of rank 1, or None for none.
       dtype: of the events.
       name: of the bijector.
       parameters: a subclass's constructor's arguments, for `copy`.
@@ -61,6 +63,7 @@ class Coupling(KerasBijector):
         *,
         context_shape: Sequence[int] | None = None,
         head: Callable[[int], keras.Layer] | None = None,
+        angles: np.ndarray | None = None,
         dtype: Any = tf.float32,
         name: str = "coupling",
         parameters: dict | None = None,
@@ -78,6 +81,7 @@ class Coupling(KerasBijector):
             dtype,
             name,
             head,
+            _seen_angles(angles, mask, split),
         )
         super().__init__(
             event_shape,
@@ -202,6 +206,14 @@ def _sizes(size, split):
     first, passive_first = split
     num_passive = first if passive_first else size - first
     return num_passive, size - num_passive
+
+
+def _seen_angles(angles, mask, split):
+    """Returns which of the units that a network sees are passive angles."""
+    if angles is None or not mask.any():
+        return ()
+    angles = np.broadcast_to(np.asarray(angles, bool), mask.shape) & mask
+    return np.flatnonzero(angles if split is None else angles[mask])
 
 
 def _contiguous_split(mask):

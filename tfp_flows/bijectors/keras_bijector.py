@@ -148,6 +148,11 @@ class KerasBijector(Unbatched):
         return ()
 
     @property
+    def support(self) -> Any:
+        """The `SupportMap` that events come from, or None if there is none."""
+        return None
+
+    @property
     def is_affine(self) -> bool:
         """Whether y = A x + b, with A and b from weights alone."""
         return False

@@ -14,6 +14,7 @@ from tfp_flows.distributions import (
     Model,
     StandardLogistic,
     StandardNormal,
+    StudentT,
 )
 
 
@@ -83,7 +84,8 @@ def latent_normality(
     learned (variational) is right only as far as its bound is tight.
 
     Args:
-      model: a flow with a normal or logistic base, or `Autoregressive`; see `pit`.
+      model: a flow with a normal, logistic or Student-t base, or `Autoregressive`; see
+        `pit`.
       held_out: events that it was not trained on, `[N, *event_shape]`.
       context: `[N, *context_shape]` for a conditional model.
       seed: of the noise.
@@ -152,13 +154,15 @@ def pit(
         return _pit_of_units(events, seed)
     real = events.real(seed)
     base = real.model.distribution
-    if not isinstance(base, (StandardNormal, StandardLogistic)):
+    if not isinstance(base, (StandardNormal, StandardLogistic, StudentT)):
         raise DoesNotFit(
             f"{model.name} has the base {base.name}, whose units are not independent "
-            "normal or logistic variables. Use coverage, marginals and c2st."
+            "normal, logistic or Student-t variables. Use coverage, marginals and c2st."
         )
     z = real.each(lambda x, given, start: real.model.encode(x, **given))
     z = np.nan_to_num(z.astype(np.float64), nan=np.inf)  # outside of the support
+    if isinstance(base, StudentT):
+        return special.stdtr(np.asarray(base.df, np.float64), z)
     return special.ndtr(z) if isinstance(base, StandardNormal) else special.expit(z)
 
 

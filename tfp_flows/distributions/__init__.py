@@ -5,6 +5,7 @@ from tfp_flows.distributions.any_order import AnyOrder
 from tfp_flows.distributions.augmented import Augmented
 from tfp_flows.distributions.autoregressive import Autoregressive
 from tfp_flows.distributions.bases import Base, StandardLogistic, StandardNormal
+from tfp_flows.distributions.circles import WithCircles
 from tfp_flows.distributions.completion.chains import complete_by_chains
 from tfp_flows.distributions.completion.complete import complete
 from tfp_flows.distributions.dequantized import Dequantized
@@ -16,6 +17,7 @@ from tfp_flows.distributions.given import Given
 from tfp_flows.distributions.markov_chains import Draws
 from tfp_flows.distributions.model import Model
 from tfp_flows.distributions.padded import Padded
+from tfp_flows.distributions.student_t import StudentT
 from tfp_flows.distributions.tabular import Tabular
 from tfp_flows.distributions.wrapper import Wrapper
 
@@ -35,7 +37,9 @@ __all__ = [
     "Padded",
     "StandardLogistic",
     "StandardNormal",
+    "StudentT",
     "Tabular",
+    "WithCircles",
     "Wrapper",
     "complete",
     "complete_by_chains",

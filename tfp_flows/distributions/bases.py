@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -63,6 +64,16 @@ class Base(tfd.Distribution):
           `[*batch, *event_shape]`, distributed as this base.
         """
         raise NotImplementedError(f"{self.name} draws no events from uniform numbers.")
+
+    def tempered(self, z: tf.Tensor, temperature: tf.Tensor) -> tf.Tensor:
+        """Scales the noise of events about the centre of the base.
+
+        Args:
+          z: `[*batch, *event_shape]`.
+          temperature: broadcasts with z; 1 changes nothing.
+        """
+        mean = centre(self)
+        return mean + temperature * (z - mean)
 
     def _event_shape(self):
         return self._shape
@@ -186,6 +197,38 @@ class StandardLogistic(Base):
 
     def _variance(self):
         return tf.fill(self._shape, self.dtype.as_numpy_dtype(math.pi**2 / 3))
+
+
+def centre(base: tfd.Distribution) -> tf.Tensor:
+    """Returns the mean of a base, about which temperatures scale.
+
+    Raises:
+      ValueError: where there is no finite one.
+    """
+    try:
+        mean = base.mean()
+        known = _known(base, mean)
+    except (NotImplementedError, ValueError):  # TFP refuses NaN if told to
+        known = math.nan
+    if known is not None and not np.isfinite(known).all():
+        raise ValueError(
+            f"A temperature scales the noise about the mean of the base distribution, "
+            f"and {base.name!r} has no finite one. Sample with temperature=1, or give "
+            "the flow a base with a mean, such as a normal or a logistic."
+        )
+    return mean
+
+
+def _known(base, mean):
+    """The mean as an array, also inside of a graph, or None if it follows from it."""
+    value = tf.get_static_value(mean)
+    if value is not None:
+        return value
+    try:
+        with tf.init_scope():
+            return tf.get_static_value(base.mean())
+    except (TypeError, ValueError):  # made of tensors of the graph
+        return None
 
 
 def seed_for(distribution: tfd.Distribution, seed: tf.Tensor) -> tf.Tensor:

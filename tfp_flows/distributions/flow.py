@@ -3,12 +3,11 @@
 import math
 from typing import Any
 
-import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.distributions import noise
-from tfp_flows.distributions.bases import StandardNormal, seed_for
+from tfp_flows.distributions.bases import Base, StandardNormal, centre, seed_for
 from tfp_flows.distributions.model import Model
 
 tfd = tfp.distributions
@@ -104,9 +103,17 @@ class Flow(_TransformedDistribution, Model):
         )
 
     @property
+    def support(self) -> Any:
+        """That of the bijector."""
+        return getattr(self.bijector, "support", None)
+
+    @property
     def parts(self) -> tuple[Any, ...]:
         """The bijector and the base."""
         return self.bijector, self.distribution
+
+    def _default_event_space_bijector(self):
+        return self.support or super()._default_event_space_bijector()
 
     def _adapt(self, x, context, seed):
         kwargs = {} if context is None else {"context": context}
@@ -208,36 +215,10 @@ class Flow(_TransformedDistribution, Model):
         temperature = tf.reshape(
             temperature, tf.concat([tf.shape(temperature), ones], axis=0)
         )
-        mean = _centre(self.distribution)
+        if isinstance(self.distribution, Base):
+            return self.distribution.tempered(z, temperature)
+        mean = centre(self.distribution)
         return mean + temperature * (z - mean)
-
-
-def _centre(base):
-    """The mean, about which temperatures scale; refused where there is none."""
-    try:
-        mean = base.mean()
-        known = _known(base, mean)
-    except (NotImplementedError, ValueError):  # TFP refuses NaN if told to
-        known = math.nan
-    if known is not None and not np.isfinite(known).all():
-        raise ValueError(
-            f"A temperature scales the noise about the mean of the base distribution, "
-            f"and {base.name!r} has no finite one. Sample with temperature=1, or give "
-            "the flow a base with a mean, such as a normal or a logistic."
-        )
-    return mean
-
-
-def _known(base, mean):
-    """The mean as an array, also inside of a graph, or None if it follows from it."""
-    value = tf.get_static_value(mean)
-    if value is not None:
-        return value
-    try:
-        with tf.init_scope():
-            return tf.get_static_value(base.mean())
-    except (TypeError, ValueError):  # made of tensors of the graph
-        return None
 
 
 def _fresh(value, dtype):

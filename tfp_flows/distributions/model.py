@@ -108,6 +108,11 @@ class Model(tfd.Distribution):
         return self.dtype
 
     @property
+    def support(self) -> Any:
+        """A `SupportMap` that knows events beyond the support; None for no such map."""
+        return None
+
+    @property
     def flow(self) -> Any:
         """The flow inside, whose latent variable is the code of an event, or None."""
         return None

@@ -42,6 +42,11 @@ class Wrapper(Model):
         return self._inner
 
     @property
+    def support(self) -> Any:
+        """That of the model inside."""
+        return self._inner.support
+
+    @property
     def flow(self) -> Any:
         """The flow inside, whose latent variable is the code of an event, or None."""
         return self._inner.flow

@@ -9,7 +9,7 @@ from tfp_flows.bijectors import ActNorm, Coupling, Multiscale
 from tfp_flows.distributions import Model
 from tfp_flows.flows._frame import Frame
 from tfp_flows.networks import MLP, ConvResNet, ZeroDense, masks
-from tfp_flows.scalar_maps import ScalarMap
+from tfp_flows.scalar_maps import ByUnit, CircularSpline, ScalarMap
 
 
 def coupling_flow(
@@ -21,6 +21,7 @@ def coupling_flow(
     act_norm: bool,
     memory: str,
     network: Callable[[], keras.Layer] | None,
+    circular_map: ScalarMap | None = None,
 ) -> Model:
     """Builds a flow of couplings on the two halves in turn.
 
@@ -37,6 +38,7 @@ def coupling_flow(
       act_norm: adds an act norm after every coupling.
       memory: of the backward pass, see `chain_of`.
       network: builder of a Keras layer for each step, or None for the default.
+      circular_map: what the couplings do to angles; a `CircularSpline` if None.
 
     Raises:
       ValueError: if the event has more than three axes of positions, or there are no
@@ -52,13 +54,14 @@ def coupling_flow(
         num_levels = _fitting_levels(shape)
     depth = num_steps * max(1, num_levels or 1)
     couple = functools.partial(
-        Coupling,
-        scalar_map=scalar_map,
+        _coupling,
+        frame=frame,
+        maps=(circular_map or CircularSpline(), scalar_map),
         context_shape=frame.data.context_shape,
         head=functools.partial(ZeroDense, depth=depth, dtype=dtype),
         dtype=dtype,
     )
-    norm = functools.partial(ActNorm, depth=depth, dtype=dtype) if act_norm else None
+    norm = functools.partial(_act_norm, frame, depth) if act_norm else None
     network = network or frame.builder(MLP if len(shape) == 1 else ConvResNet)
     steps = functools.partial(_steps, couple=couple, network=network, norm=norm)
     if len(shape) == 1:
@@ -70,6 +73,25 @@ def coupling_flow(
     return frame.flow([_multiscale(shape, num_steps, num_levels, steps, memory)])
 
 
+def _coupling(shape, network, pattern, *, frame, maps, **options):
+    """A coupling whose active angles have the first map, other units the second."""
+    circles, (circular, scalar_map) = frame.circles, maps
+    if not circles.any():
+        return Coupling(shape, network, pattern, scalar_map, **options)
+    active = circles[~pattern]
+    if active.all():
+        scalar_map = circular
+    elif active.any():
+        scalar_map = ByUnit(circular, scalar_map, active)
+    return Coupling(shape, network, pattern, scalar_map, angles=circles, **options)
+
+
+def _act_norm(frame, depth, shape, name):
+    """An act norm of all that are no angles, in a list; an empty list without any."""
+    kind = functools.partial(ActNorm, depth=depth, dtype=frame.data.dtype, name=name)
+    return frame.on_line(kind) if frame.circles.any() else [kind(shape)]
+
+
 def _steps(shape, count, mask, *, couple, network, norm):
     """Couplings with the mask and its opposite in turn, and act norms."""
     parts = []
@@ -77,7 +99,7 @@ def _steps(shape, count, mask, *, couple, network, norm):
         pattern, name = mask(shape, flip=bool(i % 2)), f"{mask.__name__}_coupling_{i}"
         parts.append(couple(shape, network(), pattern, name=name))
         if norm is not None:
-            parts.append(norm(shape, name=f"act_norm_{i}"))
+            parts += norm(shape, name=f"act_norm_{i}")
     return parts
 
 

@@ -14,6 +14,13 @@ SHARED = {
         levels fit; the likelihood stays a bound, see `Padded`. For discrete data.""",
     "dequantization": """"uniform", or "variational" for noise that a small flow learns,
         see `noise_flow`; for discrete data.""",
+    "support": """where the features of the last axis lie: "real", "positive",
+        (low, high) with None for an end that there is not, or a sequence with one of
+        these for each; in flows of couplings ("periodic", low, high) as well. Or
+        "simplex", for vectors whose positive entries sum to one. See `Intervals` and
+        `Simplex`; for real numbers.""",
+    "base": """of the latent events: "normal", "logistic", or "student_t" for heavy
+        tails, whose weight is learned, see `StudentT`.""",
     "context_shape": "`(C,)` for a conditional flow.",
     "num_levels": """of flows of events with positions; up to two, as many as the sides
         allow, if None.""",
@@ -50,7 +57,8 @@ class TwoLines(inspect.Signature):
     Examples:
       >>> from tfp_flows import flows
       >>> print(inspect.signature(flows.gaussian))
-      (event_shape, *, num_values=None, dtype='float32', name=None)
+      (event_shape, *, support='real', num_values=None, dtype='float32',
+          name=None)
     """
 
     def __str__(self):
@@ -86,8 +94,8 @@ def documented(function: Callable[..., Any]) -> str | None:
 
     Examples:
       >>> from tfp_flows import flows
-      >>> print(flows.gaussian.__doc__.splitlines()[6])
-        num_values: number of integer values for discrete data; None for continuous.
+      >>> print(flows.gaussian.__doc__.splitlines()[14])
+        dtype: of the events and weights.
     """
     if function.__doc__ is None:  # python -OO
         return None

@@ -11,6 +11,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import (
     KerasBijector,
+    OnUnits,
     PixelHistogram,
     PixelLogit,
     Standardize,
@@ -20,6 +21,7 @@ from tfp_flows.distributions import Autoregressive, Dequantized, Flow, Model, Pa
 from tfp_flows.distributions.elements import Element
 from tfp_flows.flows._dequantization import noise_flow
 from tfp_flows.flows._options import Data, Network, taken
+from tfp_flows.flows._supports import Support, base_of
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
@@ -32,14 +34,16 @@ class Frame:
         steps = [...]                             # on events of shape `frame.shape`
         return frame.flow(steps)
 
-    Data of any unit reach the steps with mean 0 and variance 1; integers are taken to
-    the real line before, and dequantized; images are padded to `pad_to`; contexts are
-    standardized.
+    Data of any unit reach the steps with mean 0 and variance 1; those of a support and
+    integers, which are dequantized, are taken to the real line before; images are
+    padded to `pad_to`; contexts are standardized.
 
     Args:
       name: of the recipe.
       data: what the events are.
       network: what the networks are.
+      keeps_circles: whether the recipe's steps leave periodic features, the units
+        `circles`, on their circle, as angles in [-pi, pi].
 
     Raises:
       ValueError: if the options of the data do not fit each other.
@@ -54,28 +58,47 @@ class Frame:
     name: str
     data: Data
     network: Network
+    keeps_circles: bool = False
 
     @classmethod
-    def of(cls, name: str, options: Mapping[str, Any]) -> "Frame":
+    def of(
+        cls, name: str, options: Mapping[str, Any], keeps_circles: bool = False
+    ) -> "Frame":
         """Returns the frame of a recipe.
 
         Args:
           name: of the recipe.
           options: of the recipe, its `locals()`. Those that are neither of data nor of
             networks are the recipe's own business.
+          keeps_circles: see above.
         """
         shape = _checked_shape(options["event_shape"], name)
         options = {**options, "event_shape": shape}
-        return cls(name, taken(Data, options), taken(Network, options))
+        data, network = taken(Data, options), taken(Network, options)
+        return cls(name, data, network, keeps_circles)
 
     def __post_init__(self):
         _check_dequantization(self.data, self.name)
         _check_padding(self.data, self.name)
+        self.support.check(self.name, self.keeps_circles)
+
+    @property
+    def support(self) -> Support:
+        """Of the events."""
+        return Support.of(self.data.support, self.data.event_shape, self.name)
+
+    @property
+    def circles(self) -> np.ndarray:
+        """Which features of the last axis are angles, bool `[features]`."""
+        return self.support.circles
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the events that the steps see: padded, where `pad_to` says so."""
-        shape, pad_to = self.data.event_shape, self.data.pad_to
+        """Of the events that the steps see.
+
+        Padded, where `pad_to` says so; without the last entry of a simplex.
+        """
+        shape, pad_to = self.support.latent_shape, self.data.pad_to
         return shape if pad_to is None else (*_sides(pad_to), shape[-1])
 
     @property
@@ -104,17 +127,39 @@ class Frame:
         """Returns the bijectors from the data to numbers of mean 0 and variance 1.
 
         Whatever the unit of the data, the steps behind these begin with the same
-        numbers.
+        numbers. Angles stay as they are.
         """
         shape, dtype = self.shape, self.data.dtype
-        last = _standardize(shape, dtype, "standardize")
         num_values, histogram = self.data.num_values, self.data.histogram
         if num_values is None:
-            return [last]
+            return [*self.support_map(), *self.on_line(self._standardize)]
+        last = self._standardize(shape)
         logit = PixelLogit(shape, num_values, alpha=self.data.alpha, dtype=dtype)
         if histogram is None:
             return [logit, last]
         return [PixelHistogram(shape, num_values, histogram, dtype=dtype), logit, last]
+
+    def support_map(self) -> list[KerasBijector]:
+        """Returns the bijector from the support to real numbers; none if it is all."""
+        return self.support.bijectors(self.data.dtype)
+
+    def on_line(
+        self, make: Callable[[tuple[int, ...]], KerasBijector]
+    ) -> list[KerasBijector]:
+        """Returns a bijector for all features that are no angles; none without any.
+
+        Args:
+          make: makes it for events of a shape.
+        """
+        circles = self.circles
+        if not circles.any():
+            return [make(self.shape)]
+        if circles.all():
+            return []
+        return [OnUnits(make((int((~circles).sum()),)), ~circles)]
+
+    def _standardize(self, shape):
+        return _standardize(shape, self.data.dtype, "standardize")
 
     def context_map(self) -> KerasBijector | None:
         """Returns what contexts of any unit go through before a network sees them."""
@@ -133,16 +178,17 @@ class Frame:
 
         Args:
           steps: the data side first, on events of `shape`.
-          base: of the latent events; a standard normal if None.
+          base: of the latent events; that of the option `base` if None.
           memory: of the backward pass, see `chain_of`.
         """
         chain = chain_of(
             [*self.data_map(), *steps],
             memory,
-            self.shape,
             context_bijector=self.context_map(),
             name=self.name,
         )
+        if base is None:
+            base = base_of(self.data, self.shape, self.circles, self.name)
         return self.wrapped(Flow(chain, base))
 
     def wrapped(self, flow: Flow) -> Model:

@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 @dataclasses.dataclass(frozen=True)
 class Data:
-    """What the events of a model are. What each means: see `help` of a recipe.
+    """What events are, and their latent ones. What each means: see `help` of a recipe.
 
     A recipe without one of these has its default here.
     """
@@ -23,6 +23,8 @@ class Data:
     dequantization: str = "uniform"
     alpha: float = 0.05
     histogram: str | None = None
+    support: Any = "real"
+    base: str = "normal"
     dtype: str = "float32"
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import inspect
 import json
+import math
 from collections.abc import Callable
 from typing import Any, ParamSpec, TypeVar
 
@@ -79,7 +80,8 @@ def recipe(*unusable: Unusable) -> Callable[[Callable[P, M]], Callable[P, M]]:
 
 def _noted(name, chosen):
     try:
-        return Recipe(name, json.loads(json.dumps(chosen, default=_plain)))
+        noted = json.dumps(_without_infinities(chosen), default=_plain)
+        return Recipe(name, json.loads(noted))
     except TypeError:
         return None
 
@@ -111,6 +113,15 @@ def build(name: str, **options) -> Model:
             f"{', '.join(known)}."
         )
     return _RECIPES[name](**options)
+
+
+def _without_infinities(value):
+    """None for the ends of intervals that there are not: JSON has no infinity."""
+    if isinstance(value, dict):
+        return {k: _without_infinities(v) for k, v in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [_without_infinities(v) for v in value]
+    return None if isinstance(value, float) and math.isinf(value) else value
 
 
 def _plain(value):

@@ -25,6 +25,13 @@ _VECTORS = (
 )
 
 
+def of_real_numbers(options: Mapping[str, Any]) -> dict[str, str]:
+    """Options of real numbers, with `num_values`."""
+    if options["num_values"] is None:
+        return {}
+    return {"support": "it is for real numbers, and num_values makes events integers"}
+
+
 def without_integers(options: Mapping[str, Any]) -> dict[str, str]:
     """Options of pixels, without `num_values`."""
     if options["num_values"] is not None:
@@ -96,6 +103,13 @@ def of_fixed_orders(options: Mapping[str, Any]) -> dict[str, str]:
     if options["order"] == "random" or options.get("num_components"):
         return {}
     return {"seed": 'it is for order="random", or a mixture as base'}
+
+
+def of_mixtures(options: Mapping[str, Any]) -> dict[str, str]:
+    """The name of a base, where a mixture is asked for."""
+    if options["num_components"] is None:
+        return {}
+    return {"base": "num_components makes the base a mixture"}
 
 
 def of_other_elements(options: Mapping[str, Any]) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """Flow++'s couplings, mixtures of logistics, for vectors and for images."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 
@@ -12,13 +13,20 @@ from tfp_flows.flows._recipe import recipe
 from tfp_flows.scalar_maps import MixtureLogistic
 
 
-@recipe(unusable.of_other_events, unusable.with_own_network, unusable.without_integers)
+@recipe(
+    unusable.of_other_events,
+    unusable.with_own_network,
+    unusable.without_integers,
+    unusable.of_real_numbers,
+)
 def flow_pp(
     event_shape: Sequence[int],
     num_steps: int = 8,
     num_components: int = 8,
     hidden_units: Sequence[int] = (256, 256),
     *,
+    support: Any = "real",
+    base: str = "normal",
     num_values: int | None = None,
     pad_to: Sequence[int] | None = None,
     dequantization: str = "uniform",
@@ -67,7 +75,7 @@ def flow_pp(
           models with variational dequantization and architecture design. ICML 2019.
           arXiv:1902.00275
     """
-    frame = Frame.of("flow_pp", locals())
+    frame = Frame.of("flow_pp", locals(), keeps_circles=True)
     return coupling_flow(
         frame,
         MixtureLogistic(num_components, scale_bound),

@@ -1,22 +1,27 @@
 """The first baseline: one Gaussian with full covariance."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from tfp_flows.bijectors import Chain, TriangularAffine
-from tfp_flows.distributions import GaussianFlow, Model
+from tfp_flows.distributions import Flow, GaussianFlow, Model
+from tfp_flows.flows import _unusable as unusable
 from tfp_flows.flows._frame import Frame
 from tfp_flows.flows._recipe import recipe
 
 
-@recipe()
+@recipe(unusable.of_real_numbers)
 def gaussian(
     event_shape: Sequence[int],
     *,
+    support: Any = "real",
     num_values: int | None = None,
     dtype: str = "float32",
     name: str | None = None,
 ) -> Model:
     """Builds a full-covariance Gaussian as a flow: x = mean + L z.
+
+    With a `support` that of what the support's map makes of x.
 
     `adapt` gives the maximum-likelihood estimate; training by gradient works as well.
     Values may be missing (NaN), see `GaussianFlow`.
@@ -36,4 +41,6 @@ def gaussian(
     """
     frame = Frame.of("gaussian", locals())
     affine = TriangularAffine(frame.shape, dtype=dtype)
-    return frame.wrapped(GaussianFlow(Chain([affine], name=frame.name)))
+    support = frame.support_map()
+    kind = Flow if support else GaussianFlow
+    return frame.wrapped(kind(Chain([*support, affine], name=frame.name)))

@@ -1,23 +1,26 @@
 """The second baseline: a mixture of Gaussians with full covariances."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import Chain
-from tfp_flows.distributions import GaussianFlow, GaussianMixture, Model
+from tfp_flows.distributions import Flow, GaussianFlow, GaussianMixture, Model
+from tfp_flows.flows import _unusable as unusable
 from tfp_flows.flows._frame import Frame
 from tfp_flows.flows._recipe import recipe
 
 tfb = tfp.bijectors
 
 
-@recipe()
+@recipe(unusable.of_real_numbers)
 def gaussian_mixture(
     event_shape: Sequence[int],
     num_components: int = 10,
     *,
+    support: Any = "real",
     num_values: int | None = None,
     covariance_floor: float = 1e-6,
     seed: int = 0,
@@ -36,7 +39,8 @@ def gaussian_mixture(
       seed: of the beginnings of expectation-maximisation.
 
     Returns:
-      `GaussianFlow` whose latent variable is the event itself, or `Dequantized` if
+      `GaussianFlow` whose latent variable is the event itself; `Flow`, with a support,
+      whose latent variable is what its map makes of the event; or `Dequantized` if
       `num_values` is given.
 
     Raises:
@@ -51,5 +55,8 @@ def gaussian_mixture(
     base = GaussianMixture(shape, num_components, covariance_floor, seed, dtype)
     # The mixture has a unit of its own. tfb.Identity has no dtype.
     identity = tfb.Shift(tf.zeros([], dtype))
-    chain = Chain([identity], event_shape=shape, name=frame.name)
-    return frame.wrapped(GaussianFlow(chain, base))
+    support = frame.support_map()
+    chain = Chain(
+        support or [identity], event_shape=frame.data.event_shape, name=frame.name
+    )
+    return frame.wrapped((Flow if support else GaussianFlow)(chain, base))

@@ -12,12 +12,19 @@ from tfp_flows.networks.autoregressive_network import AutoregressiveNetwork
 from tfp_flows.scalar_maps import ScalarMap, scalar_map_of
 
 
-@recipe(unusable.with_own_network, unusable.without_integers, unusable.of_fixed_orders)
+@recipe(
+    unusable.with_own_network,
+    unusable.without_integers,
+    unusable.of_real_numbers,
+    unusable.of_fixed_orders,
+)
 def iaf(
     event_shape: Sequence[int],
     num_steps: int = 5,
     hidden_units: Sequence[int] = (256, 256),
     *,
+    support: Any = "real",
+    base: str = "normal",
     num_values: int | None = None,
     dequantization: str = "uniform",
     context_shape: Sequence[int] | None = None,

@@ -12,12 +12,20 @@ from tfp_flows.networks.autoregressive_network import AutoregressiveNetwork
 from tfp_flows.scalar_maps import ScalarMap, scalar_map_of
 
 
-@recipe(unusable.with_own_network, unusable.without_integers, unusable.of_fixed_orders)
+@recipe(
+    unusable.with_own_network,
+    unusable.without_integers,
+    unusable.of_real_numbers,
+    unusable.of_mixtures,
+    unusable.of_fixed_orders,
+)
 def maf(
     event_shape: Sequence[int],
     num_steps: int = 5,
     hidden_units: Sequence[int] = (256, 256),
     *,
+    support: Any = "real",
+    base: str = "normal",
     num_values: int | None = None,
     dequantization: str = "uniform",
     context_shape: Sequence[int] | None = None,
@@ -52,7 +60,7 @@ def maf(
       hidden_units: widths of each network.
       normalization: after every step,
         "act_norm", "batch_norm" as in [1], or None.
-      num_components: of a mixture of Gaussians as base; a standard normal if None.
+      num_components: of a mixture of Gaussians as base; `base` if None.
       residual: skip connections in the networks.
       seed: of random orders and of the mixture's first means.
       network: builder of each step's network, called with event_shape and num_params,
@@ -75,9 +83,9 @@ def maf(
           estimation. NeurIPS 2017. arXiv:1705.07057
     """
     frame = Frame.of("maf", locals())
-    shape, base = frame.shape, None
+    mixture = None
     if num_components is not None:
-        base = GaussianMixture(shape, num_components, seed=seed, dtype=dtype)
+        mixture = GaussianMixture(frame.shape, num_components, seed=seed, dtype=dtype)
     return masked_autoregressive_flow(
         frame,
         scalar_map_of(scalar_map, scalar_map_options, frame.name),
@@ -87,5 +95,5 @@ def maf(
         block_size=block_size,
         seed=seed,
         network=network,
-        base=base,
+        base=mixture,
     )

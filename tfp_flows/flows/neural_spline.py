@@ -2,6 +2,7 @@
 
 import functools
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 
@@ -11,10 +12,15 @@ from tfp_flows.flows._couplings import coupling_flow
 from tfp_flows.flows._frame import Frame
 from tfp_flows.flows._masked_autoregressive import masked_autoregressive_flow
 from tfp_flows.flows._recipe import recipe
-from tfp_flows.scalar_maps import RationalQuadratic
+from tfp_flows.scalar_maps import CircularSpline, RationalQuadratic
 
 
-@recipe(unusable.of_other_events, unusable.with_own_network, unusable.without_integers)
+@recipe(
+    unusable.of_other_events,
+    unusable.with_own_network,
+    unusable.without_integers,
+    unusable.of_real_numbers,
+)
 def neural_spline(
     event_shape: Sequence[int],
     num_steps: int = 8,
@@ -22,6 +28,8 @@ def neural_spline(
     hidden_units: Sequence[int] = (256, 256),
     *,
     autoregressive: bool = False,
+    support: Any = "real",
+    base: str = "normal",
     num_values: int | None = None,
     pad_to: Sequence[int] | None = None,
     dequantization: str = "uniform",
@@ -80,7 +88,7 @@ def neural_spline(
       [1] Durkan, Bekasov, Murray, Papamakarios. Neural spline flows. NeurIPS 2019.
           arXiv:1906.04032
     """
-    frame = Frame.of("neural_spline", locals())
+    frame = Frame.of("neural_spline", locals(), keeps_circles=not autoregressive)
     spline = RationalQuadratic(num_bins, bound, min_bin, min_derivative)
     if autoregressive:
         norm = "act_norm" if act_norm else None
@@ -88,4 +96,6 @@ def neural_spline(
             frame, spline, num_steps, normalization=norm, network=network
         )
     couple = functools.partial(coupling_flow, num_levels=num_levels, memory=memory)
+    circular = CircularSpline(num_bins, min_bin, min_derivative)
+    couple = functools.partial(couple, circular_map=circular)
     return couple(frame, spline, num_steps, act_norm=act_norm, network=network)

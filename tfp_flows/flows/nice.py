@@ -3,29 +3,28 @@
 import functools
 import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import keras
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import AdditiveCoupling, DiagonalScale
-from tfp_flows.distributions import Model, StandardLogistic, StandardNormal
+from tfp_flows.distributions import Model
 from tfp_flows.flows import _unusable as unusable
 from tfp_flows.flows._frame import Frame
 from tfp_flows.flows._recipe import recipe
-from tfp_flows.flows._unusable import chosen
 from tfp_flows.networks import MLP, ZeroDense, masks
 
 tfb = tfp.bijectors
 
-_BASES = {"logistic": StandardLogistic, "normal": StandardNormal}
 
-
-@recipe(unusable.with_own_network, unusable.without_integers)
+@recipe(unusable.with_own_network, unusable.without_integers, unusable.of_real_numbers)
 def nice(
     event_shape: Sequence[int],
     num_steps: int = 4,
     hidden_units: Sequence[int] = (256, 256),
     *,
+    support: Any = "real",
     base: str = "logistic",
     num_values: int | None = None,
     context_shape: Sequence[int] | None = None,
@@ -47,7 +46,7 @@ def nice(
       event_shape: shape of one event.
       num_steps: number of couplings.
       hidden_units: widths of each coupling's network.
-      base: "logistic", the paper's choice, or "normal".
+      base: "logistic", the paper's choice, "normal" or "student_t".
 
     Returns:
       `Flow`, or `Dequantized` if `num_values` is given.
@@ -65,7 +64,6 @@ def nice(
     """
     frame = Frame.of("nice", locals())
     shape, size = frame.shape, math.prod(frame.shape)
-    kind = chosen(_BASES, base, "base", frame.name)
     network = network or frame.builder(MLP)
     flatten = tfb.Reshape(event_shape_out=shape, event_shape_in=(size,))
     couple = functools.partial(
@@ -80,7 +78,7 @@ def nice(
     ]
     scale = DiagonalScale((size,), dtype=dtype)
     body = [flatten, *steps, scale, tfb.Invert(flatten)]
-    return frame.flow(body, kind(shape, dtype), memory)
+    return frame.flow(body, memory=memory)
 
 
 def _alternating_masks(size, count):

@@ -18,12 +18,15 @@ from tfp_flows.scalar_maps import ScalarMap, scalar_map_of
     unusable.of_other_couplings,
     unusable.with_own_network,
     unusable.without_integers,
+    unusable.of_real_numbers,
 )
 def real_nvp(
     event_shape: Sequence[int],
     num_steps: int = 8,
     hidden_units: Sequence[int] = (256, 256),
     *,
+    support: Any = "real",
+    base: str = "normal",
     num_values: int | None = None,
     pad_to: Sequence[int] | None = None,
     dequantization: str = "uniform",
@@ -75,7 +78,7 @@ def real_nvp(
       [1] Dinh, Sohl-Dickstein, Bengio. Density estimation using Real NVP. ICLR 2017.
           arXiv:1605.08803
     """
-    frame = Frame.of("real_nvp", locals())
+    frame = Frame.of("real_nvp", locals(), keeps_circles=True)
     if coupling == "affine":
         coupling_options = {"scale_bound": scale_bound, **(coupling_options or {})}
     scalar_map = scalar_map_of(coupling, coupling_options, frame.name)

@@ -1,6 +1,7 @@
 """Recurrent flows: sequences by LSTM or GRU networks."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from tfp_flows.distributions import Model
 from tfp_flows.flows import _unusable as unusable
@@ -12,12 +13,13 @@ from tfp_flows.networks import RecurrentNetwork
 from tfp_flows.scalar_maps import ScalarMap
 
 
-@recipe(unusable.of_other_maps)
+@recipe(unusable.of_other_maps, unusable.of_real_numbers)
 def recurrent(
     event_shape: Sequence[int],
     units: Sequence[int] = (128,),
     cell: str = "lstm",
     *,
+    support: Any = "real",
     num_values: int | None = None,
     one_hot: bool = True,
     num_steps: int = 1,

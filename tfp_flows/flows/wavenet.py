@@ -1,6 +1,7 @@
 """WaveNet: sequences by dilated causal convolutions."""
 
 from collections.abc import Sequence
+from typing import Any
 
 from tfp_flows.distributions import Model
 from tfp_flows.flows import _unusable as unusable
@@ -12,12 +13,13 @@ from tfp_flows.networks import CausalConv
 from tfp_flows.scalar_maps import ScalarMap
 
 
-@recipe(unusable.of_other_maps)
+@recipe(unusable.of_other_maps, unusable.of_real_numbers)
 def wavenet(
     event_shape: Sequence[int],
     num_layers: int = 16,
     filters: int = 64,
     *,
+    support: Any = "real",
     num_values: int | None = None,
     one_hot: bool = False,
     dilation_cycle: int = 8,

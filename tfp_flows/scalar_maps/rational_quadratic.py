@@ -161,13 +161,13 @@ class RationalQuadratic(ScalarMap):
         resizes it if it is the one, and takes from all others.
         """
         bins = self._num_bins
+        slopes = self._edge_slopes(value, params[2 * bins :])
 
         @tf.custom_gradient
         def choose(value, *params):
             exps = _exps(params[: 2 * bins])
             data, latent = self._share(exps[:bins]), self._share(exps[bins:])
-            zero = tf.zeros_like(value)
-            raw = [zero, *params[2 * bins :], zero]
+            raw = params[2 * bins :]
             past = self._edges_passed(value, data if by_data else latent)
             start = [tf.constant(self._start(i), value.dtype) for i in range(bins)]
             columns = (data.before, data.parts, latent.before, latent.parts, start)
@@ -189,7 +189,12 @@ class RationalQuadratic(ScalarMap):
             width, height = width + self._smallest, height + self._smallest
             return (left, width, bottom, height, first, last), gradient
 
-        return _Bin(*choose(value, *params))
+        return _Bin(*choose(value, *params[: 2 * bins], *slopes))
+
+    def _edge_slopes(self, value, slopes):
+        """Returns the raw slopes at all edges: 1 where the tails begin."""
+        zero = tf.zeros_like(value)
+        return [zero, *slopes, zero]
 
     def _share(self, parts):
         before = [tf.zeros_like(parts[0])]
@@ -255,10 +260,12 @@ def _slope_gradients(past, d_first, d_last):
     zero = tf.zeros_like(d_first)
     begins = [tf.where(p, zero, d_first) for p in past[1:]] + [d_first]
     ends = [d_last] + [tf.where(p, d_last, zero) for p in past[:-1]]
-    return [
+    inner = [
         tf.where(passed, begin, end)
         for passed, begin, end in zip(past, begins, ends, strict=True)
     ]
+    first, last = tf.where(past[0], zero, d_first), tf.where(past[-1], d_last, zero)
+    return [first, *inner, last]
 
 
 @tf.custom_gradient

@@ -153,8 +153,7 @@ class FlowEndpoints(Endpoints):
     def _sample(self, seed, temperature, **context):
         base = self._flow.distribution
         scale = tf.reshape(temperature, [-1] + [1] * len(self._latent))
-        mean = base.mean()
-        z = mean + scale * (base_noise(base, seed, self._real) - mean)
+        z = base.tempered(base_noise(base, seed, self._real), scale)
         x, log_det = self.passes["forward"](z, *context.values())
         log_prob = base.log_prob(z) - log_det
         if self._num_values is not None:

@@ -53,12 +53,11 @@ def adapt(model: keras.Model, sample: sampling.Sample) -> None:
       sample: of its training data.
 
     Raises:
-      ValueError: if the sample holds values that are not finite.
+      ValueError: if the sample holds values that are not finite, or events beyond the
+        support of the model.
     """
     flow, strategy = model.flow, model.distribute_strategy
-    sample = sampling.finite(
-        sample, drop=model.on_nonfinite == "skip", missing=flow.takes_missing
-    )
+    sample = sampling.usable(flow, sample, drop=model.on_nonfinite == "skip")
     given = {} if sample.context is None else {"context": sample.context}
     with strategy.scope():
         flow.adapt(sample.x, **given)

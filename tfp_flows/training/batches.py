@@ -207,6 +207,29 @@ def iterate(
     return lambda: _slices(arrays, batch_size or 32)
 
 
+def check_supports(
+    flow: Model, training: tuple[Any, Any], held_out: tuple[Any, Any] | None
+) -> None:
+    """Refuses arrays with events beyond the support of a model.
+
+    Rows of data sets are read once a step: those are found out then.
+
+    Args:
+      flow: the model.
+      training: (x, y) as from `parts_of_fit`.
+      held_out: the same of the validation data, or None.
+
+    Raises:
+      ValueError: naming the first row, its column and value.
+    """
+    named = {"training data": training, "validation data": held_out or (None, None)}
+    for name, (x, y) in named.items():
+        if flow.support is None or x is None or not _is_arrays(x):
+            continue
+        events = split(flow, x if y is None else (x, y)).x
+        flow.support.check(events, data=name)
+
+
 def is_endless(x: Any) -> bool:
     """Returns whether a data set says of itself that it has no end."""
     if isinstance(x, keras.utils.PyDataset):

@@ -174,6 +174,10 @@ def _flaw(flow, x, given):
         if not _is_finite(value):
             cure = f"Drop or mend the rows where {name} is not finite."
             return f"The data themselves are not finite there, in {name}.", cure
+    support = flow.support
+    if support is not None and support.beyond(x).any():
+        flaw, cure = support.flaw(x[0])
+        return f"It lies beyond the support of the model: {flaw}.", cure
     values = np.asarray(x, np.float64)
     if flow.num_values is not None:
         is_code = (values == np.round(values)) & (values >= 0)

@@ -225,9 +225,9 @@ class FlowModel(ReportingModel):
         Raises:
           NonFiniteLossError: if a step or a validation loss is NaN or infinite.
           ValueError: for empty data, a wrong shape, a context missing or not wanted,
-            weights that are none, values not finite among those the flow adapts to,
-            data that can be read only once and a flow not adapted yet, or data without
-            end and no `steps_per_epoch`.
+            events of arrays beyond the model's support, weights that are none, values
+            not finite among those the flow adapts to, data that can be read only once
+            and a flow not adapted yet, or data without end and no `steps_per_epoch`.
         """
         self._assert_compile_called("fit")
         batches.check_sizes(batch_size, kwargs.get("validation_batch_size"))
@@ -235,6 +235,8 @@ class FlowModel(ReportingModel):
         x, y = batches.packed(x, y, kwargs.pop("sample_weight", None))
         kwargs = batches.with_packed_validation(kwargs)
         training, held_out = batches.parts_of_fit(x, y, kwargs)
+        if self.on_nonfinite == "raise":
+            batches.check_supports(self.flow, training, held_out)
         if not self.flow.is_adapted:
             adaptation.adapt_to_sample(self, *training, kwargs.get("steps_per_epoch"))
         passes = (

@@ -76,26 +76,26 @@ def uniform(flow: Model, data: Iterator[Any], num_examples: int, seed: int) -> S
     return Sample(x, packed, rows[order])
 
 
-def finite(sample: Sample, drop: bool, missing: bool = False) -> Sample:
-    """Returns the sample if all of it is finite.
+def usable(flow: Model, sample: Sample, drop: bool) -> Sample:
+    """Returns the sample if all of it is finite and in the support of the model.
 
     Args:
+      flow: the model.
       sample: as from `uniform`.
-      drop: whether to leave examples that are not finite out.
-      missing: whether NaN is a value that is not there, and so allowed.
+      drop: whether to leave other examples out.
 
     Raises:
-      ValueError: if an example is not finite and is not to be dropped, or all are not.
+      ValueError: if an example is neither and is not to be dropped, or all are not.
     """
     good = np.ones(len(sample.rows), bool)
     for value in tf.nest.flatten((sample.x, sample.context)):
         if value is not None and value.dtype.is_floating:
             axes = list(range(1, value.shape.rank))
-            fine = tf.math.is_finite(value) | (missing & tf.math.is_nan(value))
+            fine = tf.math.is_finite(value)
+            if flow.takes_missing:
+                fine |= tf.math.is_nan(value)
             good &= tf.reduce_all(fine, axes).numpy()
-    if good.all():
-        return sample
-    if not drop or not good.any():
+    if not good.all() and not (drop and good.any()):
         bad = sample.rows[~good]
         more = f" and {bad.size - 10} more" if bad.size > 10 else ""
         raise ValueError(
@@ -104,6 +104,15 @@ def finite(sample: Sample, drop: bool, missing: bool = False) -> Sample:
             f"{', '.join(map(str, bad[:10]))}{more} of the training data, counted from "
             "0 in the order of one pass. Drop or mend such rows before fit."
         )
+    if flow.support is not None:
+        inside = ~flow.support.beyond(sample.x)
+        if not (drop and (good & inside).any()):
+            flow.support.check(sample.x, sample.rows, "training data")
+        good &= inside
+    return sample if good.all() else _chosen(sample, good)
+
+
+def _chosen(sample, good):
     x, context = tf.nest.map_structure(
         lambda value: None if value is None else tf.boolean_mask(value, good),
         (sample.x, sample.context),

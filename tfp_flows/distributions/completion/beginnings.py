@@ -16,6 +16,7 @@ from tfp_flows.distributions.autoregressive import Autoregressive
 from tfp_flows.distributions.bases import StandardLogistic, StandardNormal
 from tfp_flows.distributions.completion.question import Question
 from tfp_flows.distributions.flow import Flow
+from tfp_flows.distributions.student_t import StudentT
 from tfp_flows.distributions.unit_model import UnitModel
 
 
@@ -67,7 +68,8 @@ def order_of(flow: Flow) -> np.ndarray | None:
 
     None as well if the units of its base depend on each other.
     """
-    if not isinstance(flow.distribution, (StandardNormal, StandardLogistic)):
+    independent = (StandardNormal, StandardLogistic, StudentT)
+    if not isinstance(flow.distribution, independent):
         return None
     return getattr(flow.bijector, "order", None)
 

@@ -123,6 +123,12 @@ def _check(model):
             "an autoregressive model, or a flow whose log_prob is a density of x "
             "alone. flows.any_order completes every mask of integers exactly."
         )
+    if model.flow.distribution.event_shape != model.flow.event_shape:
+        raise ValueError(
+            f"{model.name} has events {model.flow.event_shape} with fewer free "
+            "numbers, as entries of a simplex sum to one, which chains would leave. "
+            "Complete a model of log-ratios of the entries instead."
+        )
 
 
 def _completions(question, seed, num_chains, num_warm_up, num_steps, depth):
