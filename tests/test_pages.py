@@ -34,7 +34,7 @@ FAST = {
     "docs/runtimes.md": {"epochs=60": "epochs=1"},
     "docs/numerics.md": {},
     "docs/tfp.md": {},
-    "docs/how.md": {},
+    "docs/how.md": {"epochs=60": "epochs=1", "num_steps=8": "num_steps=2"},
     "docs/others.md": {},
 }
 
