@@ -121,3 +121,20 @@ def test_lists_and_data_frames_are_arrays(form, real):
     for name in ("nll", "val_nll"):
         np.testing.assert_allclose(history[name], wanted.mean(), rtol=1e-5)
     np.testing.assert_allclose(real.predict(data, verbose=0), -wanted, rtol=1e-5)
+
+
+def test_data_frames_are_arrays():
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(X, columns=["a", "b"], index=np.arange(8) + 7)
+    weights = pandas.Series(np.ones(8), index=frame.index)
+    model = FlowModel(flows.real_nvp((1,), 1, (4,), context_shape=(1,)))
+    model.compile(keras.optimizers.SGD(0.0), jit_compile=False)
+    held_out = frame[["a"]], frame[["b"]]
+    history = model.fit(
+        *held_out, sample_weight=weights, validation_data=held_out, verbose=0
+    ).history
+    assert np.isfinite([history["nll"], history["val_nll"]]).all()
+    np.testing.assert_allclose(
+        model.flow.log_prob(frame[["b"]], context=frame[["a"]]),
+        model.flow.log_prob(X[:, 1:], context=X[:, :1]),
+    )
