@@ -8,13 +8,17 @@ import matplotlib
 import pytest
 
 FOLDER = pathlib.Path(__file__).parents[1] / "docs/notebooks"
+SMALL = {"num_steps": 1, "hidden_units": (8,)}
 SHORTER = {
-    "quickstart": {"EPOCHS = 40": "EPOCHS = 1", "num_steps=4": "num_steps=2"},
+    "quickstart": {"EPOCHS = 40": "EPOCHS = 1"}
+    | {"num_steps=4, hidden_units=(64, 64)": "num_steps=1, hidden_units=(8,)"},
     "images": {"EPOCHS = 40": "EPOCHS = 1", "num_steps=4": "num_steps=1"},
     "anomalies": {"DIVISIONS, RATE = 150, 50,": "DIVISIONS, RATE = 1, 2,"},
     "simulation": {"EPOCHS = 20_000, 20": "EPOCHS = 400, 1"}
-    | {"2000, seed=1": "20, seed=1", "prior, 500": "prior, 50"},
-    "funnel": {"STEPS, DRAWS = 3000, 4000": "STEPS, DRAWS = 20, 400"},
+    | {"2000, seed=1": "20, seed=1", "prior, 500": "prior, 50"}
+    | {"drop_invalid=True\n": "drop_invalid=True, options=SMALL\n"},
+    "funnel": {"STEPS, DRAWS = 3000, 4000": "STEPS, DRAWS = 20, 400"}
+    | {"num_steps=4, hidden_units=(32, 32)": "num_steps=1, hidden_units=(4,)"},
     "sound": {
         "from IPython.display import Audio": "def Audio(sound, rate): ...",
         "LENGTH, NOTES, EPOCHS = 4000, 512, 600, 12": "LENGTH, NOTES, EPOCHS = "
@@ -59,4 +63,4 @@ def test_notebooks_run(name, tmp_path, monkeypatch):
         text = text.replace(printed, instead)
     monkeypatch.chdir(tmp_path)
     matplotlib.use("Agg")
-    exec(compile(text, name, "exec"), {"__name__": "notebook"})
+    exec(compile(text, name, "exec"), {"__name__": "notebook", "SMALL": SMALL})
