@@ -19,6 +19,7 @@ def get_config() -> ml_collections.ConfigDict:
     config = cifar10_glow.get_config()
     config.data.batch_size = 64
     config.data.flip = True
+    config.optimizer.learning_rate = 1e-3
     config.flow.options.num_steps = 16
     config.flow.options.filters = 256
     config.flow.options.dropout = 0.1
