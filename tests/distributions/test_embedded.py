@@ -173,7 +173,7 @@ def test_what_does_not_fit_is_refused(context):
         model.log_prob(x, context=context | {"word": np.zeros(3, int)})
     with pytest.raises(ValueError, match="'word': .* and got x alone"):
         FlowModel(model)(x)
-    with pytest.raises(ValueError, match=r"to \(8,\), and .* wants \(4,\)"):
+    with pytest.raises(ValueError, match=r"to \(8,\), and .* takes \(4,\)"):
         flow = flows.maf((2,), 1, (8,), context_shape=(4,))
         Embedded(flow, network(), SHAPES, TYPES)
     with pytest.raises(ValueError, match="Give one dtype for all parts"):

@@ -132,6 +132,9 @@ class Tabular(AnyOrder):
         """The network."""
         return (self._network,)
 
+    def _tell_constant(self, x):
+        """The element tells of columns by name, and only if they have a density."""
+
     def _adapt(self, x, context, seed):
         self._element.adapt(x)
         if self._given_columns is not None:
@@ -150,7 +153,15 @@ class Tabular(AnyOrder):
         names = self.columns.names
         if isinstance(order, str) and order in ("rows", "reversed"):
             order = np.arange(len(names))[:: 1 if order == "rows" else -1].tolist()
+        if isinstance(order, str):
+            raise ValueError(
+                f'{self.name} has the orders "rows", "reversed" and lists of {names}, '
+                f"got {order!r}."
+            )
         places = [names.index(n) if n in names else n for n in order]
+        unknown = [n for n in places if not isinstance(n, (int, np.integer))]
+        if unknown:
+            raise ValueError(f"There is no column {unknown} among {names}.")
         return Tabular(
             self._network,
             self._element,

@@ -1,11 +1,12 @@
 """What is known of a table's columns, as arrays to compute with."""
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from tfp_flows.tables import Column
+from tfp_flows.tables import LARGEST_INTEGER, Column
 
 LINE = ("real", "bounded", "positive", "integer")  # kinds that are on a line
 
@@ -19,13 +20,60 @@ def on_line(column: Column, x: np.ndarray) -> np.ndarray:
     return x
 
 
+def check_values(column: Column, values: np.ndarray, count: int) -> None:
+    """Refuses what no model can be adapted to, and tells of what has no density.
+
+    Args:
+      column: of numbers, or of codes.
+      values: `[M]`, those that are there, as a model is given them.
+      count: of the rows.
+
+    Raises:
+      ValueError: for a value that the column cannot hold, or less than two numbers.
+
+    Warns:
+      UserWarning: if a column that has a density holds one value alone.
+    """
+    if column.num_values:
+        bad = ~np.isin(values, np.arange(column.num_values))
+        wanted = f"the codes 0 to {column.num_values - 1} of its values"
+    elif column.kind == "periodic":
+        bad = ~((values >= 0.0) & (values <= column.period))
+        wanted = f"numbers from 0 to its period {column.period:g}"
+    else:
+        column.encode(values)
+        bad, wanted = np.zeros(len(values), bool), column.wanted
+    if bad.any():
+        raise ValueError(
+            f"Column {column.name!r} takes {wanted}, got {values[bad][0]:.10g}. "
+            "columns.encode(table) gives such numbers."
+        )
+    if column.kind in LINE and len(values) < 2:
+        raise ValueError(
+            f"Column {column.name!r} has {len(values)} values among the {count} rows "
+            "to adapt to, and needs 2. Give more rows, or drop the column."
+        )
+    if not column.is_discrete and len(values) and (values == values[0]).all():
+        warnings.warn(
+            f"Column {column.name!r} is {values[0]:.10g} in all {len(values)} rows "
+            "that have it, as the model's type rounds it: that has no density. Drop "
+            "the column, or subtract what is large and the same in all rows.",
+            stacklevel=2,
+        )
+
+
 def facts(columns: Sequence[Column], kind: Any) -> dict[str, np.ndarray]:
     """Returns what `MixedColumns` computes with, arrays `[D]` by name.
 
     Args:
       columns: of the table.
       kind: NumPy's type of the units.
+
+    Raises:
+      ValueError: if that type cannot tell ends or a period from each other or from 0.
     """
+    for column in columns:
+        _check_range(column, kind)
     kinds = {
         f"is_{name}": np.array([c.kind == name for c in columns])
         for name in ("positive", "bounded", "integer", "periodic")
@@ -38,6 +86,22 @@ def facts(columns: Sequence[Column], kind: Any) -> dict[str, np.ndarray]:
     }
     period = np.array([c.period or 1.0 for c in columns], kind)
     return kinds | numbers | {"period": period}
+
+
+def _check_range(column, kind):
+    if column.kind not in ("bounded", "periodic"):
+        return
+    ends = (column.low or 0.0, column.high or column.period or 0.0)
+    with np.errstate(all="ignore"):  # infinities are found below
+        low, high = map(kind, ends)
+        inside = kind(0.5) * (low + high)
+        good = low < inside < high and np.isfinite(high - low)
+    if not good:
+        raise ValueError(
+            f"Column {column.name!r} takes {column.wanted}, which "
+            f"{np.dtype(kind).name} cannot hold or tell apart. Subtract or divide by "
+            'what makes them so large or small, or build with dtype="float64".'
+        )
 
 
 def _ends(column, kind):
@@ -54,8 +118,9 @@ def _ends(column, kind):
     elif column.kind == "periodic":
         first, last = 0.0, kind(column.period)  # the same point, if rounded up to
     elif column.kind == "integer":
-        first = low if column.low is None else column.low
-        last = high if column.high is None else column.high
+        most = min(LARGEST_INTEGER, float(largest))
+        first = -most if column.low is None else column.low
+        last = most if column.high is None else column.high
         inside = min(max(0.0, first), last)
     elif column.num_values:
         first, last = 0.0, column.num_values - 1

@@ -7,7 +7,12 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.distributions.elements.column_facts import LINE, facts, on_line
+from tfp_flows.distributions.elements.column_facts import (
+    LINE,
+    check_values,
+    facts,
+    on_line,
+)
 from tfp_flows.distributions.elements.element import (
     Element,
     as_real,
@@ -113,7 +118,7 @@ class MixedColumns(Element):
         return bool(self.layer["adapted"].numpy())
 
     def adapt(self, x: Any) -> None:
-        """Sets means and scales to those of the values that are there.
+        """Sets means and scales to those of the values that are there, as rounded.
 
         Args:
           x: `[N, D]`, NaN where missing.
@@ -121,28 +126,21 @@ class MixedColumns(Element):
         Raises:
           ValueError: for a value that a column cannot hold, or a column of numbers with
             less than two of them.
+
+        Warns:
+          UserWarning: if a column that has a density holds one value alone.
         """
         x = np.asarray(x, self._dtype.as_numpy_dtype)
         center, rest = np.zeros(x.shape[1]), np.zeros(x.shape[1])
         scale = np.ones(x.shape[1])
         for i, column in enumerate(self.columns):
             values = x[~np.isnan(x[:, i]), i].astype(np.float64)
-            if column.kind not in LINE:
-                continue
-            column.encode(values)  # refuses what it cannot hold
-            if len(values) < 2:
-                raise ValueError(
-                    f"Column {column.name!r} has {len(values)} values among the "
-                    f"{len(x)} rows to adapt to, and needs 2. Give more rows, or drop "
-                    "the column."
-                )
-            line = on_line(column, values).astype(x.dtype)[:, None]
-            found = moments(line, x.dtype.type, column.name)
-            center[i], rest[i], scale[i] = (
-                found.center[0],
-                found.rest[0],
-                found.scale[0],
-            )
+            check_values(column, values, len(x))
+            if column.kind in LINE:
+                line = on_line(column, values).astype(x.dtype)[:, None]
+                found = moments(line, x.dtype.type, column.name)
+                center[i], rest[i] = found.center[0], found.rest[0]
+                scale[i] = found.scale[0]
         self.layer.assign(center=center, rest=rest, scale=scale, adapted=True)
 
     def log_prob(self, params: tf.Tensor, x: tf.Tensor):
