@@ -258,6 +258,65 @@ def test_what_cannot_be_is_refused(trained, tmp_path):
     x[:, 1] = NAN
     with pytest.raises(ValueError, match="Column 'size' has 0 values among the 20"):
         fresh.adapt(x)
+    with pytest.raises(ValueError, match="no column .'weight'. among"):
+        model.flow.in_order(["size", "count", "weight"])
+    with pytest.raises(ValueError, match='"rows", "reversed" and lists of'):
+        model.flow.in_order("size")
+    with pytest.raises(ValueError, match=r"takes columns.encode\(d\)"):
+        model.flow.log_prob({"size": [1.0]})
     x[:, 1:] = np.random.default_rng(0).random((20, 2))
     with pytest.raises(ValueError, match="'count' takes whole numbers"):
         fresh.adapt(x)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "message"),
+    [
+        (("category", ["a", "b"]), [0, 1, 2], "the codes 0 to 1 of its values, got 2"),
+        ("boolean", [0, 1, 0.5], "the codes 0 to 1 of its values, got 0.5"),
+        (("periodic", 24), [0, 1, 25], "from 0 to its period 24, got 25"),
+    ],
+)
+def test_it_adapts_to_no_numbers_that_a_column_has_not(kind, values, message):
+    x = np.array(values, "float32")[:, None]
+    with pytest.raises(ValueError, match=message):
+        flows.tabular({"x": kind}, hidden_units=(4,)).adapt(x)
+    given = flows.tabular({"x": kind, "y": "real"}, condition_on="x", hidden_units=(4,))
+    with pytest.raises(ValueError, match=message):
+        given.adapt(np.array([[1.0], [2.0], [4.0]]), x)
+
+
+def test_a_constant_column_is_told_of_by_name_if_it_has_a_density():
+    kinds = {"sure": "boolean", "count": "integer", "time": "real"}
+    times = 1.7e9 + np.linspace(0, 1, 10)  # the same in float32
+    x = np.stack([np.ones(10), np.full(10, 5.0), times], axis=1)
+    x[0, 2] = NAN
+    with pytest.warns(UserWarning, match="'time' is 1700000000 in all 9") as told:
+        flows.tabular(kinds, hidden_units=(4,)).adapt(x.astype("float32"))
+    assert len(told) == 1
+    exact = flows.tabular(kinds, hidden_units=(4,), dtype="float64")
+    exact.adapt(x)
+    assert np.isfinite(exact.log_prob(x)).all()
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        ("bounded", 1.7e9, 1.7e9 + 1),
+        ("bounded", -1e38, 3e38),
+        ("periodic", 1e-50),
+        ("periodic", 1e50),
+    ],
+)
+def test_a_range_that_the_type_cannot_hold_is_refused(kind):
+    with pytest.raises(ValueError, match="which float32 cannot hold or tell apart"):
+        flows.tabular({"x": kind})
+    inside = 0.5 * (kind[1] + kind[2]) if len(kind) == 3 else 0.3 * kind[1]
+    wide = flows.tabular({"x": kind}, hidden_units=(4,), dtype="float64")
+    assert np.isfinite(wide.log_prob([[inside]]))
+
+
+def test_integers_end_where_float32_holds_all_of_them():
+    model = flows.tabular({"x": "integer"}, hidden_units=(4,))
+    x = np.array([[2.0**24], [2.0**24 + 2], [-(2.0**24) - 2]])
+    assert np.isfinite(model.log_prob(x)).tolist() == [True, False, False]

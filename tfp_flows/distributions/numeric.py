@@ -43,8 +43,8 @@ def check(value: Any, what: str) -> None:
     if isinstance(value, Mapping):
         raise ValueError(
             f"{what} came as a {type(value).__name__}. A flow takes one array: put the "
-            "columns beside each other, np.stack([d[name] for name in names], axis=-1), "
-            "or take columns.encode(d) for flows.tabular."
+            "columns beside each other, np.stack([d[name] for name in names], axis=-1)"
+            "; flows.tabular takes columns.encode(d)."
         )
     is_sparse = "sparse" in f"{type(value).__module__}.{type(value).__name__}".lower()
     if is_sparse or isinstance(value, tf.RaggedTensor):

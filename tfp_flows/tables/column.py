@@ -270,7 +270,8 @@ def as_array(values: Any, name: Any) -> np.ndarray:
         values = values.to_numpy()
     elif isinstance(values, np.ma.MaskedArray):
         mask = np.ma.getmaskarray(values)
-        values = np.where(mask, None, values.data.astype(object))
+        values = values.data.astype(object)
+        values[mask] = None
     elif hasattr(values, "__array__") and not isinstance(values, np.generic):
         values = np.asarray(values)
     else:

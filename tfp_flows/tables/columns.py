@@ -198,7 +198,7 @@ def column_of(name: str, kind: Any, why: str = "given") -> Column:
     if len(rest) > len(options):
         raise ValueError(
             f"Column {name!r} is {kind} and takes {', '.join(options) or 'nothing'}, "
-            f"got {rest}. Give no more."
+            f"got {rest}. Give no more; values are one list."
         )
     return Column(name, kind, **dict(zip(options, rest, strict=False)), why=why)
 

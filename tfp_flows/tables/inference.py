@@ -1,5 +1,6 @@
 """What each column of a table is, by a few rules that are said aloud."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -97,7 +98,8 @@ def _found(name, values, present):
     if present.dtype.kind in "iuf":
         return _numbers(name, present)
     if all(isinstance(v, str) for v in present):
-        return Column(name, "category", values=_distinct(present), why="text")
+        why = "text, of which most are numbers" if _mostly_numbers(present) else "text"
+        return Column(name, "category", values=_distinct(present), why=why)
     raise _of_no_kind(name, ", ".join(sorted({type(v).__name__ for v in present})))
 
 
@@ -127,6 +129,18 @@ def _numbers(name, x):
         return Column(name, "positive", why=why)
     why = "whole, and beyond 2**24: too large for integers" if is_whole else "numbers"
     return Column(name, "real", why=why)
+
+
+def _mostly_numbers(texts):
+    """Such as 1,5 in place of 1.5, or a ? for what is missing."""
+
+    def is_number(text):
+        try:
+            return math.isfinite(float(text.replace(",", "")))
+        except ValueError:
+            return False
+
+    return sum(map(is_number, texts)) > len(texts) / 2
 
 
 def _distinct(present):
