@@ -119,3 +119,12 @@ def test_infinite_values_have_no_density_beside_missing_ones():
     model = flows.gaussian((2,))
     x = np.array([[np.inf, NAN], [NAN, -np.inf], [1e30, NAN]], "float32")
     np.testing.assert_array_equal(model.log_prob(x), np.full(3, -np.inf))
+
+
+def test_what_is_known_to_complete_from_is_there():
+    model = flows.gaussian((3,))
+    x = np.array([[0.0, 1.0, 2.0], [NAN, 1.0, NAN]], "float32")
+    with pytest.raises(ValueError, match=r"NaN for 1 known units, of the rows \[1\]"):
+        complete(model, x, np.array([True, True, False]), seed=1)
+    mask = np.array([True, True, False]) & ~np.isnan(x)
+    assert np.isfinite(complete(model, x, mask, seed=1)).all()

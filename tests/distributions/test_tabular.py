@@ -320,3 +320,23 @@ def test_integers_end_where_float32_holds_all_of_them():
     model = flows.tabular({"x": "integer"}, hidden_units=(4,))
     x = np.array([[2.0**24], [2.0**24 + 2], [-(2.0**24) - 2]])
     assert np.isfinite(model.log_prob(x)).tolist() == [True, False, False]
+
+
+def test_what_is_given_is_what_its_columns_can_hold():
+    kinds = {"size": ("bounded", 0, 1), "kind": ("category", ["a", "b"])}
+    model = flows.tabular(kinds, hidden_units=(4,))
+    with pytest.raises(ValueError, match="'size' takes numbers between 0 and 1.* 2 is"):
+        complete(model, [[2.0, 5.0]], np.array([True, False]), seed=1)
+    drawn = complete(model, [[0.5, 5.0]], np.array([True, False]), n=9, seed=1)
+    assert set(drawn[..., 1].numpy().ravel()) == {0.0, 1.0}
+    given = flows.tabular(kinds, condition_on=["kind"], hidden_units=(4,))
+    with pytest.raises(
+        ValueError, match="'kind' takes one of 'a', 'b', and 2 is given"
+    ):
+        given.log_prob([[0.5]], context=[[2.0]])
+    with pytest.raises(ValueError, match="'kind' takes one of 'a', 'b', and -1 is"):
+        given.given([[-1.0]]).sample()
+    laws.randomize(given, seed=1)
+    traced = tf.function(given.log_prob)  # where nothing can be said: as if missing
+    found = traced(np.full((3, 1), 0.5, "float32"), context=[[NAN], [1.0], [2.0]])
+    assert found[0] == found[2] != found[1]

@@ -227,6 +227,17 @@ class Tabular(AnyOrder):
             (type(self._element).__name__, log_prob, log_prob),
         ]
 
+    def check_known(self, x: tf.Tensor) -> None:
+        """Refuses values to complete from that the columns cannot hold.
+
+        Args:
+          x: `[..., D]`, NaN where a value is not known.
+
+        Raises:
+          ValueError: by the first such column.
+        """
+        self._element.check(x)
+
     def _ranks(self, u):
         """Each row draws one of the orders."""
         chosen = tf.cast(u[:, 0] * len(self._orders), tf.int32)
@@ -242,9 +253,11 @@ class Tabular(AnyOrder):
         if context is None or self._given_columns is None:
             return context
         context = tf.cast(context, self._real)
+        self._given_columns.check(context)
         dtype = self._network.compute_dtype
         shown = self._given_columns.features(context, dtype)
-        marks = tf.cast(~tf.math.is_nan(context), dtype)
+        # In a graph, what a column cannot hold is as good as missing.
+        marks = tf.cast(self._given_columns.fits(context), dtype)
         return tf.concat([shown, marks], axis=-1)
 
     def _as_rows(self, x, context):

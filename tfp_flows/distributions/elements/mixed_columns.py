@@ -143,6 +143,27 @@ class MixedColumns(Element):
                 scale[i] = found.scale[0]
         self.layer.assign(center=center, rest=rest, scale=scale, adapted=True)
 
+    def check(self, x: tf.Tensor) -> None:
+        """Refuses numbers that the columns cannot hold, where they can be seen.
+
+        Args:
+          x: `[..., D]`, NaN where missing; nothing is said of tensors of a graph.
+
+        Raises:
+          ValueError: by the first such column.
+        """
+        if not tf.is_tensor(x) or not hasattr(x, "numpy"):
+            return
+        bad = (~self.fits(x) & ~tf.math.is_nan(x)).numpy().reshape([-1, x.shape[-1]])
+        if bad.any():
+            i = int(np.argmax(bad.any(axis=0)))
+            value = np.reshape(x, bad.shape)[bad[:, i], i][0]
+            raise ValueError(
+                f"Column {self.columns[i].name!r} takes {self.columns[i].wanted}, and "
+                f"{value:.10g} is given. columns.encode(table) gives numbers that "
+                "stand for these; NaN is a value that is missing."
+            )
+
     def log_prob(self, params: tf.Tensor, x: tf.Tensor):
         """Returns the sum of log p over the columns, `[...]`."""
         return tf.reduce_sum(self.log_prob_of_each(params, x), axis=-1)
@@ -150,7 +171,7 @@ class MixedColumns(Element):
     def log_prob_of_each(self, params: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         """Returns log p of each unit, `[..., C]`: 0 if missing, -inf if none."""
         at = self._fact
-        missing, fits = tf.math.is_nan(x), self._fits(x)
+        missing, fits = tf.math.is_nan(x), self.fits(x)
         x = tf.where(fits, x, at("inside"))
         total = tf.zeros_like(x)
         if self._has("is_line"):
@@ -203,7 +224,7 @@ class MixedColumns(Element):
     def features(self, x: tf.Tensor, dtype: Any):
         """Returns numbers, (cos, sin) or indicators of all columns, side by side."""
         at = self._fact
-        x = tf.where(self._fits(x), x, math.nan)
+        x = tf.where(self.fits(x), x, math.nan)
         missing = tf.math.is_nan(x)[..., None]
         x = tf.where(missing[..., 0], at("inside"), x)
         shown = tf.zeros([*x.shape[1:], self.num_features], x.dtype)
@@ -238,7 +259,7 @@ class MixedColumns(Element):
             return value
         return tf.gather(value, self._position)[..., None]
 
-    def _fits(self, x):
+    def fits(self, x):
         """Whether a value is one that the column can hold; False for NaN."""
         at = self._fact
         whole = (x == tf.floor(x)) | ~(at("is_integer") | at("is_code"))
