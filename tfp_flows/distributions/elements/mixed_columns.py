@@ -143,6 +143,12 @@ class MixedColumns(Element):
                 scale[i] = found.scale[0]
         self.layer.assign(center=center, rest=rest, scale=scale, adapted=True)
 
+    def fits(self, x: tf.Tensor) -> tf.Tensor:
+        """Returns whether values are ones that the columns can hold; False for NaN."""
+        at = self._fact
+        whole = (x == tf.floor(x)) | ~(at("is_integer") | at("is_code"))
+        return (x >= at("first")) & (x <= at("last")) & whole
+
     def check(self, x: tf.Tensor) -> None:
         """Refuses numbers that the columns cannot hold, where they can be seen.
 
@@ -258,12 +264,6 @@ class MixedColumns(Element):
         if self._position is None:
             return value
         return tf.gather(value, self._position)[..., None]
-
-    def fits(self, x):
-        """Whether a value is one that the column can hold; False for NaN."""
-        at = self._fact
-        whole = (x == tf.floor(x)) | ~(at("is_integer") | at("is_code"))
-        return (x >= at("first")) & (x <= at("last")) & whole
 
     def _white(self, x):
         """Returns numbers standardised on the line, and log|d white / dx|."""
