@@ -58,7 +58,7 @@ class Embedded(Wrapper):
             raise ValueError(
                 "Embedded wants a conditional model and a Keras layer, got "
                 f"{type(inner).__name__} and {type(network).__name__} {network}. "
-                "keras.layers.Lambda makes a layer of a function."
+                "Make a layer of a function by keras.layers.Lambda."
             )
         self._network = network
         dtype = context_dtype or inner.real_dtype
@@ -210,7 +210,7 @@ def _spec_of_part(shape, dtype):
     if spec is None or not spec.shape.is_fully_defined():
         raise ValueError(
             f"Embedded got a context of shape {shape!r} and dtype {dtype!r}, wanted a "
-            "tuple of sizes, () for single numbers, and the name of a type. Several "
-            "parts have names: {name: shape}, and a network that takes such a mapping."
+            "tuple of sizes, () for single numbers, and the name of a type. Give "
+            "several parts names, {name: shape}, for a network that takes a mapping."
         )
     return spec

@@ -156,12 +156,14 @@ class Tabular(AnyOrder):
         if isinstance(order, str):
             raise ValueError(
                 f'{self.name} has the orders "rows", "reversed" and lists of {names}, '
-                f"got {order!r}."
+                f"got {order!r}. Give one of these."
             )
         places = [names.index(n) if n in names else n for n in order]
         unknown = [n for n in places if not isinstance(n, (int, np.integer))]
         if unknown:
-            raise ValueError(f"There is no column {unknown} among {names}.")
+            raise ValueError(
+                f"There is no column {unknown} among {names}. Name all of these."
+            )
         return Tabular(
             self._network,
             self._element,

@@ -67,8 +67,8 @@ class Column:
         object.__setattr__(self, "name", _plain(self.name))
         if not isinstance(self.name, (str, int)):
             raise ValueError(
-                f"A column's name is text or a whole number, got {self.name!r}. Rename "
-                "it; join the levels of a frame that has several."
+                f"A column's name is text or a whole number, got {self.name!r}. Give "
+                "it such a name; join the levels of a frame that has several."
             )
         self._check_options()
         self._check_numbers()
@@ -319,7 +319,7 @@ def _checked_values(column):
     name, values = column.name, column.values
     if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
         raise ValueError(
-            f"Column {name!r} has the values {values!r}, wanted a list of them."
+            f"Column {name!r} has the values {values!r}. Give a list of them."
         )
     values = tuple(map(_plain, values))
     wrong = [v for v in values if not isinstance(v, (str, int, float))]
@@ -327,8 +327,8 @@ def _checked_values(column):
     if wrong:
         raise ValueError(
             f"Column {name!r} has the values {_listed(wrong)}, and those of a category "
-            "are text, finite numbers or booleans. What is missing is none of them; "
-            "make others text: str(v) of intervals and dates, v.decode() of bytes."
+            "are text, finite numbers or booleans. Drop what is missing, and make "
+            "others text: str(v) of intervals and dates, v.decode() of bytes."
         )
     distinct = len(set(values))
     if not 1 <= distinct == len(values) <= _MOST_VALUES:

@@ -92,7 +92,7 @@ class Columns:
         left_out = set(self._known(names))
         if len(left_out) == len(self):
             raise ValueError(
-                f"Without {list(names)} no column is left of {self.names}. Keep one."
+                f"Without {list(names)} no column is left of {self.names}. Leave one."
             )
         return Columns([c for c in self if c.name not in left_out])
 
@@ -190,8 +190,8 @@ def column_of(name: str, kind: Any, why: str = "given") -> Column:
     """
     if not _is_kind(kind) and not isinstance(kind, str):
         raise ValueError(
-            f"Column {name!r} has the kind {kind!r}, wanted one of {', '.join(KINDS)}, "
-            'or a tuple that begins with one, such as ("periodic", 24).'
+            f"Column {name!r} has the kind {kind!r}. Choose from {', '.join(KINDS)}, "
+            'or give a tuple that begins with one, such as ("periodic", 24).'
         )
     kind, *rest = (kind,) if isinstance(kind, str) else kind
     options = KINDS.get(kind, ((),))[0]
@@ -223,7 +223,7 @@ def named_arrays(table: Any, names: Sequence[str] | None = None) -> dict[str, An
         if twice:
             raise ValueError(
                 f"The table has several columns of the name {sorted(twice, key=str)}. "
-                "Rename or drop all but one of each."
+                "Drop all but one of each, or give them other names."
             )
         return {name: table[name] for name in found}
     is_masked = isinstance(table, np.ma.MaskedArray)

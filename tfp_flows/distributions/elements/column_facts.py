@@ -46,7 +46,7 @@ def check_values(column: Column, values: np.ndarray, count: int) -> None:
     if bad.any():
         raise ValueError(
             f"Column {column.name!r} takes {wanted}, got {values[bad][0]:.10g}. "
-            "columns.encode(table) gives such numbers."
+            "Take columns.encode(table), which gives such numbers."
         )
     if column.kind in LINE and len(values) < 2:
         raise ValueError(
@@ -99,8 +99,8 @@ def _check_range(column, kind):
     if not good:
         raise ValueError(
             f"Column {column.name!r} takes {column.wanted}, which "
-            f"{np.dtype(kind).name} cannot hold or tell apart. Subtract or divide by "
-            'what makes them so large or small, or build with dtype="float64".'
+            f"{np.dtype(kind).name} cannot hold or tell apart. Reduce them, by "
+            'subtraction or division, or build the model with dtype="float64".'
         )
 
 

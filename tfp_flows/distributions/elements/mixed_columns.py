@@ -166,8 +166,8 @@ class MixedColumns(Element):
             value = np.reshape(x, bad.shape)[bad[:, i], i][0]
             raise ValueError(
                 f"Column {self.columns[i].name!r} takes {self.columns[i].wanted}, and "
-                f"{value:.10g} is given. columns.encode(table) gives numbers that "
-                "stand for these; NaN is a value that is missing."
+                f"{value:.10g} is given. Take columns.encode(table), which gives "
+                "numbers that stand for these; NaN is a value that is missing."
             )
 
     def log_prob(self, params: tf.Tensor, x: tf.Tensor):
