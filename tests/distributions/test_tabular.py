@@ -272,9 +272,9 @@ def test_what_cannot_be_is_refused(trained, tmp_path):
 @pytest.mark.parametrize(
     ("kind", "values", "message"),
     [
-        (("category", ["a", "b"]), [0, 1, 2], "the codes 0 to 1 of its values, got 2"),
-        ("boolean", [0, 1, 0.5], "the codes 0 to 1 of its values, got 0.5"),
-        (("periodic", 24), [0, 1, 25], "from 0 to its period 24, got 25"),
+        (("category", ["a", "b"]), [0, 1, 2], "takes one of 'a', 'b', and 2 is given"),
+        ("boolean", [0, 1, 0.5], "takes True or False, and 0.5 is given"),
+        (("periodic", 24), [0, 1, 25], "with the period 24, and 25 is given"),
     ],
 )
 def test_it_adapts_to_no_numbers_that_a_column_has_not(kind, values, message):

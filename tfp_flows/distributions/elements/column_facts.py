@@ -20,8 +20,8 @@ def on_line(column: Column, x: np.ndarray) -> np.ndarray:
     return x
 
 
-def check_values(column: Column, values: np.ndarray, count: int) -> None:
-    """Refuses what no model can be adapted to, and tells of what has no density.
+def check_enough(column: Column, values: np.ndarray, count: int) -> None:
+    """Refuses too few values to adapt to, and tells of what has no density.
 
     Args:
       column: of numbers, or of codes.
@@ -29,25 +29,11 @@ def check_values(column: Column, values: np.ndarray, count: int) -> None:
       count: of the rows.
 
     Raises:
-      ValueError: for a value that the column cannot hold, or less than two numbers.
+      ValueError: for less than two numbers.
 
     Warns:
       UserWarning: if a column that has a density holds one value alone.
     """
-    if column.num_values:
-        bad = ~np.isin(values, np.arange(column.num_values))
-        wanted = f"the codes 0 to {column.num_values - 1} of its values"
-    elif column.kind == "periodic":
-        bad = ~((values >= 0.0) & (values <= column.period))
-        wanted = f"numbers from 0 to its period {column.period:g}"
-    else:
-        column.encode(values)
-        bad, wanted = np.zeros(len(values), bool), column.wanted
-    if bad.any():
-        raise ValueError(
-            f"Column {column.name!r} takes {wanted}, got {values[bad][0]:.10g}. "
-            "Take columns.encode(table), which gives such numbers."
-        )
     if column.kind in LINE and len(values) < 2:
         raise ValueError(
             f"Column {column.name!r} has {len(values)} values among the {count} rows "

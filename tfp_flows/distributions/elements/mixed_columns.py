@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tfp_flows.distributions.elements.column_facts import (
     LINE,
-    check_values,
+    check_enough,
     facts,
     on_line,
 )
@@ -131,11 +131,12 @@ class MixedColumns(Element):
           UserWarning: if a column that has a density holds one value alone.
         """
         x = np.asarray(x, self._dtype.as_numpy_dtype)
+        self.check(tf.constant(x))
         center, rest = np.zeros(x.shape[1]), np.zeros(x.shape[1])
         scale = np.ones(x.shape[1])
         for i, column in enumerate(self.columns):
             values = x[~np.isnan(x[:, i]), i].astype(np.float64)
-            check_values(column, values, len(x))
+            check_enough(column, values, len(x))
             if column.kind in LINE:
                 line = on_line(column, values).astype(x.dtype)[:, None]
                 found = moments(line, x.dtype.type, column.name)
