@@ -291,9 +291,9 @@ def _array_of(name, values):
             f"row. Give [{values!r}] for a table of one row."
         )
     values = list(values)
-    if values and all(isinstance(value, (bool, np.bool_)) for value in values):
+    if values and all(isinstance(v, (bool, np.bool_)) for v in values):
         return np.array(values, bool)
-    if values and all(isinstance(value, (int, float, np.number)) for value in values):
+    if values and all(isinstance(v, (int, float, np.number)) for v in values):
         return np.array(values)
     found = np.empty(len(values), object)
     found[:] = values
@@ -333,9 +333,9 @@ def _checked_values(column):
     distinct = len(set(values))
     if not 1 <= distinct == len(values) <= _MOST_VALUES:
         raise ValueError(
-            f"Column {name!r} needs 1 to {_MOST_VALUES} different values, "
-            f"got {len(values)}, {distinct} of them different. Put rare "
-            "ones together under one name, or drop the column."
+            f"Column {name!r} needs 1 to {_MOST_VALUES} different values, got "
+            f"{len(values)}, {distinct} of them different. Put rare ones together "
+            "under one name, or drop the column."
         )
     return values
 
