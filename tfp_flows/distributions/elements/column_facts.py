@@ -48,6 +48,27 @@ def check_enough(column: Column, values: np.ndarray, count: int) -> None:
         )
 
 
+def refuse(columns: Sequence[Column], x: np.ndarray, bad: np.ndarray) -> None:
+    """Refuses bad values, by the first column that has one.
+
+    Args:
+      columns: of the table.
+      x: `[..., D]`.
+      bad: bool `[..., D]`.
+
+    Raises:
+      ValueError: if any value is bad.
+    """
+    for i, column in enumerate(columns):
+        if bad[..., i].any():
+            raise ValueError(
+                f"Column {column.name!r} takes {column.wanted}, and "
+                f"{x[..., i][bad[..., i]][0]:.10g} is given. Take "
+                "columns.encode(table), which gives numbers that stand for these; NaN "
+                "is a value that is missing."
+            )
+
+
 def facts(columns: Sequence[Column], kind: Any) -> dict[str, np.ndarray]:
     """Returns what `MixedColumns` computes with, arrays `[D]` by name.
 

@@ -12,6 +12,7 @@ from tfp_flows.distributions.elements.column_facts import (
     check_enough,
     facts,
     on_line,
+    refuse,
 )
 from tfp_flows.distributions.elements.element import (
     Element,
@@ -159,17 +160,9 @@ class MixedColumns(Element):
         Raises:
           ValueError: by the first such column.
         """
-        if not tf.is_tensor(x) or not hasattr(x, "numpy"):
-            return
-        bad = (~self.fits(x) & ~tf.math.is_nan(x)).numpy().reshape([-1, x.shape[-1]])
-        if bad.any():
-            i = int(np.argmax(bad.any(axis=0)))
-            value = np.reshape(x, bad.shape)[bad[:, i], i][0]
-            raise ValueError(
-                f"Column {self.columns[i].name!r} takes {self.columns[i].wanted}, and "
-                f"{value:.10g} is given. Take columns.encode(table), which gives "
-                "numbers that stand for these; NaN is a value that is missing."
-            )
+        if hasattr(x, "numpy"):
+            bad = ~self.fits(x) & ~tf.math.is_nan(x)
+            refuse(self.columns, x.numpy(), bad.numpy())
 
     def log_prob(self, params: tf.Tensor, x: tf.Tensor):
         """Returns the sum of log p over the columns, `[...]`."""
