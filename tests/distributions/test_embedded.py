@@ -173,8 +173,59 @@ def test_what_does_not_fit_is_refused(context):
         model.log_prob(x, context=context | {"word": np.zeros(3, int)})
     with pytest.raises(ValueError, match="'word': .* and got x alone"):
         FlowModel(model)(x)
-    with pytest.raises(ValueError, match=r"to \(8,\), and .* wants \(4,\)"):
+    with pytest.raises(ValueError, match=r"to \(8,\), and .* takes \(4,\)"):
         flow = flows.maf((2,), 1, (8,), context_shape=(4,))
         Embedded(flow, network(), SHAPES, TYPES)
     with pytest.raises(ValueError, match="Give one dtype for all parts"):
         Embedded(INNER["flow"](), network(), SHAPES, {"word": "int32"})
+    with pytest.raises(ValueError, match=r"one part, of shape \(1,\), got the parts"):
+        Embedded(INNER["flow"](), keras.layers.Dense(8), (1,)).log_prob(
+            x, context=context
+        )
+
+
+@pytest.mark.parametrize(
+    ("shape", "dtype"),
+    [
+        ([(3,), (2,)], None),
+        (3, None),
+        ((None, 3), None),
+        ("abc", None),
+        ((3,), "strng"),
+        ((3,), {"a": "float32"}),
+    ],
+)
+def test_shapes_and_types_that_are_none_are_refused(shape, dtype):
+    with pytest.raises(ValueError, match=r"wanted a tuple of sizes.*{name: shape}"):
+        Embedded(INNER["flow"](), keras.layers.Dense(8), shape, dtype)
+
+
+def test_parts_that_are_none_are_refused():
+    dense, seen = keras.layers.Dense(8), keras.Input((3,))
+    two = keras.Model(seen, [keras.layers.Dense(8)(seen), keras.layers.Dense(8)(seen)])
+    with pytest.raises(ValueError, match="a Keras layer, got .* and function"):
+        Embedded(INNER["flow"](), lambda c: c, (3,))
+    with pytest.raises(ValueError, match="a Keras layer, got .* and type"):
+        Embedded(INNER["flow"](), keras.layers.Dense, (3,))
+    with pytest.raises(ValueError, match="conditional model .* got Dense"):
+        Embedded(dense, dense, (3,))
+    with pytest.raises(ValueError, match=r"takes no context. Build .*shape=\(8,\)"):
+        Embedded(flows.maf((2,), 1, (8,)), dense, (3,))
+    with pytest.raises(ValueError, match="gives one tensor, got a list"):
+        Embedded(INNER["flow"](), two, (3,))
+
+
+def test_whole_numbers_are_neither_cut_nor_wrapped():
+    model = Embedded(
+        flows.maf((1,), 1, (8,), context_shape=(4,)),
+        keras.Sequential([keras.layers.Embedding(10, 4)]),
+        (),
+        "int32",
+    )
+    x = np.array([[0.0], [1.0]], "float32")
+    with pytest.raises(ValueError, match="whole numbers that int32 does not have"):
+        model.log_prob(x, context=np.array([0, 2**33]))
+    with pytest.raises(ValueError, match="wants a context of int32, got float64"):
+        model.adapt(x, np.array([0.7, 1.2]))
+    model.adapt(x, np.array([0, 1]))
+    assert model.is_adapted

@@ -1,5 +1,7 @@
 """Gaussians and mixtures with missing values, against SciPy's marginals."""
 
+import warnings
+
 import numpy as np
 import pytest
 import scipy.optimize
@@ -101,3 +103,28 @@ def test_a_unit_that_is_never_there_is_refused(make):
     x[:, 1] = NAN
     with pytest.raises(ValueError, match=r"at least 2 of each unit.*the units \[1\]"):
         make((3,)).adapt(x)
+
+
+@pytest.mark.parametrize("dependent", [False, True])
+def test_values_without_a_density_are_refused_though_some_are_missing(dependent):
+    x = np.random.default_rng(0).normal(size=(40, 3)).astype("float32")
+    x[:, 1] = 2 * x[:, 0] if dependent else 2.0
+    x[0, 1] = x[1, 0] = NAN
+    told = warnings.catch_warnings() if dependent else pytest.warns(match="never vary")
+    with told, pytest.raises(ValueError, match="full rank.*follow from others"):
+        flows.gaussian((3,)).adapt(x)
+
+
+def test_infinite_values_have_no_density_beside_missing_ones():
+    model = flows.gaussian((2,))
+    x = np.array([[np.inf, NAN], [NAN, -np.inf], [1e30, NAN]], "float32")
+    np.testing.assert_array_equal(model.log_prob(x), np.full(3, -np.inf))
+
+
+def test_what_is_known_to_complete_from_is_there():
+    model = flows.gaussian((3,))
+    x = np.array([[0.0, 1.0, 2.0], [NAN, 1.0, NAN]], "float32")
+    with pytest.raises(ValueError, match=r"NaN for 1 known units, of the rows \[1\]"):
+        complete(model, x, np.array([True, True, False]), seed=1)
+    mask = np.array([True, True, False]) & ~np.isnan(x)
+    assert np.isfinite(complete(model, x, mask, seed=1)).all()

@@ -258,6 +258,85 @@ def test_what_cannot_be_is_refused(trained, tmp_path):
     x[:, 1] = NAN
     with pytest.raises(ValueError, match="Column 'size' has 0 values among the 20"):
         fresh.adapt(x)
+    with pytest.raises(ValueError, match="no column .'weight'. among"):
+        model.flow.in_order(["size", "count", "weight"])
+    with pytest.raises(ValueError, match='"rows", "reversed" and lists of'):
+        model.flow.in_order("size")
+    with pytest.raises(ValueError, match=r"takes columns.encode\(d\)"):
+        model.flow.log_prob({"size": [1.0]})
     x[:, 1:] = np.random.default_rng(0).random((20, 2))
     with pytest.raises(ValueError, match="'count' takes whole numbers"):
         fresh.adapt(x)
+
+
+@pytest.mark.parametrize(
+    ("kind", "values", "message"),
+    [
+        (("category", ["a", "b"]), [0, 1, 2], "takes one of 'a', 'b', and 2 is given"),
+        ("boolean", [0, 1, 0.5], "takes True or False, and 0.5 is given"),
+        (("periodic", 24), [0, 1, 25], "with the period 24, and 25 is given"),
+    ],
+)
+def test_it_adapts_to_no_numbers_that_a_column_has_not(kind, values, message):
+    x = np.array(values, "float32")[:, None]
+    with pytest.raises(ValueError, match=message):
+        flows.tabular({"x": kind}, hidden_units=(4,)).adapt(x)
+    given = flows.tabular({"x": kind, "y": "real"}, condition_on="x", hidden_units=(4,))
+    with pytest.raises(ValueError, match=message):
+        given.adapt(np.array([[1.0], [2.0], [4.0]]), x)
+
+
+def test_a_constant_column_is_told_of_by_name_if_it_has_a_density():
+    kinds = {"sure": "boolean", "count": "integer", "time": "real"}
+    times = 1.7e9 + np.linspace(0, 1, 10)  # the same in float32
+    x = np.stack([np.ones(10), np.full(10, 5.0), times], axis=1)
+    x[0, 2] = NAN
+    with pytest.warns(UserWarning, match="'time' is 1700000000 in all 9") as told:
+        flows.tabular(kinds, hidden_units=(4,)).adapt(x.astype("float32"))
+    assert len(told) == 1
+    exact = flows.tabular(kinds, hidden_units=(4,), dtype="float64")
+    exact.adapt(x)
+    assert np.isfinite(exact.log_prob(x)).all()
+
+
+@pytest.mark.parametrize(
+    "kind",
+    [
+        ("bounded", 1.7e9, 1.7e9 + 1),
+        ("bounded", -1e38, 3e38),
+        ("periodic", 1e-50),
+        ("periodic", 1e50),
+    ],
+)
+def test_a_range_that_the_type_cannot_hold_is_refused(kind):
+    with pytest.raises(ValueError, match="which float32 cannot hold or tell apart"):
+        flows.tabular({"x": kind})
+    inside = 0.5 * (kind[1] + kind[2]) if len(kind) == 3 else 0.3 * kind[1]
+    wide = flows.tabular({"x": kind}, hidden_units=(4,), dtype="float64")
+    assert np.isfinite(wide.log_prob([[inside]]))
+
+
+def test_integers_end_where_float32_holds_all_of_them():
+    model = flows.tabular({"x": "integer"}, hidden_units=(4,))
+    x = np.array([[2.0**24], [2.0**24 + 2], [-(2.0**24) - 2]])
+    assert np.isfinite(model.log_prob(x)).tolist() == [True, False, False]
+
+
+def test_what_is_given_is_what_its_columns_can_hold():
+    kinds = {"size": ("bounded", 0, 1), "kind": ("category", ["a", "b"])}
+    model = flows.tabular(kinds, hidden_units=(4,))
+    with pytest.raises(ValueError, match="'size' takes numbers between 0 and 1.* 2 is"):
+        complete(model, [[2.0, 5.0]], np.array([True, False]), seed=1)
+    drawn = complete(model, [[0.5, 5.0]], np.array([True, False]), n=9, seed=1)
+    assert set(drawn[..., 1].numpy().ravel()) == {0.0, 1.0}
+    given = flows.tabular(kinds, condition_on=["kind"], hidden_units=(4,))
+    with pytest.raises(
+        ValueError, match="'kind' takes one of 'a', 'b', and 2 is given"
+    ):
+        given.log_prob([[0.5]], context=[[2.0]])
+    with pytest.raises(ValueError, match="'kind' takes one of 'a', 'b', and -1 is"):
+        given.given([[-1.0]]).sample()
+    laws.randomize(given, seed=1)
+    traced = tf.function(given.log_prob)  # where nothing can be said: as if missing
+    found = traced(np.full((3, 1), 0.5, "float32"), context=[[NAN], [1.0], [2.0]])
+    assert found[0] == found[2] != found[1]

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+import tensorflow as tf
 
 from tfp_flows import flows, tables
 from tfp_flows.tables import Column, Columns
@@ -93,6 +94,49 @@ def test_bounds_of_the_data_are_widened():
     assert (found.low, found.high) == (0.0, 5.0)
 
 
+def test_forms_of_missing_values_and_of_columns():
+    masked = np.ma.masked_array([1.5, 2.0, 3.0], [0, 1, 0])
+    columns = tables.infer({"x": masked, "when": [0.5, 1.5, 2.5]}, {"when": "real"})
+    x = columns.encode({"x": masked, "when": [np.datetime64("NaT"), pd.NA, None]})
+    np.testing.assert_array_equal(x, [[1.5, np.nan], [np.nan] * 2, [3.0, np.nan]])
+    whole = np.ma.masked_array([[1.5, 2.5], [3.5, 4.5]], [[1, 0], [0, 0]])
+    np.testing.assert_array_equal(
+        tables.infer(whole).encode(whole), [[np.nan, 2.5], [3.5, 4.5]]
+    )
+    few = Columns.of({"k": ("category", [0, 1]), "b": "boolean"})
+    ones = tf.ones([2], tf.int32)
+    np.testing.assert_array_equal(few.encode({"k": ones, "b": ones}), np.ones((2, 2)))
+
+
+def test_text_of_numbers_and_large_whole_numbers_are_told_of():
+    table = {"comma": ["1,5", "2,5"], "mark": ["1", "2", "?"], "n": [2**24 + 1, 0]}
+    why = {c.name: (c.kind, c.why) for c in tables.infer(table)}
+    assert (
+        why["comma"] == why["mark"] == ("category", "text, of which most are numbers")
+    )
+    assert why["n"] == ("real", "whole, and beyond 2**24: too large for integers")
+    assert tables.infer({"x": ["a", "1"]})["x"].why == "text"
+
+
+def test_a_periodic_value_just_below_0_is_in_the_period():
+    x = Columns.of({"x": ("periodic", 24)}).encode({"x": [-1e-20, 24.0, -1.0]})
+    assert x.tolist() == [[0.0], [0.0], [23.0]]
+
+
+def test_other_columns_of_a_frame_may_share_a_name():
+    frame = pd.DataFrame([[1, 2, 3]], columns=["a", "a", "b"])
+    assert Columns.of({"b": "integer"}).encode(frame).tolist() == [[3.0]]
+    with pytest.raises(ValueError, match="several columns of the name .'a'"):
+        tables.infer(frame)
+
+
+def test_columns_may_have_numbers_for_names():
+    columns = Columns(
+        json.loads(json.dumps(tables.infer(pd.DataFrame(np.eye(2))).as_list()))
+    )
+    assert columns[0].name == 0 and columns.without([0]).names == [1]
+
+
 def with_value(name, value):
     return {**TABLE, name: [*TABLE[name][:2], value]}
 
@@ -110,6 +154,7 @@ def with_value(name, value):
         ("income", 0.0, "takes numbers above 0, and row 2 holds 0"),
         ("temp", np.inf, "Column 'temp' takes any numbers, and row 2 holds inf"),
         ("hour", -np.inf, "with the period 24, and row 2 holds -inf"),
+        ("age", 2**25 + 1, r"none of them beyond 2\*\*24, and row 2 holds 33554433"),
     ],
 )
 def test_values_that_do_not_fit_are_refused_by_column_and_row(
@@ -147,6 +192,24 @@ def test_values_that_do_not_fit_are_refused_by_column_and_row(
         (lambda c: Column("x", "category", values=("a", "a")), "1 of them different"),
         (lambda c: Columns.of({"x": ("periodic", 1, 2)}), "takes period, got"),
         (lambda c: Columns([]), "at least one column"),
+        (lambda c: c.encode({**TABLE, "age": 31}), "is 31, wanted a list or array"),
+        (lambda c: c.encode({**TABLE, "city": "Rome"}), r"Give \['Rome'\] for a"),
+        (lambda c: c["age"].encode(np.zeros((3, 1))), "one value a row"),
+        (lambda c: c["city"].decode([2.0]), "'Oslo', 'Rome', and row 0 holds 2"),
+        (lambda c: c["city"].decode([-1.0]), "row 0 holds -1"),
+        (lambda c: c["smokes"].decode([7.0]), "row 0 holds 7"),
+        (lambda c: c["age"].decode([np.inf]), "row 0 holds inf"),
+        (lambda c: c.without(c.names), "no column is left"),
+        (lambda c: tables.infer(TABLE, {"age": None}), "has the kind None. Choose"),
+        (lambda c: tables.infer(TABLE, {"city": "bounded"}), "row 0 holds 'Rome'"),
+        (lambda c: tables.infer({"x": [1.0, 1.0]}, {"x": "bounded"}), "holds 1 alone"),
+        (lambda c: Column("x", "periodic", period="24"), "period='24'"),
+        (lambda c: Column("x", "integer", low=2**25), r"up to 2\*\*24 for integers"),
+        (lambda c: Column(("a", "b"), "real"), "join the levels"),
+        (lambda c: Column("x", "category", values="abc"), "'abc'. Give a list"),
+        (lambda c: Column("x", "category", values=["a", None]), "values None, and th"),
+        (lambda c: Column("x", "category", values=[[1], [2]]), "text, finite numbers"),
+        (lambda c: Column("x", "category", values=[b"a"]), "v.decode"),
         (lambda c: flows.tabular(pd.DataFrame(TABLE)), "Take tables.infer"),
         (lambda c: flows.tabular(TABLE), "Take tables.infer"),
         (lambda c: flows.tabular(c, condition_on=["sex"]), "no column .'sex'"),

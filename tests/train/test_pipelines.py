@@ -229,7 +229,7 @@ def test_tables_have_columns_of_any_kinds(tmp_path, suffix):
     [
         ("", {}, "is no readable table"),
         ("a,b\n", {}, "holds no rows"),
-        ("a,b\n1,2\n1,3\n1,4\n", {}, r"same value in all rows of \['a'\]"),
+        ("a,b\n1,2\n1,3\n1,4\n", {}, r"as float32, in all rows of \['a'\]"),
         (PEOPLE, {"kinds": "sex category"}, "has 'sex category', wanted name: kind"),
         (PEOPLE, {"kinds": "sx: category"}, r"names the columns \['sx'\]"),
         (PEOPLE, {"condition_on": ("sx",)}, r"no column \['sx'\] among"),

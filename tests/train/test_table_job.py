@@ -8,6 +8,7 @@ import pytest
 
 from train import job
 from train.configs import table
+from train.pipelines import frames
 
 
 def config(path, **options):
@@ -39,7 +40,7 @@ def path(tmp_path_factory):
 def test_a_table_with_gaps_is_trained_beside_gaussians(path, tmp_path, given):
     said = []
     job.run(config(path, condition_on=given), tmp_path, said.append)
-    assert "kind   category  one of 'a', 'b' (text)" in said[0]
+    assert "kind   category  one of 'a', 'b' (text)" in "\n".join(said)
     scores = json.loads((tmp_path / "report.json").read_text())["scores"]
     assert [s["name"] for s in scores][-1] == "tabular" and len(scores) == 3
     assert np.isfinite([s["nats"] for s in scores]).all()
@@ -56,3 +57,53 @@ def test_what_a_job_cannot_do_with_tables_is_refused_at_once(path, tmp_path):
     plain.data.name = "two_moons"
     with pytest.raises(ValueError, match="Set config.data.name to table"):
         job.run(plain, tmp_path)
+
+
+TEXT = "x, c ,n\n1.5,a,3\n2.5,b,\n-3.5,a,5\n0.25,b,9\n"
+
+
+def read(path, text, encoding="utf-8", **options):
+    path.write_bytes(text.encode(encoding))
+    data = config(path, **options).data
+    data.update(num_valid=1, num_test=1)
+    parts, more = frames.load(data)
+    rows = np.concatenate([part.rows(np.arange(len(part))).x for part in parts])
+    return more["columns"], rows[np.argsort(rows[:, 0])]
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"),
+    [
+        (TEXT.replace(",", ";"), "utf-8"),
+        (TEXT.replace(",", "\t"), "utf-8"),
+        (TEXT.replace("\n", "\r\n") + "\r\n", "utf-8-sig"),
+        (TEXT.replace("1.5,a", '1.5, "a"').replace("x,", ' "x" ,'), "utf-8"),
+    ],
+)
+def test_text_has_many_forms(tmp_path, text, encoding):
+    columns, x = read(tmp_path / "rows.CSV", text, encoding)
+    assert [(c.name, c.kind) for c in columns] == [
+        *(("x", "real"), ("c", "category"), ("n", "integer")),
+    ]
+    wanted = [[-3.5, 0, 5], [0.25, 1, 9], [1.5, 0, 3], [2.5, 1, np.nan]]
+    np.testing.assert_array_equal(x, wanted)
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("rows.txt", TEXT, "is no .csv or .parquet file"),
+        ("rows.csv", TEXT.replace(",a,", ",a,7,"), "as many values in each line"),
+        ("rows.csv", TEXT.replace("a,", "a,7,").replace("b,", "b,7,"), "as many val"),
+        ("rows.csv", "x,n\n1.5,3\n1.5,4\n1.5,5", "as float32, in all rows of .'x'"),
+        ("rows.parquet", TEXT, "is no readable table: .*Wanted is text in UTF-8"),
+    ],
+)
+def test_files_that_are_no_tables_are_refused(tmp_path, name, text, message):
+    with pytest.raises(ValueError, match=message):
+        read(tmp_path / name, text)
+
+
+def test_text_in_another_encoding_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="Wanted is text in UTF-8"):
+        read(tmp_path / "rows.csv", TEXT.replace("a", "\xe9"), "latin-1")

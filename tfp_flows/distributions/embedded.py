@@ -31,8 +31,8 @@ class Embedded(Wrapper):
       name: of the distribution; the inner model's if None.
 
     Raises:
-      ValueError: if the inner model is not conditional, or the network gives another
-        shape than that of its contexts.
+      ValueError: if the inner model is not conditional, the network is no layer or
+        gives another shape than that of its contexts, or shapes and types are none.
 
     Examples:
       >>> from tfp_flows import flows
@@ -54,6 +54,12 @@ class Embedded(Wrapper):
         name: str | None = None,
     ):
         parameters = dict(locals())
+        if not isinstance(inner, Model) or not isinstance(network, keras.Layer):
+            raise ValueError(
+                "Embedded wants a conditional model and a Keras layer, got "
+                f"{type(inner).__name__} and {type(network).__name__} {network}. "
+                "Make a layer of a function by keras.layers.Lambda."
+            )
         self._network = network
         dtype = context_dtype or inner.real_dtype
         self._spec = self._no_dependency(_spec(context_shape, dtype))
@@ -61,8 +67,9 @@ class Embedded(Wrapper):
         if inner.context_shape != found:
             raise ValueError(
                 f"Embedded got a network from contexts of shape {context_shape} to "
-                f"{found}, and {inner.name} wants {inner.context_shape}. Build the "
-                "model with the network's shape as its context_shape."
+                f"{found}, and {inner.name} takes "
+                f"{inner.context_shape or 'no context'}. Build the model with "
+                f"context_shape={found}."
             )
         super().__init__(
             inner,
@@ -94,7 +101,7 @@ class Embedded(Wrapper):
 
         Raises:
           ValueError: for other parts, shapes or batches than the network takes, or
-            floats where it takes integers.
+            floats, or larger numbers than its type has, where it takes integers.
         """
         spec = self._spec
         context = rows.context_parts(context, self.context_shape, self.name)
@@ -114,7 +121,15 @@ class Embedded(Wrapper):
                 f"{self.name} wants a context of {spec.dtype.name}, got "
                 f'{part.dtype.name}. Give integers, .astype("int32").'
             )
-        return tf.cast(part, spec.dtype)
+        cast = tf.cast(part, spec.dtype)
+        if spec.dtype.is_integer and tf.executing_eagerly():
+            if tf.reduce_any(tf.cast(cast, part.dtype) != part):
+                raise ValueError(
+                    f"{self.name} got a context with whole numbers that "
+                    f"{spec.dtype.name} does not have. Give smaller ones, or build it "
+                    "with a wider context_dtype."
+                )
+        return cast
 
     def encode(self, x: Any, context: Any) -> tf.Tensor:
         """Returns z of events `[*batch, *event_shape]`, see `Flow.encode`."""
@@ -159,19 +174,43 @@ def embedding_shape(network: keras.Layer, spec: Any) -> tuple[int, ...]:
     Args:
       network: a Keras layer or model.
       spec: `tf.TensorSpec` of one context, or a mapping of such.
+
+    Raises:
+      ValueError: if it gives several tensors.
     """
     zeros = tf.nest.map_structure(lambda s: tf.zeros([1, *s.shape], s.dtype), spec)
-    return tuple(network(zeros).shape[1:])
+    found = network(zeros)
+    if not tf.is_tensor(found):
+        raise ValueError(
+            f"Embedded wants a network that gives one tensor, got a "
+            f"{type(found).__name__} from {network.name!r}. Put the parts together, "
+            "by keras.layers.Concatenate()."
+        )
+    return tuple(found.shape[1:])
 
 
 def _spec(shape, dtype):
     """`tf.TensorSpec` of a context, or one for each of its parts."""
     if not isinstance(shape, Mapping):
-        return tf.TensorSpec(tuple(shape), dtype)
+        return _spec_of_part(shape, dtype)
     types = dtype if isinstance(dtype, Mapping) else dict.fromkeys(shape, dtype)
     if set(types) != set(shape):
         raise ValueError(
             f"Embedded got shapes of {sorted(shape)} and dtypes of {sorted(types)}. "
             "Give one dtype for all parts, or one for each."
         )
-    return {key: tf.TensorSpec(tuple(shape[key]), types[key]) for key in shape}
+    return {key: _spec_of_part(shape[key], types[key]) for key in shape}
+
+
+def _spec_of_part(shape, dtype):
+    try:
+        spec = tf.TensorSpec(tuple(shape), dtype)
+    except TypeError:
+        spec = None
+    if spec is None or not spec.shape.is_fully_defined():
+        raise ValueError(
+            f"Embedded got a context of shape {shape!r} and dtype {dtype!r}, wanted a "
+            "tuple of sizes, () for single numbers, and the name of a type. Give "
+            "several parts names, {name: shape}, for a network that takes a mapping."
+        )
+    return spec

@@ -49,8 +49,10 @@ class GaussianFlow(Flow):
         rank = self.event_shape.rank
         size = self.event_shape.num_elements()
         rows = np.reshape(tf.cast(x, tf.float64), [-1, size])
-        found = incomplete.log_prob(rows, mixture)
-        return tf.constant(found.reshape(x.shape[: x.shape.rank - rank]), self.dtype)
+        with np.errstate(all="ignore"):  # of infinite values, as beyond eager mode
+            found = incomplete.log_prob(rows, mixture)
+            found = found.astype(self.dtype.as_numpy_dtype)
+        return tf.constant(found.reshape(x.shape[: x.shape.rank - rank]))
 
     def _mixture(self):
         log_weight, mean, factor = (v.numpy() for v in gaussians_of(self))
@@ -74,7 +76,17 @@ def _like(rows, owner):
     mean, unit = np.nanmean(rows, axis=0), np.nanstd(rows, axis=0)
     unit = np.where(unit > 0, unit, 1.0)
     rng = np.random.default_rng(0)  # not used: there is one component
-    found = incomplete.fit((rows - mean) / unit, 1, 0.0, unit, rng)
+    try:
+        found = incomplete.fit((rows - mean) / unit, 1, 0.0, unit, rng)
+        rest = np.diag(found.factor[0]) ** 2
+    except np.linalg.LinAlgError:
+        rest = np.zeros(1)
+    if rest.min() < 1e-12:  # of the variance, not told by the other units
+        raise ValueError(
+            f"{owner} needs data of full rank to adapt, got {len(rows)} events of "
+            f"{len(unit)} units of which some are constant or follow from others, "
+            "among the values that are there. Drop those units, or give more events."
+        )
     size = len(unit)
     apart = np.sqrt(size) * unit[:, None] * found.factor[0]
     apart = np.concatenate([apart, -apart], axis=1).T

@@ -170,11 +170,14 @@ class Model(tfd.Distribution):
         x, context = _gathered(data, context, self.context_shape)
         if context is not None:
             # Parts inside of parts are not asked through TFP, which would convert it.
-            context = tf.nest.map_structure(tf.cast, context, self.context_dtype)
+            context = tf.nest.map_structure(_real, context, self.context_dtype)
         if self.num_values is None:
             x = tf.cast(x, self.dtype)
-            _tell_constant_units(x, self.name)
+            self._tell_constant(x)
         self._adapt(x, context, seed)
+
+    def _tell_constant(self, x):
+        _tell_constant_units(x, self.name)
 
     def _adapt(self, x, context, seed):
         """Adapts to whole tensors; nothing to do by default."""
@@ -335,14 +338,22 @@ def _gathered(data, context, context_shape):
     return tf.concat(events, axis=0), context
 
 
+def _real(part, dtype):
+    """Casts to a real type; whole numbers are checked by what takes them."""
+    return part if dtype.is_integer else tf.cast(part, dtype)
+
+
 def _tell_constant_units(x, name):
     """Warns of units that do not vary: training would narrow them without end."""
-    same = np.all(np.equal(x, x[:1]), axis=0)
+    x = np.asarray(x)
+    there = ~np.isnan(x)
+    first = np.take_along_axis(x, there.argmax(axis=0)[None], axis=0)
+    same = np.all((x == first) | ~there, axis=0) & there.any(axis=0)
     places = np.argwhere(same).tolist() if len(x) > 1 else []
     if places:
         warnings.warn(
             f"{name!r} adapts to {len(x)} events in which {len(places)} units never "
             f"vary: {str(places[:5])[1:-1]}{' ...' if places[5:] else ''}. Drop them: "
             "they have no density, and training would narrow the model's without end.",
-            stacklevel=3,
+            stacklevel=4,
         )

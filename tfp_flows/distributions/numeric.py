@@ -17,7 +17,8 @@ _KINDS = {  # by NumPy's letters
 _CURES = {
     "c": "A density of them is one of their real and imaginary parts: give these as "
     "units of their own.",
-    "O": 'Mend or drop what is no number, then .astype("float32").',
+    "O": 'Mend or drop what is no number, then .astype("float32"); for flows.tabular '
+    "take its columns.encode(table).",
 }
 _NUMBERS = 'Turn them into numbers first, .astype("float32") if they are digits.'
 
@@ -42,7 +43,8 @@ def check(value: Any, what: str) -> None:
     if isinstance(value, Mapping):
         raise ValueError(
             f"{what} came as a {type(value).__name__}. A flow takes one array: put the "
-            "columns beside each other, np.stack([d[name] for name in names], axis=-1)."
+            "columns beside each other, np.stack([d[name] for name in names], axis=-1)"
+            "; flows.tabular takes columns.encode(d)."
         )
     is_sparse = "sparse" in f"{type(value).__module__}.{type(value).__name__}".lower()
     if is_sparse or isinstance(value, tf.RaggedTensor):

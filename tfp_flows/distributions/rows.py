@@ -52,6 +52,11 @@ def context_parts(context: Any, wanted: Any, owner: str) -> Any:
       ValueError: for other parts or shapes, or parts of different batches.
     """
     if not isinstance(wanted, Mapping):
+        if isinstance(context, Mapping):
+            raise ValueError(
+                f"{owner} wants a context of one part, of shape {tuple(wanted)}, got "
+                f"the parts {sorted(context)}. Give one array."
+            )
         check_context(context, wanted, owner)
         return tf.convert_to_tensor(context)
     if not isinstance(context, Mapping) or set(context) != set(wanted):

@@ -132,6 +132,9 @@ class Tabular(AnyOrder):
         """The network."""
         return (self._network,)
 
+    def _tell_constant(self, x):
+        """The element tells of columns by name, and only if they have a density."""
+
     def _adapt(self, x, context, seed):
         self._element.adapt(x)
         if self._given_columns is not None:
@@ -150,7 +153,17 @@ class Tabular(AnyOrder):
         names = self.columns.names
         if isinstance(order, str) and order in ("rows", "reversed"):
             order = np.arange(len(names))[:: 1 if order == "rows" else -1].tolist()
+        if isinstance(order, str):
+            raise ValueError(
+                f'{self.name} has the orders "rows", "reversed" and lists of {names}, '
+                f"got {order!r}. Give one of these."
+            )
         places = [names.index(n) if n in names else n for n in order]
+        unknown = [n for n in places if not isinstance(n, (int, np.integer))]
+        if unknown:
+            raise ValueError(
+                f"There is no column {unknown} among {names}. Name all of these."
+            )
         return Tabular(
             self._network,
             self._element,
@@ -216,6 +229,17 @@ class Tabular(AnyOrder):
             (type(self._element).__name__, log_prob, log_prob),
         ]
 
+    def check_known(self, x: tf.Tensor) -> None:
+        """Refuses values to complete from that the columns cannot hold.
+
+        Args:
+          x: `[..., D]`, NaN where a value is not known.
+
+        Raises:
+          ValueError: by the first such column.
+        """
+        self._element.check(x)
+
     def _ranks(self, u):
         """Each row draws one of the orders."""
         chosen = tf.cast(u[:, 0] * len(self._orders), tf.int32)
@@ -231,9 +255,11 @@ class Tabular(AnyOrder):
         if context is None or self._given_columns is None:
             return context
         context = tf.cast(context, self._real)
+        self._given_columns.check(context)
         dtype = self._network.compute_dtype
         shown = self._given_columns.features(context, dtype)
-        marks = tf.cast(~tf.math.is_nan(context), dtype)
+        # In a graph, what a column cannot hold is as good as missing.
+        marks = tf.cast(self._given_columns.fits(context), dtype)
         return tf.concat([shown, marks], axis=-1)
 
     def _as_rows(self, x, context):

@@ -3,11 +3,11 @@
 NumPy alone; data frames are read if they come, pandas is not needed otherwise.
 """
 
-from tfp_flows.tables.column import KINDS, Column
+from tfp_flows.tables.column import KINDS, LARGEST_INTEGER, Column
 from tfp_flows.tables.columns import Columns
 from tfp_flows.tables.inference import infer
 
-__all__ = ["KINDS", "Column", "Columns", "infer"]
+__all__ = ["KINDS", "LARGEST_INTEGER", "Column", "Columns", "infer"]
 
 
 def __dir__():

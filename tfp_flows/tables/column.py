@@ -19,7 +19,7 @@ KINDS = {
 }
 _NEEDED = {"bounded": ("low", "high"), "periodic": ("period",), "category": ("values",)}
 _MOST_VALUES = 256
-_LARGEST_INTEGER = 2**24  # all whole numbers up to here are float32
+LARGEST_INTEGER = 2**24  # all whole numbers up to here are float32
 
 
 @dataclasses.dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Column:
       low: lower end of a bounded column, left out; of an integer one, included.
       high: upper end, likewise.
       period: of a periodic column, whose values are taken into [0, period).
-      values: of a category: text, whole numbers or booleans, at most 256.
+      values: of a category: text, numbers or booleans, at most 256.
       why: why it was taken for this, for people.
 
     Raises:
@@ -64,8 +64,18 @@ class Column:
                 f"Column {self.name!r} has the unknown kind {self.kind!r}. Choose from "
                 f"{', '.join(KINDS)}."
             )
+        object.__setattr__(self, "name", _plain(self.name))
+        if not isinstance(self.name, (str, int)):
+            raise ValueError(
+                f"A column's name is text or a whole number, got {self.name!r}. Give "
+                "it such a name; join the levels of a frame that has several."
+            )
+        self._check_options()
+        self._check_numbers()
         if self.values is not None:
-            object.__setattr__(self, "values", tuple(map(_plain, self.values)))
+            object.__setattr__(self, "values", _checked_values(self))
+
+    def _check_options(self):
         for option in ("low", "high", "period", "values"):
             given = getattr(self, option) is not None
             if given and option not in KINDS[self.kind][0]:
@@ -78,30 +88,22 @@ class Column:
                     f"Column {self.name!r} is {self.kind} and needs {option}. Give it, "
                     "or have tables.infer find it in the data."
                 )
-        self._check_numbers()
 
     def _check_numbers(self):
         ends = [v for v in (self.low, self.high) if v is not None]
         numbers = [v for v in (*ends, self.period) if v is not None]
-        good = all(math.isfinite(v) for v in numbers)
+        good = all(_is_number(v) and math.isfinite(v) for v in numbers)
         good = good and (len(ends) < 2 or ends[0] < ends[1])
         good = good and (self.period is None or self.period > 0)
-        if self.kind == "integer":
-            good = good and all(v == int(v) for v in ends)
+        if good and self.kind == "integer":
+            good = all(v == int(v) and abs(v) <= LARGEST_INTEGER for v in ends)
         if not good:
             raise ValueError(
                 f"Column {self.name!r} is {self.kind} and needs finite numbers, low "
-                "below high, whole ones of integers, and a positive period; got low="
-                f"{self.low}, high={self.high}, period={self.period}."
+                "below high, whole ones up to 2**24 for integers, and a positive "
+                f"period; got low={self.low!r}, high={self.high!r}, "
+                f"period={self.period!r}."
             )
-        if self.values is not None:
-            distinct = len(set(self.values))
-            if not 1 <= distinct == len(self.values) <= _MOST_VALUES:
-                raise ValueError(
-                    f"Column {self.name!r} needs 1 to {_MOST_VALUES} different values, "
-                    f"got {len(self.values)}, {distinct} of them different. Put rare "
-                    "ones together under one name, or drop the column."
-                )
 
     @property
     def num_values(self) -> int:
@@ -122,9 +124,10 @@ class Column:
           values: `[N]`, a list or array of any type.
 
         Raises:
-          ValueError: for the first value that the column cannot hold, by its row.
+          ValueError: for the first value that the column cannot hold, by its row, or
+            for what is no column of values.
         """
-        values = as_array(values)
+        values = as_array(values, self.name)
         codes = self._codes() if self.num_values else None
         if values.dtype.kind in "iufb" and codes is None:
             return self._checked(values.astype(np.float64))
@@ -143,11 +146,16 @@ class Column:
 
         Args:
           numbers: `[N]`, as from `encode`.
+
+        Raises:
+          ValueError: for a number that stands for no value.
         """
         numbers = np.asarray(numbers, np.float64)
         gone = np.isnan(numbers)
         if not self.is_discrete:
             return numbers
+        low, high = self._ends()
+        self._refuse(numbers, (numbers < low) | (numbers > high))
         whole = np.rint(np.where(gone, 0.0, numbers)).astype(np.int64)
         if self.kind == "integer":
             return np.where(gone, np.nan, whole) if gone.any() else whole
@@ -196,19 +204,31 @@ class Column:
             bad |= (x != np.floor(x)) & ~np.isnan(x) | (x < low) | (x > high)
         elif self.kind != "periodic":
             bad |= (x <= low) | (x >= high)
-        if bad.any():
-            row = int(np.argmax(bad))
-            raise ValueError(
-                f"Column {self.name!r} takes {self.wanted}, and row {row} holds "
-                f"{x[row]:g}; of {len(x)} rows {int(bad.sum())} do not fit. Mend them, "
-                "or give the column another kind or other ends."
-            )
-        return np.mod(x, self.period) if self.period is not None else x
+        self._refuse(x, bad)
+        if self.period is None:
+            return x
+        x = np.mod(x, self.period)
+        return np.where(x < self.period, x, 0.0 * x)  # -1e-20 is rounded up to it
+
+    def _refuse(self, x, bad):
+        if not bad.any():
+            return
+        row = int(np.argmax(bad))
+        is_large = self.kind == "integer" and abs(x[row]) > LARGEST_INTEGER
+        raise ValueError(
+            f"Column {self.name!r} takes {self.wanted}"
+            f"{', none of them beyond 2**24' if is_large else ''}, and row {row} holds "
+            f"{x[row]:.10g}; of {len(x)} rows {int(bad.sum())} do not fit. Mend them, "
+            "or give the column another kind or other ends."
+        )
 
     def _ends(self):
+        """The least and the largest number; left out unless whole ones are meant."""
+        if self.num_values:
+            return 0, self.num_values - 1
         if self.kind == "positive":
             return 0.0, np.inf
-        most = _LARGEST_INTEGER if self.kind == "integer" else np.inf
+        most = LARGEST_INTEGER if self.kind == "integer" else np.inf
         low, high = self.low, self.high
         return (-most if low is None else low), (most if high is None else high)
 
@@ -216,16 +236,17 @@ class Column:
     def wanted(self) -> str:
         """What its values are, in words."""
         if self.kind == "bounded":
-            return f"numbers between {self.low:g} and {self.high:g}, ends left out"
+            return (
+                f"numbers between {self.low:.10g} and {self.high:.10g}, ends left out"
+            )
         if self.kind == "periodic":
             return f"numbers with the period {self.period:g}"
         if self.kind == "category":
             return f"one of {_listed(self.values)}"
         if self.kind == "integer":
             low = "" if self.low is None else f" from {self.low:.0f}"
-            return f"whole numbers{low}" + (
-                "" if self.high is None else f" to {self.high:.0f}"
-            )
+            high = "" if self.high is None else f" to {self.high:.0f}"
+            return f"whole numbers{low}{high}"
         return KINDS[self.kind][1]
 
     def as_dict(self) -> dict[str, Any]:
@@ -235,19 +256,47 @@ class Column:
         return {name: value for name, value in found.items() if value is not None}
 
 
-def as_array(values: Any) -> np.ndarray:
-    """Returns values `[N]` as an array; those of several types as objects."""
+def as_array(values: Any, name: Any) -> np.ndarray:
+    """Returns values `[N]` as an array; those of several types as objects.
+
+    Args:
+      values: a list, an array or a series; masked values are missing.
+      name: of the column, for the message.
+
+    Raises:
+      ValueError: for a single value, or one that has several axes.
+    """
     if hasattr(values, "to_numpy"):  # a series of pandas
         values = values.to_numpy()
-    if isinstance(values, np.ndarray):
-        return values
+    elif isinstance(values, np.ma.MaskedArray):
+        mask = np.ma.getmaskarray(values)
+        values = values.data.astype(object)
+        values[mask] = None
+    elif hasattr(values, "__array__") and not isinstance(values, np.generic):
+        values = np.asarray(values)
+    else:
+        values = _array_of(name, values)
+    if values.ndim != 1:
+        raise ValueError(
+            f"Column {name!r} has the shape {values.shape}, wanted one value a row. "
+            "Give it as several columns."
+        )
+    return values
+
+
+def _array_of(name, values):
+    if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
+        raise ValueError(
+            f"Column {name!r} is {values!r}, wanted a list or array of values, one a "
+            f"row. Give [{values!r}] for a table of one row."
+        )
     values = list(values)
+    if values and all(isinstance(v, (bool, np.bool_)) for v in values):
+        return np.array(values, bool)
+    if values and all(isinstance(v, (int, float, np.number)) for v in values):
+        return np.array(values)
     found = np.empty(len(values), object)
     found[:] = values
-    if all(isinstance(value, (bool, np.bool_)) for value in values):
-        return found.astype(bool)
-    if all(isinstance(value, (int, float, np.number)) for value in values):
-        return np.array(values)
     return found
 
 
@@ -255,13 +304,46 @@ def is_missing(value: Any) -> bool:
     """Returns whether a value stands for one that is not there: None, NaN, NA, NaT."""
     if value is None or type(value).__name__ in ("NAType", "NaTType"):
         return True
+    if isinstance(value, (np.datetime64, np.timedelta64)):
+        return bool(np.isnat(value))
     return isinstance(value, (float, np.floating)) and math.isnan(value)
 
 
+def _is_number(value):
+    is_number = isinstance(value, (int, float, np.integer, np.floating))
+    return is_number and not isinstance(value, bool)
+
+
+def _checked_values(column):
+    """A category's values, of Python's own types; what is none is refused."""
+    name, values = column.name, column.values
+    if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
+        raise ValueError(
+            f"Column {name!r} has the values {values!r}. Give a list of them."
+        )
+    values = tuple(map(_plain, values))
+    wrong = [v for v in values if not isinstance(v, (str, int, float))]
+    wrong += [v for v in values if isinstance(v, float) and not math.isfinite(v)]
+    if wrong:
+        raise ValueError(
+            f"Column {name!r} has the values {_listed(wrong)}, and those of a category "
+            "are text, finite numbers or booleans. Drop what is missing, and make "
+            "others text: str(v) of intervals and dates, v.decode() of bytes."
+        )
+    distinct = len(set(values))
+    if not 1 <= distinct == len(values) <= _MOST_VALUES:
+        raise ValueError(
+            f"Column {name!r} needs 1 to {_MOST_VALUES} different values, got "
+            f"{len(values)}, {distinct} of them different. Put rare ones together "
+            "under one name, or drop the column."
+        )
+    return values
+
+
 def _plain(value):
-    """Python's own number or text in place of NumPy's."""
+    """Python's own number or text in place of NumPy's; 1.0 is 1."""
     value = value.item() if isinstance(value, np.generic) else value
-    is_whole = isinstance(value, float) and value.is_integer()  # integers beside NaN
+    is_whole = isinstance(value, float) and value.is_integer()  # as beside NaN
     return int(value) if is_whole else value
 
 

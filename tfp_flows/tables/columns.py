@@ -76,7 +76,7 @@ class Columns:
         return iter(self._columns.values())
 
     def __getitem__(self, name: str) -> Column:
-        return self._columns[self._known(name)[0]]
+        return self._columns[self._known([name])[0]]
 
     def __eq__(self, other):
         return isinstance(other, Columns) and list(self) == list(other)
@@ -90,6 +90,10 @@ class Columns:
     def without(self, names: str | Sequence[str]) -> "Columns":
         """Returns the other columns, in their order."""
         left_out = set(self._known(names))
+        if len(left_out) == len(self):
+            raise ValueError(
+                f"Without {list(names)} no column is left of {self.names}. Leave one."
+            )
         return Columns([c for c in self if c.name not in left_out])
 
     def _known(self, names):
@@ -184,12 +188,17 @@ def column_of(name: str, kind: Any, why: str = "given") -> Column:
     Raises:
       ValueError: for an unknown kind, or one with more or less than it takes.
     """
+    if not _is_kind(kind) and not isinstance(kind, str):
+        raise ValueError(
+            f"Column {name!r} has the kind {kind!r}. Choose from {', '.join(KINDS)}, "
+            'or give a tuple that begins with one, such as ("periodic", 24).'
+        )
     kind, *rest = (kind,) if isinstance(kind, str) else kind
     options = KINDS.get(kind, ((),))[0]
     if len(rest) > len(options):
         raise ValueError(
             f"Column {name!r} is {kind} and takes {', '.join(options) or 'nothing'}, "
-            f"got {rest}. Give no more."
+            f"got {rest}. Give no more; values are one list."
         )
     return Column(name, kind, **dict(zip(options, rest, strict=False)), why=why)
 
@@ -202,13 +211,23 @@ def named_arrays(table: Any, names: Sequence[str] | None = None) -> dict[str, An
       names: of the columns of a 2-d array; x0, x1, ... if None.
 
     Raises:
-      ValueError: for anything else, or a 2-d array with another number of columns.
+      ValueError: for anything else, a 2-d array with another number of columns, or a
+        DataFrame with several columns of one name.
     """
     if isinstance(table, Mapping):
         return dict(table)
     if hasattr(table, "columns") and hasattr(table, "iloc"):
-        return {name: table[name] for name in table.columns}
-    array = np.asarray(table)
+        found = list(table.columns)
+        twice = {n for n in found if found.count(n) > 1}
+        twice &= set(found if names is None else names)
+        if twice:
+            raise ValueError(
+                f"The table has several columns of the name {sorted(twice, key=str)}. "
+                "Drop all but one of each, or give them other names."
+            )
+        return {name: table[name] for name in found}
+    is_masked = isinstance(table, np.ma.MaskedArray)
+    array = table if is_masked else np.asarray(table)
     if array.dtype.names:
         return {name: array[name] for name in array.dtype.names}
     if array.ndim != 2 or (names is not None and array.shape[1] != len(names)):

@@ -1,11 +1,12 @@
 """What each column of a table is, by a few rules that are said aloud."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from tfp_flows.tables.column import Column, as_array, is_missing
+from tfp_flows.tables.column import LARGEST_INTEGER, Column, as_array, is_missing
 from tfp_flows.tables.columns import Columns, column_of, named_arrays
 
 _RATIO = 20.0  # largest over smallest value: above, logarithms say more
@@ -51,7 +52,7 @@ def infer(table: Any, kinds: Mapping[str, Any] | None = None) -> Columns:
     for name, values in arrays.items():
         present = _present(name, values)
         if name in kinds:
-            found.append(_given(name, kinds[name], present))
+            found.append(_given(name, kinds[name], values, present))
         else:
             found.append(_found(name, values, present))
     return Columns(found)
@@ -59,26 +60,28 @@ def infer(table: Any, kinds: Mapping[str, Any] | None = None) -> Columns:
 
 def _present(name, values):
     """Returns the values that are there; numbers as such, others as a list."""
-    values = as_array(values)
-    if values.ndim != 1:
-        raise ValueError(
-            f"Column {name!r} has the shape {values.shape}, wanted one value a row. "
-            "Give it as several columns."
-        )
+    values = as_array(values, name)
     if values.dtype.kind in "mM":
         raise _of_no_kind(name, "dates or times")
     if values.dtype.kind == "f":
         values = values[~np.isnan(values)]
     elif values.dtype.kind not in "iub":
-        values = as_array([v for v in values.tolist() if not is_missing(v)])
+        values = as_array([v for v in values.tolist() if not is_missing(v)], name)
     if not len(values):
         raise ValueError(f"Column {name!r} has no value in any row. Drop it.")
     return values
 
 
-def _given(name, kind, present):
+def _given(name, kind, values, present):
     if kind == "bounded":
+        present = Column(name, "real").encode(values)  # refuses what is no number
+        present = present[~np.isnan(present)]
         low, high = float(np.min(present)), float(np.max(present))
+        if low == high:
+            raise ValueError(
+                f"Column {name!r} holds {low:g} alone, from which no ends can be "
+                'told. Give them: ("bounded", low, high).'
+            )
         margin = (high - low) / len(present)
         return Column(name, kind, low - margin, high + margin, why="ends of the data")
     if kind == "category":
@@ -95,15 +98,16 @@ def _found(name, values, present):
     if present.dtype.kind in "iuf":
         return _numbers(name, present)
     if all(isinstance(v, str) for v in present):
-        return Column(name, "category", values=_distinct(present), why="text")
+        why = "text, of which most are numbers" if _mostly_numbers(present) else "text"
+        return Column(name, "category", values=_distinct(present), why=why)
     raise _of_no_kind(name, ", ".join(sorted({type(v).__name__ for v in present})))
 
 
 def _of_no_kind(name, held):
     return ValueError(
         f"Column {name!r} holds {held}, which is neither numbers, text nor booleans "
-        "alone. Turn it into one of these (dates into days since one), drop it, or "
-        "name its kind."
+        "alone. Turn it into one of these (dates into days since one), or drop it; of "
+        "text beside numbers, name its kind."
     )
 
 
@@ -113,7 +117,8 @@ def _numbers(name, x):
     distinct = len(np.unique(finite))
     if len(finite) and np.isin(finite, (0.0, 1.0)).all():
         return Column(name, "boolean", why="0 and 1 alone")
-    if (finite == np.floor(finite)).all() and np.abs(finite).max(initial=0) < 2**24:
+    is_whole = bool((finite == np.floor(finite)).all())
+    if is_whole and np.abs(finite).max(initial=0) <= LARGEST_INTEGER:
         low = 0 if finite.min(initial=0) >= 0 else None
         why = "all are whole"
         if distinct < _SMALL:
@@ -122,7 +127,20 @@ def _numbers(name, x):
     if finite.min(initial=np.inf) > 0 and finite.max() > _RATIO * finite.min():
         why = f"above 0, up to {finite.max() / finite.min():.3g} times the smallest"
         return Column(name, "positive", why=why)
-    return Column(name, "real", why="numbers")
+    why = "whole, and beyond 2**24: too large for integers" if is_whole else "numbers"
+    return Column(name, "real", why=why)
+
+
+def _mostly_numbers(texts):
+    """Such as 1,5 in place of 1.5, or a ? for what is missing."""
+
+    def is_number(text):
+        try:
+            return math.isfinite(float(text.replace(",", "")))
+        except ValueError:
+            return False
+
+    return sum(map(is_number, texts)) > len(texts) / 2
 
 
 def _distinct(present):

@@ -1,6 +1,12 @@
-"""Tables with a header: columns of any kinds, missing values, .csv and .parquet."""
+"""Tables with a header: columns of any kinds, missing values, .csv and .parquet.
+
+Text is UTF-8; what separates the columns, one of `,` `;` and tabulators, is what the
+header has most of. Spaces around names and before values are left out.
+"""
 
 import pathlib
+import re
+import warnings
 from typing import Any
 
 import numpy as np
@@ -39,8 +45,9 @@ def load(config: Any) -> tuple:
     constant = [c.name for c, v in zip(columns, x.T, strict=True) if _is_constant(v)]
     if constant:
         raise ValueError(
-            f"{path} has the same value in all rows of {constant}. Drop these columns: "
-            "they say nothing, and numbers have no density."
+            f"{path} has the same value, as float32, in all rows of {constant}. Drop "
+            "these columns: they say nothing, and numbers have no density. Or subtract "
+            "what is large and the same in all rows, as of times."
         )
     cut = len(given)
     source = Arrays(x[:, cut:], x[:, :cut] if given else None)
@@ -72,11 +79,32 @@ def kinds_of(text: str) -> dict[str, Any]:
 
 
 def _read(path):
-    suffix = pathlib.Path(path).suffix
+    suffix = pathlib.Path(path).suffix.lower()
+    if suffix not in (".csv", ".parquet"):
+        raise ValueError(f"{path} is no .csv or .parquet file. Give one of these.")
     try:
-        return pd.read_csv(path) if suffix == ".csv" else pd.read_parquet(path)
-    except (ValueError, OSError) as error:  # pandas' and Arrow's are ValueErrors
-        raise ValueError(f"{path} is no readable table: {error}") from None
+        frame = _read_text(path) if suffix == ".csv" else pd.read_parquet(path)
+    except (ValueError, OSError, Warning) as error:  # pandas', Arrow's are ValueErrors
+        raise ValueError(
+            f"{path} is no readable table: {str(error).strip(' .')}. Wanted is text in "
+            "UTF-8 with a header and as many values in each line, or parquet."
+        ) from None
+    return frame.rename(columns=lambda name: str(name).strip())
+
+
+def _read_text(path):
+    with open(path, encoding="utf-8-sig") as file:
+        header = re.sub('"[^"]*"', "", file.readline())
+    separator = max(",;\t", key=header.count)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)  # of lines too long
+        return pd.read_csv(
+            path,
+            sep=separator,
+            index_col=False,
+            skipinitialspace=True,
+            low_memory=False,
+        )
 
 
 def _is_constant(x):

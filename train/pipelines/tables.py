@@ -152,7 +152,7 @@ def existing(config: Any) -> str:
     path = config.path
     if not path or not pathlib.Path(path).is_file():
         raise ValueError(
-            f"There is no file {path!r}. Set config.data.path to a .csv or .npy file."
+            f"There is no file {path!r}. Set config.data.path to the file to read."
         )
     return path
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfp_flows.distributions.any_order import AnyOrder
@@ -12,6 +13,7 @@ from tfp_flows.distributions.flow import Flow
 from tfp_flows.distributions.given import Given
 from tfp_flows.distributions.model import Model
 from tfp_flows.distributions.padded import Padded
+from tfp_flows.distributions.tabular import Tabular
 
 
 def complete(
@@ -84,6 +86,8 @@ def complete(
 def _rows(question, seed, temperature):
     """Returns all draws as rows, `[n * N, *event_shape]`."""
     model = question.model
+    if isinstance(model, Tabular):
+        model.check_known(tf.where(question.known, question.x, np.nan))
     if isinstance(model, AnyOrder):
         beginnings.check_whole(model, question.known, model.network.positions)
         return beginnings.by_units(question, seed, temperature)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.distributions import rows
+from tfp_flows.distributions import numeric, rows
 from tfp_flows.distributions.model import Model
 
 
@@ -35,13 +35,23 @@ class Question:
         """Returns the question of `complete`'s arguments.
 
         Raises:
-          ValueError: if n is not positive, or x, mask or context do not fit.
+          ValueError: if n is not positive, x, mask or context do not fit, or what is
+            known is NaN.
         """
         if n < 1:
             raise ValueError(f"complete needs n >= 1 draws for each event, got {n}.")
         event = model.event_shape.as_list()
         x, batch, flat_context = _rows(model, x, event, context)
-        return cls(model, x, _known(mask, event, batch), flat_context, batch, int(n))
+        known = _known(mask, event, batch)
+        if hasattr(x, "numpy") and not model.takes_missing:
+            missing = np.isnan(x) & known
+            if missing.any():
+                raise ValueError(
+                    f"complete got NaN for {int(missing.sum())} known units, of the "
+                    f"rows {np.unique(np.argwhere(missing)[:, 0])[:10].tolist()}. Make "
+                    "the mask False there: mask & ~np.isnan(x)."
+                )
+        return cls(model, x, known, flat_context, batch, int(n))
 
     @property
     def num_rows(self) -> Any:
@@ -67,6 +77,7 @@ class Question:
 
 
 def _rows(model, x, event, context):
+    numeric.check(x, "x")
     x = tf.convert_to_tensor(x)
     x = tf.cast(x, model.dtype)
     if context is not None:

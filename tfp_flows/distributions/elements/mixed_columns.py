@@ -7,7 +7,13 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.distributions.elements.column_facts import LINE, facts, on_line
+from tfp_flows.distributions.elements.column_facts import (
+    LINE,
+    check_enough,
+    facts,
+    on_line,
+    refuse,
+)
 from tfp_flows.distributions.elements.element import (
     Element,
     as_real,
@@ -113,7 +119,7 @@ class MixedColumns(Element):
         return bool(self.layer["adapted"].numpy())
 
     def adapt(self, x: Any) -> None:
-        """Sets means and scales to those of the values that are there.
+        """Sets means and scales to those of the values that are there, as rounded.
 
         Args:
           x: `[N, D]`, NaN where missing.
@@ -121,29 +127,42 @@ class MixedColumns(Element):
         Raises:
           ValueError: for a value that a column cannot hold, or a column of numbers with
             less than two of them.
+
+        Warns:
+          UserWarning: if a column that has a density holds one value alone.
         """
         x = np.asarray(x, self._dtype.as_numpy_dtype)
+        self.check(tf.constant(x))
         center, rest = np.zeros(x.shape[1]), np.zeros(x.shape[1])
         scale = np.ones(x.shape[1])
         for i, column in enumerate(self.columns):
             values = x[~np.isnan(x[:, i]), i].astype(np.float64)
-            if column.kind not in LINE:
-                continue
-            column.encode(values)  # refuses what it cannot hold
-            if len(values) < 2:
-                raise ValueError(
-                    f"Column {column.name!r} has {len(values)} values among the "
-                    f"{len(x)} rows to adapt to, and needs 2. Give more rows, or drop "
-                    "the column."
-                )
-            line = on_line(column, values).astype(x.dtype)[:, None]
-            found = moments(line, x.dtype.type, column.name)
-            center[i], rest[i], scale[i] = (
-                found.center[0],
-                found.rest[0],
-                found.scale[0],
-            )
+            check_enough(column, values, len(x))
+            if column.kind in LINE:
+                line = on_line(column, values).astype(x.dtype)[:, None]
+                found = moments(line, x.dtype.type, column.name)
+                center[i], rest[i] = found.center[0], found.rest[0]
+                scale[i] = found.scale[0]
         self.layer.assign(center=center, rest=rest, scale=scale, adapted=True)
+
+    def fits(self, x: tf.Tensor) -> tf.Tensor:
+        """Returns whether values are ones that the columns can hold; False for NaN."""
+        at = self._fact
+        whole = (x == tf.floor(x)) | ~(at("is_integer") | at("is_code"))
+        return (x >= at("first")) & (x <= at("last")) & whole
+
+    def check(self, x: tf.Tensor) -> None:
+        """Refuses numbers that the columns cannot hold, where they can be seen.
+
+        Args:
+          x: `[..., D]`, NaN where missing; nothing is said of tensors of a graph.
+
+        Raises:
+          ValueError: by the first such column.
+        """
+        if hasattr(x, "numpy"):
+            bad = ~self.fits(x) & ~tf.math.is_nan(x)
+            refuse(self.columns, x.numpy(), bad.numpy())
 
     def log_prob(self, params: tf.Tensor, x: tf.Tensor):
         """Returns the sum of log p over the columns, `[...]`."""
@@ -152,7 +171,7 @@ class MixedColumns(Element):
     def log_prob_of_each(self, params: tf.Tensor, x: tf.Tensor) -> tf.Tensor:
         """Returns log p of each unit, `[..., C]`: 0 if missing, -inf if none."""
         at = self._fact
-        missing, fits = tf.math.is_nan(x), self._fits(x)
+        missing, fits = tf.math.is_nan(x), self.fits(x)
         x = tf.where(fits, x, at("inside"))
         total = tf.zeros_like(x)
         if self._has("is_line"):
@@ -205,7 +224,7 @@ class MixedColumns(Element):
     def features(self, x: tf.Tensor, dtype: Any):
         """Returns numbers, (cos, sin) or indicators of all columns, side by side."""
         at = self._fact
-        x = tf.where(self._fits(x), x, math.nan)
+        x = tf.where(self.fits(x), x, math.nan)
         missing = tf.math.is_nan(x)[..., None]
         x = tf.where(missing[..., 0], at("inside"), x)
         shown = tf.zeros([*x.shape[1:], self.num_features], x.dtype)
@@ -239,12 +258,6 @@ class MixedColumns(Element):
         if self._position is None:
             return value
         return tf.gather(value, self._position)[..., None]
-
-    def _fits(self, x):
-        """Whether a value is one that the column can hold; False for NaN."""
-        at = self._fact
-        whole = (x == tf.floor(x)) | ~(at("is_integer") | at("is_code"))
-        return (x >= at("first")) & (x <= at("last")) & whole
 
     def _white(self, x):
         """Returns numbers standardised on the line, and log|d white / dx|."""
