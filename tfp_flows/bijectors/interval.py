@@ -104,9 +104,10 @@ def _as_lists(support):
     """The support with lists in place of NumPy's arrays."""
     if isinstance(support, np.ndarray):
         return support.tolist()
-    if isinstance(support, (list, tuple)):
-        return [p.tolist() if isinstance(p, np.ndarray) else p for p in support]
-    return support
+    if not isinstance(support, (list, tuple)):
+        return support
+    parts = [p.tolist() if isinstance(p, np.ndarray) else p for p in support]
+    return tuple(parts) if isinstance(support, tuple) else parts
 
 
 def _is_one(support):

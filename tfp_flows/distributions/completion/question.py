@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.bijectors import Intervals
 from tfp_flows.distributions import rows
 from tfp_flows.distributions.model import Model
 
@@ -35,13 +36,16 @@ class Question:
         """Returns the question of `complete`'s arguments.
 
         Raises:
-          ValueError: if n is not positive, or x, mask or context do not fit.
+          ValueError: if n is not positive, x, mask or context do not fit, or what is
+            known lies beyond the model's support.
         """
         if n < 1:
             raise ValueError(f"complete needs n >= 1 draws for each event, got {n}.")
         event = model.event_shape.as_list()
         x, batch, flat_context = _rows(model, x, event, context)
-        return cls(model, x, _known(mask, event, batch), flat_context, batch, int(n))
+        known = _known(mask, event, batch)
+        _check_support(model, x, known)
+        return cls(model, x, known, flat_context, batch, int(n))
 
     @property
     def num_rows(self) -> Any:
@@ -94,6 +98,14 @@ def _known(mask, event, batch):
             f"complete needs a mask that broadcasts to events of shape {tuple(event)}, "
             f"or to {(*batch, *event)} for one of each event, got shape {mask.shape}."
         ) from None
+
+
+def _check_support(model, x, known):
+    """Refuses known units that cannot be; of a traced x nobody knows yet."""
+    support = model.support
+    if isinstance(support, Intervals) and tf.executing_eagerly():
+        inside = support.forward(tf.zeros(model.event_shape, model.dtype))
+        support.check(np.where(known, x, inside), data="events to complete")
 
 
 def _tiled(value, n):
