@@ -326,6 +326,7 @@ def test_sequences_of_positive_numbers():
             "base='logistic': num_components makes the base a mixture",
         ),
         (lambda: flows.real_nvp((2,), base="cauchy"), "real_nvp has no base 'cauchy'"),
+        (lambda: flows.maf((2,), base=["normal"]), "no base .'normal'.. Choose from n"),
         (
             lambda: flows.build("glow", event_shape=(4, 4, 1), support=1),
             "no option sup",
