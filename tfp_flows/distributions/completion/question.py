@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.bijectors import Intervals
 from tfp_flows.distributions import rows
 from tfp_flows.distributions.model import Model
 
@@ -102,10 +101,13 @@ def _known(mask, event, batch):
 
 def _check_support(model, x, known):
     """Refuses known units that cannot be; of a traced x nobody knows yet."""
-    support = model.support
-    if isinstance(support, Intervals) and tf.executing_eagerly():
-        inside = support.forward(tf.zeros(model.event_shape, model.dtype))
-        support.check(np.where(known, x, inside), data="events to complete")
+    support, shape = model.support, model.event_shape
+    if support is None or not tf.executing_eagerly():
+        return
+    if support.inverse_event_shape(shape) != shape:
+        return  # rows of a simplex: units are not possible or impossible by themselves
+    inside = support.forward(tf.zeros(shape, model.dtype))
+    support.check(np.where(known, x, inside), data="events to complete")
 
 
 def _tiled(value, n):
