@@ -27,7 +27,7 @@ REGISTRIES = [
 def page(tmp_path_factory):
     """The names that the page's blocks define, run from top to bottom."""
     blocks = re.findall(r"```python\n(.*?)```", PAGE.read_text(), re.S)
-    assert len(blocks) == 12
+    assert len(blocks) == 13
     before = [dict(registry) for registry in REGISTRIES]
     names: dict = {"__name__": "extending"}
     with pytest.MonkeyPatch.context() as patch:
@@ -41,9 +41,9 @@ def page(tmp_path_factory):
         registry.update(entries)
 
 
-def keeps_the_laws(bijector, shape):
+def keeps_the_laws(bijector, shape, dtype=tf.float64):
     laws.randomize(bijector)
-    y = tf.constant(np.random.default_rng(1).standard_normal((3, *shape)), tf.float64)
+    y = tf.constant(np.random.default_rng(1).standard_normal((3, *shape)), dtype)
     laws.assert_round_trip(bijector, y)
     laws.assert_log_det_matches_autodiff(bijector, y)
     laws.assert_every_weight_gets_gradient(
@@ -61,6 +61,15 @@ def test_the_scalar_map_keeps_the_laws(page):
     assert repr(page["again"]) == repr(page["named"])
     begin = page["SinhArcsinh"]().forward(tf.ones([3]), tf.zeros([3]), tf.zeros([3]))
     np.testing.assert_allclose(begin, [[1.0] * 3, [0.0] * 3], atol=1e-6)
+
+
+def test_the_coupling_keeps_the_laws_and_its_passive_half(page):
+    steps = page["own"].flow.bijector.bijectors
+    for step, passive in zip(steps, (slice(0, 2), slice(2, 4)), strict=True):
+        keeps_the_laws(step, (4,), tf.float32)
+        y = np.random.default_rng(2).standard_normal((3, 4)).astype("float32")
+        changed = step.inverse(y).numpy() != y
+        assert not changed[:, passive].any() and changed.sum() == 6
 
 
 def test_the_bijector_keeps_the_laws(page):

@@ -58,6 +58,8 @@ def train(
     saved.restore_best()
     if there.is_chief:
         files.write_whole(workdir / "model.weights.h5", model.save_weights)
+        if model.flow.recipe is not None:  # None: an option has no JSON form
+            files.write_whole(workdir / "model.keras", model.save)
     return model.flow, saved.log.rows
 
 

@@ -39,7 +39,7 @@ def run(
       config: see `train/configs/digits_real_nvp.py`.
       workdir: where everything is written: `checkpoints/`, `logs/` for TensorBoard,
         `metrics.jsonl`, PNGs, for sound `samples.wav`, `report.md`, `report.json`,
-        `report.html`, `config.json`, `model.weights.h5`, `export/1`.
+        `report.html`, `config.json`, `model.weights.h5`, `model.keras`, `export/1`.
       say: prints a line.
       stop: whether to save and end after a step.
 

@@ -114,6 +114,8 @@ def how_measured(scores: Sequence[Score], splits: Any, config: Any) -> str:
     """
     if splits.num_values is None:
         note = "Densities of real numbers, so bits/dim depend on their unit."
+        if splits.columns is not None:
+            note += _of_few_values(splits.columns, config)
         return (
             note if splits.process is None else f"{note} {_known(scores[-1], splits)}"
         )
@@ -137,6 +139,19 @@ def how_measured(scores: Sequence[Score], splits: Any, config: Any) -> str:
         _of_sound(scores[-1], splits) if splits.audio else "",
     ]
     return " ".join(filter(None, sentences))
+
+
+def _of_few_values(columns, config):
+    """Says what of a table makes densities and probabilities hard to compare."""
+    modelled = columns.without(config.data.condition_on)
+    names = [c.name for c in modelled if c.kind in ("category", "boolean")]
+    if not names:
+        return ""
+    return (
+        " Gaussians and rivals take codes for real numbers: where a column has few "
+        f"values ({', '.join(names)}), their density can be as high as you like and "
+        "says nothing against probabilities."
+    )
 
 
 def _known(score, splits):

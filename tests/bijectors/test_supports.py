@@ -123,6 +123,27 @@ def test_the_simplex_never_reaches_its_border(dtype):
     np.testing.assert_array_equal(np.isneginf(log_det[:3]), True)
 
 
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_gradients_of_what_is_no_share_are_nothing_and_no_nan(jit_compile):
+    wrong = [[0.0, 0.0, 0.0], [np.inf, 0.0, 0.0], [0.5, 0.5, 0.0], [0.2, 0.3, 0.9]]
+    y = tf.constant([*wrong, [0.2, 0.3, 0.5]])
+
+    @tf.function(jit_compile=jit_compile)
+    def gradient_of_the_last(y):
+        with tf.GradientTape() as tape:
+            tape.watch(y)
+            x, log_det = Simplex((3,)).inverse_and_log_det(y)
+            last = log_det[4] + x[4, 0]
+        return log_det, tape.gradient(last, y)
+
+    log_det, gradient = gradient_of_the_last(y)
+    np.testing.assert_array_equal(log_det[:4], -np.inf)
+    np.testing.assert_array_equal(gradient[:4], 0.0)
+    # -sum log(y/s) + log(y[0]/s) - log(y[2]/s), s = sum y = 1
+    wanted = 3.0 - 1 / np.float32([0.2, 0.3, 0.5]) + np.float32([1 / 0.2, 0, -1 / 0.5])
+    np.testing.assert_allclose(gradient[4], wanted, rtol=1e-5)
+
+
 def test_rows_of_shares_may_be_rounded():
     simplex, y = Simplex((3,), dtype="float64"), np.array([[0.1, 0.3, 0.6]])
     rounded = simplex.inverse_and_log_det(y * 1.0008)

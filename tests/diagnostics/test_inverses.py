@@ -114,3 +114,11 @@ def test_only_flows_are_inverted():
     model = flows.pixel_cnn((2, 2, 1), 1, 8, num_values=3)
     with pytest.raises(diagnostics.DoesNotFit, match="no flow inside"):
         diagnostics.invertibility(model, model.sample(20, seed=1))
+
+
+def test_what_cannot_be_is_the_same_in_both_precisions():
+    flow = flows.gaussian((2,), support=(0, 1))
+    x = np.random.default_rng(0).uniform(0.1, 0.9, (30, 2)).astype(np.float32)
+    x[3, 1] = 1.0  # log p is -inf in float32 and in float64
+    found = diagnostics.precision(flow, x)
+    assert found.is_sound and np.isfinite(found.nats).all()

@@ -11,6 +11,7 @@ import tensorflow_probability as tfp
 
 from tests import laws
 from tfp_flows import FlowModel, flows
+from tfp_flows.distributions import complete
 from tfp_flows.networks import MLP
 
 tfd = tfp.distributions
@@ -325,15 +326,73 @@ def test_sequences_of_positive_numbers():
             "base='logistic': num_components makes the base a mixture",
         ),
         (lambda: flows.real_nvp((2,), base="cauchy"), "real_nvp has no base 'cauchy'"),
+        (lambda: flows.maf((2,), base=["normal"]), "no base .'normal'.. Choose from n"),
         (
             lambda: flows.build("glow", event_shape=(4, 4, 1), support=1),
             "no option sup",
+        ),
+        (lambda: flows.maf((2,), support=(1e8, 1e8 + 1)), "feature 0, 1.*float32 can"),
+        (lambda: flows.maf((2,), support=[(0, 1e-40), "real"]), "feature 0, 0.0 to 1e"),
+        (lambda: flows.maf((2,), support=["real", (1e39, None)]), "feature 1, 1e.39"),
+        (lambda: flows.maf((2,), support=(-3e38, 3e38)), "cannot hold or tell apart"),
+        (
+            lambda: flows.real_nvp((2,), support=("periodic", 1e8, 1e8 + 1)),
+            "Move and scale the data",
+        ),
+        (
+            lambda: flows.maf((3,), support=(tf.constant(0.0), 1)),
+            "3 features and got a support of 2",
+        ),
+        (
+            lambda: flows.real_nvp((2,), support=_CIRCLE, base="student_t"),
+            "base='student_t': all features are periodic",
         ),
     ],
 )
 def test_what_cannot_be_used_is_refused(build, match):
     with pytest.raises(ValueError, match=match):
         build()
+
+
+def test_an_option_that_a_recipe_has_not_is_named_beside_those_it_has():
+    with pytest.raises(TypeError, match="flows.gaussian has no option base. .*support"):
+        flows.gaussian((2,), base="student_t")
+
+
+@pytest.mark.parametrize(
+    ("support", "dtype"), [((1e8, 1e8 + 32), "float32"), ((1e6, 1e6 + 1e-8), "float64")]
+)
+def test_an_interval_of_few_numbers_has_its_samples_and_densities(support, dtype):
+    flow = flows.real_nvp((2,), 1, (4,), support=support, dtype=dtype)
+    x = flow.sample(100, seed=1).numpy()
+    assert support[0] < x.min() and x.max() < support[1]
+    assert np.isfinite(flow.log_prob(tf.identity(x))).all()
+
+
+def test_an_array_of_ends_is_read_as_the_list_of_them():
+    ends = np.array([[0.0, 1.0], [-2.0, 3.0]])
+    whole = flows.gaussian((2,), support=ends)
+    parts = flows.gaussian((2,), support=[ends[0], (-2, 3)])
+    x = np.float32([[0.2, 2.9], [0.2, 3.0]])
+    wanted = [
+        tfd.LogitNormal(0.0, 1.0).log_prob(0.2)
+        + tfd.LogitNormal(0.0, 1.0).log_prob(0.98)
+        - np.log(5.0),
+        -np.inf,
+    ]
+    for flow in (whole, parts, flows.build("gaussian", **whole.recipe.options)):
+        np.testing.assert_allclose(flow.log_prob(x), wanted, rtol=1e-5)
+
+
+def test_what_is_known_of_an_event_to_complete_lies_in_the_support():
+    flow = flows.maf((2,), 1, (4,), support=[(0, 1), "positive"])
+    laws.randomize(flow)
+    x, mask = np.float32([[0.5, -9.0], [1.0, np.nan]]), np.array([True, False])
+    drawn = complete(flow, x[:1], mask, n=50, seed=1).numpy()
+    assert (drawn[..., 0] == 0.5).all() and (drawn[..., 1] > 0).all()
+    match = "events to complete, row 1, .* column 0 is 1.0, .* between 0 and 1"
+    with pytest.raises(ValueError, match=match):
+        complete(flow, x, mask, seed=1)
 
 
 def test_infinite_ends_are_missing_ends_also_in_the_recipe():

@@ -10,15 +10,6 @@ import pytest
 
 from tests import pages
 
-_SERVED = """\
-print(version)
-from tests.serving.emulator.model import Model
-from tests.serving.emulator.server import Server
-
-served = Model(version)
-server = Server(served, "moons")
-"""
-
 
 @pytest.mark.slow
 def test_the_page_runs_as_printed(tmp_path):
@@ -26,7 +17,6 @@ def test_the_page_runs_as_printed(tmp_path):
         "docs/serving.md",
         tmp_path,
         {
-            "print(version)\n": _SERVED,
             'Client("localhost:8500"': "Client(server.rpc",
             '    "http://localhost:8501/v1': '    server.rest + "/v1',
         },

@@ -37,6 +37,20 @@ def test_a_way_to_itself_stays(flow):
     np.testing.assert_allclose(way, np.ones([4, 1, 3]), atol=2e-3)
 
 
+def test_angles_go_the_shorter_way_round_and_their_mean_is_a_direction():
+    support = [("periodic", 0, 360), "real"]
+    flow = flows.real_nvp((2,), 2, (8,), support=support)  # the identity on angles
+    a, b = np.float32([[350.0, 0.0]]), np.float32([[30.0, 3.0]])
+    way = tasks.interpolate(flow, a, b, 4).numpy()[:, 0]
+    np.testing.assert_allclose(way[:, 0], [350, 10 / 3, 50 / 3, 30], atol=1e-3)
+    back = tasks.interpolate(flow, b, a, 4).numpy()[:, 0]
+    np.testing.assert_allclose(back[::-1], way, atol=1e-3)
+    mean = tasks.mean_of_class(flow, np.concatenate([a, b])).numpy()
+    np.testing.assert_allclose(mean, [10.0, 1.5], atol=1e-3)
+    turn = tasks.attribute_vector(flow, b, a).numpy()
+    np.testing.assert_allclose(turn[0], np.deg2rad(40.0), atol=1e-5)
+
+
 def test_other_bases_have_straight_ways():
     shift = tfp.bijectors.Shift([1.0, 2.0])
     flow = Flow(shift, StandardLogistic((2,)))

@@ -2,11 +2,12 @@
 
 import json
 
+import keras
 import numpy as np
 import pandas as pd
 import pytest
 
-from train import job
+from train import job, pipelines
 from train.configs import table
 from train.pipelines import frames
 
@@ -38,14 +39,26 @@ def path(tmp_path_factory):
 
 @pytest.mark.parametrize("given", [(), ("kind",)])
 def test_a_table_with_gaps_is_trained_beside_gaussians(path, tmp_path, given):
-    said = []
-    job.run(config(path, condition_on=given), tmp_path, said.append)
-    assert "kind   category  one of 'a', 'b' (text)" in "\n".join(said)
+    settings, said = config(path, condition_on=given), []
+    report = job.run(settings, tmp_path, said.append)
+    assert any("kind   category  one of 'a', 'b' (text)" in line for line in said)
     scores = json.loads((tmp_path / "report.json").read_text())["scores"]
     assert [s["name"] for s in scores][-1] == "tabular" and len(scores) == 3
     assert np.isfinite([s["nats"] for s in scores]).all()
     assert (tmp_path / "report.html").exists() and (tmp_path / "samples.png").exists()
     assert not (tmp_path / "export").exists()
+    assert ("a column has few values (kind)" in report["note"]) == (not given)
+    _assert_the_kept_model_has_the_score(settings, tmp_path, scores[-1]["nats"])
+
+
+def _assert_the_kept_model_has_the_score(settings, workdir, nats):
+    flow = keras.models.load_model(workdir / "model.keras").flow
+    test = pipelines.load(settings.data, workdir).test.head(20)
+    given = settings.data.condition_on
+    context = {"context": test.context} if given else {}
+    found = -np.mean(flow.log_prob(test.x, **context))
+    np.testing.assert_allclose(found, nats, rtol=1e-5)
+    assert "kind" in (flow.context_columns if given else flow.columns).names
 
 
 def test_what_a_job_cannot_do_with_tables_is_refused_at_once(path, tmp_path):

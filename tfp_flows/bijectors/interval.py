@@ -40,7 +40,7 @@ def intervals_of(support: Any, size: int, owner: str) -> list[Interval]:
     """Returns the interval of each feature.
 
     Args:
-      support: one for all features, or a sequence with one for each: "real",
+      support: one for all features, or a sequence or array with one for each: "real",
         "positive", a pair (low, high) with None or an infinity for an end that there is
         not, or ("periodic", low, high).
       size: number of features.
@@ -54,6 +54,7 @@ def intervals_of(support: Any, size: int, owner: str) -> list[Interval]:
       >>> [str(i) for i in intervals_of(["positive", (None, 3.0)], 2, "doc")]
       ['above 0', 'below 3']
     """
+    support = _as_lists(support)
     if _is_one(support):
         return [_interval(support, owner)] * size
     if isinstance(support, str) or not isinstance(support, Sequence):
@@ -66,6 +67,49 @@ def intervals_of(support: Any, size: int, owner: str) -> list[Interval]:
     return [_interval(part, owner) for part in support]
 
 
+def check_in(dtype: Any, intervals: Sequence[Interval]) -> None:
+    """Refuses intervals whose ends a dtype cannot hold, or with nothing between them.
+
+    Args:
+      dtype: of NumPy, of the events.
+      intervals: of each feature.
+
+    Raises:
+      ValueError: naming the feature and what to do.
+    """
+    for column, interval in enumerate(intervals):
+        if not _fits(np.dtype(dtype), *interval[:2]):
+            raise ValueError(
+                f"The support of feature {column}, {interval.low!r} to "
+                f"{interval.high!r}, has ends that {np.dtype(dtype).name} cannot hold "
+                "or tell apart. Use x - low, or another unit, or take "
+                "dtype='float64' if that is not it already."
+            )
+
+
+def _fits(dtype, low, high):
+    """Whether both ends are numbers of the dtype, and others lie between them."""
+    given = [end for end in (low, high) if math.isfinite(end)]
+    with np.errstate(over="ignore"):
+        ends = np.array(given, dtype)
+        if len(ends) < 2:
+            return bool(np.isfinite(ends).all())
+        width = ends[1] - ends[0]
+        inner = np.nextafter(ends, ends[::-1])
+    # Below tiny, TensorFlow takes numbers for 0.
+    return bool(4 * np.finfo(dtype).tiny < width < np.inf and inner[0] < inner[1])
+
+
+def _as_lists(support):
+    """The support with lists in place of NumPy's arrays."""
+    if isinstance(support, np.ndarray):
+        return support.tolist()
+    if not isinstance(support, (list, tuple)):
+        return support
+    parts = [p.tolist() if isinstance(p, np.ndarray) else p for p in support]
+    return tuple(parts) if isinstance(support, tuple) else parts
+
+
 def _is_one(support):
     """Whether it is the support of one feature, not a sequence with one for each."""
     if isinstance(support, str):
@@ -74,7 +118,7 @@ def _is_one(support):
         return False
     first, *rest = support
     is_ends = all(_is_end(part) for part in rest)
-    if first == "periodic":
+    if isinstance(first, str) and first == "periodic":
         return len(rest) == 2 and is_ends
     return len(rest) == 1 and is_ends and _is_end(first)
 

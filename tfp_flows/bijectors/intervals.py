@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.bijectors.interval import intervals_of
+from tfp_flows.bijectors.interval import check_in, intervals_of
 from tfp_flows.bijectors.support_map import SupportMap
 
 
@@ -37,7 +37,8 @@ class Intervals(SupportMap):
       name: of the bijector.
 
     Raises:
-      ValueError: for another support, or one with another number of features.
+      ValueError: for another support, one with another number of features, or one
+        whose ends the dtype cannot tell apart.
 
     Examples:
       >>> to_data = Intervals((3,), [(0, 1), "positive", ("periodic", 0, 360)])
@@ -58,6 +59,7 @@ class Intervals(SupportMap):
         found = intervals_of(support, self._event_shape[-1], name)
         self._intervals = self._no_dependency(found)
         kind = self.dtype.as_numpy_dtype
+        check_in(kind, found)
         low, high, circle = (np.array(column) for column in zip(*found, strict=True))
         has_low, has_high = np.isfinite(low) & ~circle, np.isfinite(high) & ~circle
         self._has_low, self._has_high, self._is_circle = has_low, has_high, circle

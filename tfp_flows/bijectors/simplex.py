@@ -87,11 +87,12 @@ class Simplex(SupportMap):
 
     def inverse_and_log_det(self, y: Any, context: tf.Tensor | None = None):
         """Returns x and log|det dx/dy|."""
-        total = tf.reduce_sum(y, axis=-1, keepdims=True)
         outside = tf.reduce_any(y < self._tiny, axis=-1)
-        outside |= tf.abs(total[..., 0] - 1.0) > _TOLERANCE
+        outside |= tf.abs(tf.reduce_sum(y, axis=-1) - 1.0) > _TOLERANCE
         even = tf.constant(1.0 / self._event_shape[0], self.dtype)
-        log_y = tf.math.log(tf.where(outside[..., tf.newaxis], even, y / total))
+        # Before the division: a sum of 0 or infinity has no finite gradient.
+        y = tf.where(outside[..., tf.newaxis], even, y)
+        log_y = tf.math.log(y / tf.reduce_sum(y, axis=-1, keepdims=True))
         log_det = -tf.reduce_sum(log_y, axis=-1)
         nothing = tf.constant(-np.inf, self.dtype)
         x = log_y[..., :-1] - log_y[..., -1:]

@@ -164,7 +164,8 @@ def precision(
         both = [
             Events.of(m, real.x, context).log_prob(0) for m in (real.model, exact.flow)
         ]
-    away = np.abs(both[0] - both[1])
+    with np.errstate(invalid="ignore"):
+        away = np.abs(both[0] - both[1])
     away[both[0] == both[1]] = 0.0  # also where both are -inf
     return Precision(np.nan_to_num(away, nan=np.inf), model.real_dtype.name)
 

@@ -60,6 +60,8 @@ def recipe(*unusable: Unusable) -> Callable[[Callable[P, M]], Callable[P, M]]:
 
         @functools.wraps(function)
         def build_and_note(*args: P.args, **kwargs: P.kwargs) -> M:
+            if why := _unknown(function.__name__, signature, kwargs):
+                raise TypeError(why)  # as Python does, which names no choices
             bound = signature.bind(*args, **kwargs)
             chosen = dict(bound.arguments)
             bound.apply_defaults()
@@ -105,14 +107,21 @@ def build(name: str, **options) -> Model:
     """
     if name not in _RECIPES:
         raise ValueError(f"Unknown flow {name!r}. Choose from {sorted(_RECIPES)}.")
-    known = inspect.signature(_RECIPES[name]).parameters
-    unknown = sorted(set(options) - set(known))
-    if unknown:
-        raise ValueError(
-            f"flows.{name} has no option {', '.join(unknown)}. Choose from "
-            f"{', '.join(known)}."
-        )
+    if why := _unknown(name, inspect.signature(_RECIPES[name]), options):
+        raise ValueError(why)
     return _RECIPES[name](**options)
+
+
+def _unknown(name, signature, options):
+    """Says which options the recipe does not have, and which it has; None if all."""
+    known = signature.parameters
+    unknown = sorted(set(options) - set(known))
+    if not unknown:
+        return None
+    return (
+        f"flows.{name} has no option {', '.join(unknown)}. Choose from "
+        f"{', '.join(known)}."
+    )
 
 
 def _without_infinities(value):

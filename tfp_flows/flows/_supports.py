@@ -104,11 +104,17 @@ def base_of(
       owner: name of the recipe, for messages.
 
     Raises:
-      ValueError: for an unknown base.
+      ValueError: for an unknown base, or one that all features, being angles, have no
+        use for.
     """
     kind = chosen(_BASES, data.base, "base", owner)
     if not circles.any():
         return kind(shape, data.dtype)
+    if circles.all() and kind is not StandardNormal:
+        raise ValueError(
+            f"{owner} cannot use base={data.base!r}: all features are periodic, and "
+            "the base of an angle is uniform. Drop it."
+        )
     count = int((~circles).sum())
     others = kind((count,), data.dtype) if count else None
     return WithCircles(circles, others, data.dtype)

@@ -159,7 +159,7 @@ def chosen(table: Mapping[str, Any], choice: str, option: str, owner: str) -> An
     Raises:
       ValueError: with the names that there are.
     """
-    if choice not in table:
+    if choice not in list(table):  # a list, say, has no hash
         raise ValueError(
             f"{owner} has no {option} {choice!r}. Choose from {', '.join(table)}."
         )

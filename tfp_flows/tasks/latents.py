@@ -1,6 +1,7 @@
 """Latent tools: ways between events, attributes, means of classes, typical examples."""
 
 import functools
+import math
 from typing import Any
 
 import tensorflow as tf
@@ -21,7 +22,8 @@ def interpolate(
 
     Under a standard normal the way is a great circle, which keeps the typical length
     of z; a straight line would lead through unlikely short ones. Under other bases it
-    is the straight line. Contexts go on a straight line, too.
+    is the straight line, and of angles the shorter arc. Contexts go on a straight line,
+    too.
 
     Args:
       model: with a flow.
@@ -47,6 +49,7 @@ def interpolate(
         raise ValueError(f"A way has two ends, got steps={steps}. Ask for 2 or more.")
     context_b = context if context_b is None else context_b
     start, end = _codes(model, a, context), _codes(model, b, context_b)
+    end = _nearest_turn(model, end, start)
     path = _line
     if isinstance(model.distribution, StandardNormal):
         path = functools.partial(_circle, ndims=model.distribution.event_shape.rank)
@@ -70,8 +73,8 @@ def attribute_vector(
       context: the one context `[*context_shape]` of a conditional model.
 
     Returns:
-      Difference of the mean codes, `[*latent_shape]`; add it to a code to add the
-      attribute.
+      Difference of the mean codes, `[*latent_shape]`, of angles that of their mean
+      directions; add it to a code to add the attribute.
 
     Raises:
       ValueError: if the model has no latent space.
@@ -83,10 +86,8 @@ def attribute_vector(
       >>> print(flow.decode(flow.encode([0.0, 0.0]) + right).numpy().round(3))
       [2. 0.]
     """
-    means = [
-        tf.reduce_mean(_codes(model, x, context), axis=0) for x in (with_, without)
-    ]
-    return means[0] - means[1]
+    here, there = (_mean(model, x, context) for x in (without, with_))
+    return _nearest_turn(model, there, here) - here
 
 
 def mean_of_class(model: Model, x: Any, *, context: Any = None) -> tf.Tensor:
@@ -108,7 +109,7 @@ def mean_of_class(model: Model, x: Any, *, context: Any = None) -> tf.Tensor:
       >>> print(mean_of_class(flows.gaussian((2,)), [[0.0, 2.0], [2.0, 4.0]]).numpy())
       [1. 3.]
     """
-    mean = tf.reduce_mean(_codes(model, x, context), axis=0, keepdims=True)
+    mean = _mean(model, x, context)[tf.newaxis]
     return _events(model, mean, context)[0]
 
 
@@ -168,6 +169,26 @@ def _codes(model, x, context):
     rows.check_context(context, model.context_shape, model.name)
     given = () if context is None else (context,)
     return model.encode(x, *given)
+
+
+def _mean(model, x, context):
+    """Mean code of events; of angles their mean direction."""
+    z = _codes(model, x, context)
+    mean = tf.reduce_mean(z, axis=0)
+    is_angle = getattr(model.distribution, "is_angle", None)
+    if is_angle is None:
+        return mean
+    sine, cosine = tf.reduce_mean(tf.sin(z), axis=0), tf.reduce_mean(tf.cos(z), axis=0)
+    return tf.where(is_angle, tf.atan2(sine, cosine), mean)
+
+
+def _nearest_turn(model, z, there):
+    """The code z, its angles plus the turns that bring them nearest to another code."""
+    is_angle = getattr(model.distribution, "is_angle", None)
+    if is_angle is None:
+        return z
+    turns = tf.round((there - z) / (2 * math.pi))
+    return tf.where(is_angle, z + 2 * math.pi * turns, z)
 
 
 def _events(model, z, context):

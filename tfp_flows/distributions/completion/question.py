@@ -36,21 +36,15 @@ class Question:
 
         Raises:
           ValueError: if n is not positive, x, mask or context do not fit, or what is
-            known is NaN.
+            known is NaN or lies beyond the model's support.
         """
         if n < 1:
             raise ValueError(f"complete needs n >= 1 draws for each event, got {n}.")
         event = model.event_shape.as_list()
         x, batch, flat_context = _rows(model, x, event, context)
         known = _known(mask, event, batch)
-        if hasattr(x, "numpy") and not model.takes_missing:
-            missing = np.isnan(x) & known
-            if missing.any():
-                raise ValueError(
-                    f"complete got NaN for {int(missing.sum())} known units, of the "
-                    f"rows {np.unique(np.argwhere(missing)[:, 0])[:10].tolist()}. Make "
-                    "the mask False there: mask & ~np.isnan(x)."
-                )
+        _check_missing(model, x, known)
+        _check_support(model, x, known)
         return cls(model, x, known, flat_context, batch, int(n))
 
     @property
@@ -105,6 +99,29 @@ def _known(mask, event, batch):
             f"complete needs a mask that broadcasts to events of shape {tuple(event)}, "
             f"or to {(*batch, *event)} for one of each event, got shape {mask.shape}."
         ) from None
+
+
+def _check_missing(model, x, known):
+    if not hasattr(x, "numpy") or model.takes_missing:
+        return
+    missing = np.isnan(x) & known
+    if missing.any():
+        raise ValueError(
+            f"complete got NaN for {int(missing.sum())} known units, of the rows "
+            f"{np.unique(np.argwhere(missing)[:, 0])[:10].tolist()}. Make the mask "
+            "False there: mask & ~np.isnan(x)."
+        )
+
+
+def _check_support(model, x, known):
+    """Refuses known units that cannot be; of a traced x nobody knows yet."""
+    support, shape = model.support, model.event_shape
+    if support is None or not tf.executing_eagerly():
+        return
+    if support.inverse_event_shape(shape) != shape:
+        return  # rows of a simplex: units are not possible or impossible by themselves
+    inside = support.forward(tf.zeros(shape, model.dtype))
+    support.check(np.where(known, x, inside), data="events to complete")
 
 
 def _tiled(value, n):
