@@ -56,6 +56,20 @@ def test_each_event_keeps_its_context_and_temperature(pair):
     assert_same(model, of_one.sample(2, seed=1, chunk_size=3), whole)
 
 
+def test_pairs_are_drawn_in_chunks_too():
+    model = flows.reversible((3,), 2, (4,))
+    laws.randomize(model)
+    cold = np.linspace(0.2, 1.0, 7, dtype="float32")
+    for temperature in (1.0, 0.5, cold):
+        whole = model.sample(7, seed=1, temperature=temperature)
+        for size in (2, "auto"):
+            drawn = model.sample(7, seed=1, chunk_size=size, temperature=temperature)
+            assert_same(model, drawn, whole)
+    # Its two normals are independent of each other.
+    one, two = model.joint.encode(model.joint.sample(1000, seed=1))
+    assert abs(np.corrcoef(one[:, 0], two[:, 0])[0, 1]) < 0.15
+
+
 def test_without_a_seed_draws_differ():
     flow = flows.real_nvp((3,), 1, (4,))
     one, two = (flow.sample(4, chunk_size=2) for _ in range(2))

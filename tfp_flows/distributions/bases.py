@@ -243,5 +243,22 @@ def seed_for(distribution: tfd.Distribution, seed: tf.Tensor) -> tf.Tensor:
     return tf.random.experimental.stateless_fold_in(seed[:2], seed[2])
 
 
+def independent_parts(distribution: tfd.Distribution) -> list[Base] | None:
+    """Returns the bases of a joint distribution of nothing but bases, else None.
+
+    Args:
+      distribution: any.
+
+    Examples:
+      >>> pair = tfd.JointDistributionSequential([StandardNormal((2,))] * 2)
+      >>> len(independent_parts(pair))
+      2
+    """
+    parts = getattr(distribution, "model", None)
+    if not isinstance(parts, (list, tuple)) or not parts:
+        return None
+    return list(parts) if all(isinstance(part, Base) for part in parts) else None
+
+
 def _logit(u):
     return tf.math.log(u) - tf.math.log1p(-u)

@@ -9,7 +9,7 @@ import tensorflow_probability as tfp
 
 from tfp_flows import progress
 from tfp_flows.distributions import rows
-from tfp_flows.distributions.bases import Base
+from tfp_flows.distributions.bases import Base, independent_parts
 
 _BUDGET = 2**23  # bytes that the widest activation of an automatic chunk may take
 _MOST = 2**14  # events in an automatic chunk
@@ -102,7 +102,8 @@ def _check(model, chunk_size):
             "sample(chunk_size=...) outside of it, or sample in one piece."
         )
     base = getattr(model, "distribution", None)
-    if base is not None and not isinstance(base, Base):
+    is_known = isinstance(base, Base) or independent_parts(base) is not None
+    if base is not None and not is_known:
         raise ValueError(
             f"The base {base.name!r} of {model.name!r} draws its noise for a batch as "
             "a whole, so that chunks would not be the parts of one sample. Sample "

@@ -7,7 +7,13 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.distributions import noise
-from tfp_flows.distributions.bases import Base, StandardNormal, centre, seed_for
+from tfp_flows.distributions.bases import (
+    Base,
+    StandardNormal,
+    centre,
+    independent_parts,
+    seed_for,
+)
 from tfp_flows.distributions.model import Model
 
 tfd = tfp.distributions
@@ -206,19 +212,30 @@ class Flow(_TransformedDistribution, Model):
             shape = tf.concat([shape, context_batch], axis=0)
         static = tf.get_static_value(shape)
         shape = shape if static is None else static
-        seed = seed_for(self.distribution, noise.salted(seed, "flow"))
-        z = self.distribution.sample(shape, seed=seed)
-        if isinstance(temperature, (int, float)) and temperature == 1:
-            return z
-        temperature = tf.cast(temperature, z.dtype)
-        ones = [1] * self.distribution.event_shape.rank
-        temperature = tf.reshape(
-            temperature, tf.concat([tf.shape(temperature), ones], axis=0)
-        )
-        if isinstance(self.distribution, Base):
-            return self.distribution.tempered(z, temperature)
-        mean = centre(self.distribution)
-        return mean + temperature * (z - mean)
+        seed = noise.salted(seed, "flow")
+        parts = independent_parts(self.distribution)
+        if parts is None:
+            return _drawn(self.distribution, shape, seed, temperature)
+        return [
+            _drawn(part, shape, noise.salted(seed, f"part {i}"), temperature)
+            for i, part in enumerate(parts)
+        ]
+
+
+def _drawn(base, shape, seed, temperature):
+    """Draws from a base at a temperature, a number or one for each event."""
+    z = base.sample(shape, seed=seed_for(base, seed))
+    if isinstance(temperature, (int, float)) and temperature == 1:
+        return z
+    temperature = tf.cast(temperature, z.dtype)
+    ones = [1] * base.event_shape.rank
+    temperature = tf.reshape(
+        temperature, tf.concat([tf.shape(temperature), ones], axis=0)
+    )
+    if isinstance(base, Base):
+        return base.tempered(z, temperature)
+    mean = centre(base)
+    return mean + temperature * (z - mean)
 
 
 def _fresh(value, dtype):
