@@ -17,6 +17,14 @@ class SupportMap(KerasBijector, abc.ABC):
     weights.
 
     Implementing one: write both directions, `beyond` and `flaw`.
+
+    Examples:
+      >>> from tfp_flows import flows
+      >>> flow = flows.real_nvp((2,), 1, (8,), support="positive")
+      >>> isinstance(flow.support, SupportMap)
+      True
+      >>> print(flow.support.beyond(np.array([[1.0, 2.0], [1.0, -2.0]])))
+      [False  True]
     """
 
     @property

@@ -22,7 +22,7 @@ def tree(model: Any) -> str:
     Examples:
       >>> from tfp_flows import flows
       >>> print(tree(flows.gaussian((3,))))
-      Flow 'gaussian' (3,) float32, 25 weights
+      GaussianFlow 'gaussian' (3,) float32, 25 weights
       ├─ Chain 'gaussian' (3,), 25 weights
       │  └─ TriangularAffine 'triangular_affine' (3,), 25 weights
       └─ StandardNormal 'standard_normal' (3,) float32

@@ -94,7 +94,8 @@ def documented(function: Callable[..., Any]) -> str | None:
 
     Examples:
       >>> from tfp_flows import flows
-      >>> print(flows.gaussian.__doc__.splitlines()[14])
+      >>> lines = flows.gaussian.__doc__.splitlines()
+      >>> print(next(line for line in lines if "dtype:" in line))
         dtype: of the events and weights.
     """
     if function.__doc__ is None:  # python -OO
