@@ -92,10 +92,8 @@ class Coupling(KerasBijector):
             name=name,
             is_constant_jacobian=scalar_map.keeps_volume,
         )
-        self._mask = self._no_dependency(mask)
-        self._split_at = self._no_dependency(split)
-        self._conditioner = conditioner
-        self._scalar_map = scalar_map
+        self._mask, self._split_at = map(self._no_dependency, (mask, split))
+        self._conditioner, self._scalar_map = conditioner, scalar_map
 
     @property
     def is_adapted(self) -> bool:

@@ -120,10 +120,7 @@ def export(
     endpoints = endpoints_of(flow, nonfinite, labels)
     golden.check_rtol(rtol)
     batching.check(max_batch_size)
-    if calibration is not None or calibration_contexts is not None:
-        calibrate(endpoints, flow, calibration, calibration_contexts, rtol)
-    if signatures is not None:
-        endpoints.choose(signatures)
+    _choose(endpoints, flow, signatures, calibration, calibration_contexts, rtol)
     rows = golden_inputs(flow, endpoints, examples, contexts)
     base = publishing.check_base(base_dir)
     publishing.check_version(base, version)
@@ -140,6 +137,14 @@ def export(
         write_card(version or publishing.next_version(base))
         _run_gate(directory)
         return publishing.publish(directory, base, version, write_card)
+
+
+def _choose(endpoints, flow, signatures, calibration, contexts, rtol):
+    """Adds what calibration events make possible, leaves out what nobody wants."""
+    if calibration is not None or contexts is not None:
+        calibrate(endpoints, flow, calibration, contexts, rtol)
+    if signatures is not None:
+        endpoints.choose(signatures)
 
 
 def endpoints_of(
