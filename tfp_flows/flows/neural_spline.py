@@ -1,6 +1,5 @@
 """Neural spline flows: rational-quadratic couplings or autoregressive steps."""
 
-import functools
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -95,7 +94,13 @@ def neural_spline(
         return masked_autoregressive_flow(
             frame, spline, num_steps, normalization=norm, network=network
         )
-    couple = functools.partial(coupling_flow, num_levels=num_levels, memory=memory)
-    circular = CircularSpline(num_bins, min_bin, min_derivative)
-    couple = functools.partial(couple, circular_map=circular)
-    return couple(frame, spline, num_steps, act_norm=act_norm, network=network)
+    return coupling_flow(
+        frame,
+        spline,
+        num_steps,
+        num_levels=num_levels,
+        act_norm=act_norm,
+        memory=memory,
+        network=network,
+        circular_map=CircularSpline(num_bins, min_bin, min_derivative),
+    )

@@ -81,10 +81,9 @@ def real_nvp(
     frame = Frame.of("real_nvp", locals(), keeps_circles=True)
     if coupling == "affine":
         coupling_options = {"scale_bound": scale_bound, **(coupling_options or {})}
-    scalar_map = scalar_map_of(coupling, coupling_options, frame.name)
     return coupling_flow(
         frame,
-        scalar_map,
+        scalar_map_of(coupling, coupling_options, frame.name),
         num_steps,
         num_levels=num_levels,
         act_norm=act_norm,
