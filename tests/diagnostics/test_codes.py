@@ -4,10 +4,15 @@ import itertools
 
 import numpy as np
 import pytest
+import tensorflow_probability as tfp
 from scipy import stats
 
 from tests import laws
 from tfp_flows import diagnostics, flows
+from tfp_flows.bijectors import ActNorm
+from tfp_flows.distributions import Flow
+
+tfd = tfp.distributions
 
 RUNS = 150
 COVARIANCE = np.array([[2.0, 1.2, 0.0], [1.2, 1.0, 0.3], [0.0, 0.3, 4.0]])
@@ -112,17 +117,50 @@ def test_logistic_bases_and_real_units_have_codes_too():
         assert diagnostics.latent_normality(model, 3.0 * x).p_value < 0.001
 
 
+def test_pit_of_a_mixture_is_what_integrals_of_its_density_say():
+    model = flows.gaussian_mixture((2,), 3)
+    model.adapt(np.random.default_rng(0).standard_normal((60, 2)) @ [[1, 2], [0, 0.5]])
+    laws.randomize(model)
+    x = model.sample(25, seed=1).numpy()
+    u = diagnostics.pit(model, x)
+    scale = np.abs(x).max()
+    grid = np.linspace(-6 * scale, 6 * scale, 4001)
+    first, second = np.meshgrid(grid, grid[::20], indexing="ij")
+    density = model.prob(np.stack([first, second], -1).astype("float32")).numpy()
+    marginal = density.sum(axis=1) / density.sum()
+    below = np.interp(x[:, 0], grid + grid[1] / 2 - grid[0] / 2, np.cumsum(marginal))
+    np.testing.assert_allclose(u[:, 0], below, atol=0.01)
+    for event, found in zip(x, u[:, 1], strict=True):
+        line = np.stack([np.full_like(grid, event[0]), grid], -1)
+        density = model.prob(line.astype("float32")).numpy()
+        below = density[grid <= event[1]].sum() / density.sum()
+        assert abs(found - below) < 0.01
+
+
+def test_a_right_mixture_has_uniform_codes_and_a_wrong_one_has_not():
+    model = flows.gaussian_mixture((3,), 4)
+    laws.randomize(model)
+    x = model.sample(400, seed=2).numpy()
+    assert diagnostics.latent_normality(model, x).p_value > 0.01
+    assert diagnostics.latent_normality(model, 1.5 * x).p_value < 0.001
+
+
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (lambda: flows.gaussian_mixture((2,), 2), "not independent"),
+        (
+            lambda: Flow(
+                ActNorm((2,)), tfd.Independent(tfd.Laplace([0.0, 0.0], 1.0), 1)
+            ),
+            "neither independent",
+        ),
         (lambda: flows.any_order((2, 2, 1), filters=4, num_values=2), "no flow inside"),
         (
             lambda: flows.pixel_cnn((2, 2, 3), 1, 8, num_values=4, element="mixture"),
             "channels of a pixel",
         ),
     ],
-    ids=["mixture", "any order", "joint channels"],
+    ids=["of another base", "any order", "joint channels"],
 )
 def test_models_without_such_codes_are_refused(model, message):
     model = model()

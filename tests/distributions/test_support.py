@@ -166,6 +166,40 @@ def test_variables_of_tfps_bijectors_get_the_gradient_of_the_others():
     np.testing.assert_allclose(found[0], found[1], rtol=1e-12)
 
 
+@pytest.mark.parametrize("jit_compile", [False, True])
+def test_a_bijector_of_tfp_needs_no_chain(jit_compile):
+    base = tfd.Sample(tfd.Normal(0.0, tf.Variable(2.0)), 2)
+    flow = Flow(tfb.Exp(), base)
+    x = tf.constant([[1.0, 2.0], [0.0, 1.0], [-1.0, 1.0], [np.inf, 1.0]])
+
+    @tf.function(jit_compile=jit_compile)
+    def log_prob_and_gradients(x):
+        with tf.GradientTape() as tape:
+            tape.watch(x)
+            log_prob = flow.log_prob(x)
+        return log_prob, *tape.gradient(log_prob, [x, *flow.trainable_variables])
+
+    log_prob, by_x, by_scale = log_prob_and_gradients(x)
+    judge = tfd.Sample(tfd.LogNormal(0.0, 2.0), 2)
+    np.testing.assert_allclose(log_prob[0], judge.log_prob(x[0]), rtol=1e-6)
+    np.testing.assert_array_equal(log_prob[1:], -np.inf)
+    alone = log_prob_and_gradients(x[:1])
+    np.testing.assert_allclose(by_x[0], alone[1][0], rtol=1e-6)
+    np.testing.assert_allclose(by_scale, alone[2], rtol=1e-6)
+    z, log_det = flow.encode_and_log_det(x)
+    assert np.isfinite(z[0]).all() and np.isnan(z[1:]).all()
+    np.testing.assert_array_equal(log_det[1:], -np.inf)
+    assert np.isnan(flow.log_prob([[np.nan, -1.0]]))
+
+
+def test_pairs_through_a_bijector_of_tfp_outside_of_its_range():
+    """An event of two parts has no density where one of them has none."""
+    base = tfd.JointDistributionSequential([tfd.Normal(0.0, 1.0)] * 2)
+    flow = Flow(tfb.JointMap([tfb.Exp(), tfb.Softplus()]), base)
+    log_prob = flow.log_prob([tf.constant([1.0, 1.0]), tf.constant([1.0, -1.0])])
+    assert np.isfinite(log_prob[0]) and np.isneginf(log_prob[1])
+
+
 def test_both_ends_of_the_unit_interval_are_treated_alike():
     flow = Flow(
         b.UnitInterval((1,), dtype="float64"), StandardLogistic((1,), "float64")

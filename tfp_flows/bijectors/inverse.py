@@ -5,10 +5,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.bijectors.around import Around
 from tfp_flows.bijectors.keras_bijector import OPPOSITE, KerasBijector
 
 
-class Inverse(KerasBijector):
+class Inverse(Around):
     """Swaps the directions of a bijector: forward becomes inverse.
 
     As `tfb.Invert`, and a `KerasBijector` itself, so that it needs no event shape from
@@ -34,26 +35,18 @@ class Inverse(KerasBijector):
 
     def __init__(self, bijector: KerasBijector, name: str = "inverse"):
         super().__init__(
+            bijector,
             bijector.latent_shape,
             latent_shape=bijector.event_shape,
-            context_shape=bijector.context_shape,
-            dtype=bijector.dtype,
             parameters={"bijector": bijector, "name": name},
             name=name,
-            is_constant_jacobian=bijector.is_constant_jacobian,
             **_min_ndims(bijector),
         )
-        self._bijector = bijector
 
     @property
-    def bijector(self) -> KerasBijector:
-        """What is inverted."""
-        return self._bijector
-
-    @property
-    def parts(self) -> tuple[KerasBijector, ...]:
-        """What is inverted."""
-        return (self._bijector,)
+    def is_adapted(self) -> bool:
+        """True: the bijector inside adapts to what is the latent side here."""
+        return True
 
     @property
     def is_affine(self) -> bool:

@@ -17,7 +17,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import graph_cache
-from tfp_flows.bijectors.layers import raw_variables
+from tfp_flows.bijectors.layers import raw_variables, shapes_of
 from tfp_flows.bijectors.running import evaluation
 from tfp_flows.bijectors.shapes import (
     as_shape,
@@ -333,7 +333,7 @@ class KerasBijector(Unbatched):
             for key in clone._layers
             if key not in overrides
             and key in self._layers
-            and _shapes(clone._layers[key]) == _shapes(self._layers[key])
+            and shapes_of(clone._layers[key]) == shapes_of(self._layers[key])
         }
         clone._show_layers({**clone._layers, **shared})
         return clone
@@ -347,7 +347,3 @@ class KerasBijector(Unbatched):
             for new, old in pairs:
                 new.assign(old)
         return clone
-
-
-def _shapes(layer):
-    return [tuple(v.shape) for v in layer.variables]

@@ -42,3 +42,8 @@ def raw_variables(layers: Sequence[keras.Layer]) -> list[tf.Variable]:
             for mirror in getattr(variable.value, "values", (variable.value,)):
                 mirror._trainable = False  # one on each replica
     return unique(v.value for v in variables)
+
+
+def shapes_of(layer: keras.Layer) -> list[tuple[int, ...]]:
+    """Returns the shapes of a built layer's variables."""
+    return [tuple(v.shape) for v in layer.variables]

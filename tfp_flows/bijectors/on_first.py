@@ -4,10 +4,11 @@ from typing import Any
 
 import tensorflow as tf
 
+from tfp_flows.bijectors.around import Around
 from tfp_flows.bijectors.keras_bijector import KerasBijector
 
 
-class OnFirst(KerasBijector):
+class OnFirst(Around):
     """Applies a bijector to the first part of pairs, as a `ReversibleBlock` maps them.
 
     forward: (x, u) -> (f(x), u);  log_det: that of f
@@ -40,25 +41,12 @@ class OnFirst(KerasBijector):
                 f"{bijector.event_shape}."
             )
         super().__init__(
+            bijector,
             bijector.event_shape,
-            context_shape=bijector.context_shape,
-            dtype=bijector.dtype,
             parameters=parameters,
             name=name,
             forward_min_event_ndims=[len(bijector.event_shape)] * 2,
-            is_constant_jacobian=bijector.is_constant_jacobian,
         )
-        self._bijector = bijector
-
-    @property
-    def parts(self) -> tuple[KerasBijector, ...]:
-        """The bijector."""
-        return (self._bijector,)
-
-    @property
-    def is_adapted(self) -> bool:
-        """Whether the bijector is."""
-        return self._bijector.is_adapted
 
     def adapt(self, y: list[tf.Tensor], context: tf.Tensor | None = None) -> None:
         """Adapts the bijector to the first parts.

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.bijectors.around import Around
 from tfp_flows.bijectors.keras_bijector import KerasBijector
 
 
-class OnUnits(KerasBijector):
+class OnUnits(Around):
     """Applies a bijector to the chosen units of vectors.
 
     forward: y[units] = f(x[units]), y[others] = x[others];  log_det: that of f
@@ -47,14 +48,8 @@ class OnUnits(KerasBijector):
                 f"{bijector.event_shape}."
             )
         super().__init__(
-            flags.shape,
-            context_shape=bijector.context_shape,
-            dtype=bijector.dtype,
-            parameters=parameters,
-            name=name or bijector.name,
-            is_constant_jacobian=bijector.is_constant_jacobian,
+            bijector, flags.shape, parameters=parameters, name=name or bijector.name
         )
-        self._bijector = bijector
         units, others = np.flatnonzero(flags), np.flatnonzero(~flags)
         back = np.argsort(np.concatenate([units, others]))
         self._units, self._others, self._back = (
@@ -62,24 +57,9 @@ class OnUnits(KerasBijector):
         )
 
     @property
-    def bijector(self) -> KerasBijector:
-        """What the chosen units are given to."""
-        return self._bijector
-
-    @property
-    def parts(self) -> tuple[KerasBijector, ...]:
-        """The bijector."""
-        return (self._bijector,)
-
-    @property
     def is_affine(self) -> bool:
         """Whether the bijector is."""
         return self._bijector.is_affine
-
-    @property
-    def is_adapted(self) -> bool:
-        """Whether the bijector is."""
-        return self._bijector.is_adapted
 
     def adapt(self, y: tf.Tensor, context: tf.Tensor | None = None) -> None:
         """Adapts the bijector to the chosen units of `[N, D]`."""

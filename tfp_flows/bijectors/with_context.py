@@ -5,10 +5,11 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.bijectors.around import Around
 from tfp_flows.bijectors.keras_bijector import KerasBijector
 
 
-class WithContext(KerasBijector):
+class WithContext(Around):
     """f(.; c) for a fixed c: a bijector without a context.
 
     A variable stays one: it is read at each call.
@@ -33,14 +34,14 @@ class WithContext(KerasBijector):
         if not isinstance(context, (tf.Variable, tfp.util.DeferredTensor)):
             context = tf.convert_to_tensor(context)
         super().__init__(
+            bijector,
             bijector.event_shape,
             latent_shape=bijector.latent_shape,
-            dtype=bijector.dtype,
+            context_shape=None,
             parameters=parameters,
             name=name or bijector.name,
-            is_constant_jacobian=bijector.is_constant_jacobian,
         )
-        self._bijector, self._context = bijector, context
+        self._context = context
 
     @classmethod
     def _parameter_properties(cls, dtype):
@@ -68,16 +69,6 @@ class WithContext(KerasBijector):
         whole = (slice(None),) * len(self._bijector.context_shape)
         rest = whole if Ellipsis in slices else (Ellipsis, *whole)
         return WithContext(self._bijector, self._context[(*slices, *rest)])
-
-    @property
-    def parts(self) -> tuple[KerasBijector, ...]:
-        """The bijector."""
-        return (self._bijector,)
-
-    @property
-    def is_adapted(self) -> bool:
-        """Whether the bijector is."""
-        return self._bijector.is_adapted
 
     def forward_and_log_det(self, x: Any, context: tf.Tensor | None = None):
         """Maps from the latent to the data side under the context of its own."""

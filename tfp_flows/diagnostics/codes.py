@@ -11,6 +11,7 @@ from tfp_flows.diagnostics.events import Events
 from tfp_flows.diagnostics.finding import DoesNotFit, Finding, shown
 from tfp_flows.distributions import (
     Autoregressive,
+    GaussianMixture,
     Model,
     StandardLogistic,
     StandardNormal,
@@ -84,8 +85,8 @@ def latent_normality(
     learned (variational) is right only as far as its bound is tight.
 
     Args:
-      model: a flow with a normal, logistic or Student-t base, or `Autoregressive`; see
-        `pit`.
+      model: a flow with a normal, logistic, Student-t or `GaussianMixture` base, or
+        `Autoregressive`; see `pit`.
       held_out: events that it was not trained on, `[N, *event_shape]`.
       context: `[N, *context_shape]` for a conditional model.
       seed: of the noise.
@@ -128,9 +129,10 @@ def pit(
 ) -> np.ndarray:
     """Returns the probability integral transform of events, in the model's own order.
 
-    For a flow the distribution function of its base at each z; for an autoregressive
-    model P(X_i <= x_i | units before it), for integers a uniform number between that
-    and P(X_i < x_i | ...). Independent and uniform if the model is right.
+    For a flow the distribution function of its base at each z, for a base that is a
+    mixture of Gaussians P(Z_i <= z_i | units before it); for an autoregressive model
+    P(X_i <= x_i | units before it), for integers a uniform number between that and
+    P(X_i < x_i | ...). Independent and uniform if the model is right.
 
     Args:
       model: see `latent_normality`.
@@ -154,16 +156,35 @@ def pit(
         return _pit_of_units(events, seed)
     real = events.real(seed)
     base = real.model.distribution
-    if not isinstance(base, (StandardNormal, StandardLogistic, StudentT)):
+    known = StandardNormal, StandardLogistic, StudentT, GaussianMixture
+    if not isinstance(base, known):
         raise DoesNotFit(
-            f"{model.name} has the base {base.name}, whose units are not independent "
-            "normal, logistic or Student-t variables. Use coverage, marginals and c2st."
+            f"{model.name} has the base {base.name}, whose units are neither "
+            "independent normal, logistic or Student-t variables nor of a mixture of "
+            "Gaussians. Use coverage, marginals and c2st."
         )
     z = real.each(lambda x, given, start: real.model.encode(x, **given))
     z = np.nan_to_num(z.astype(np.float64), nan=np.inf)  # outside of the support
+    if isinstance(base, GaussianMixture):
+        return _pit_of_mixture(base, z.reshape(len(z), -1)).reshape(z.shape)
     if isinstance(base, StudentT):
         return special.stdtr(np.asarray(base.df, np.float64), z)
     return special.ndtr(z) if isinstance(base, StandardNormal) else special.expit(z)
+
+
+def _pit_of_mixture(mixture, z):
+    """P(Z_i <= z_i | units before it), `[N, D]`: sum_k p(k | those units) Phi(w_ki)."""
+    log_weight, mean, factor = (np.asarray(v, np.float64) for v in mixture.components())
+    is_there = np.isfinite(z).all(axis=1, keepdims=True)
+    centred = np.where(is_there, z, 0.0).T - mean[..., None]  # [K, D, N]
+    white = np.linalg.solve(factor, centred)
+    log_scale = np.log(np.diagonal(factor, axis1=1, axis2=2))[..., None]
+    # Of all units before each one: what they say of the component.
+    log_density = np.cumsum(-0.5 * white**2 - log_scale, axis=1)
+    before = np.pad(log_density[:, :-1], [(0, 0), (1, 0), (0, 0)])
+    share = special.softmax(log_weight[:, None, None] + before, axis=0)
+    uniform = np.sum(share * special.ndtr(white), axis=0).T
+    return np.where(is_there, uniform, 1.0)
 
 
 def _pit_of_units(events, seed):

@@ -1,5 +1,6 @@
 """A flow: a base distribution and the bijector that turns it into the data's."""
 
+import functools
 import math
 from typing import Any
 
@@ -40,8 +41,7 @@ class Flow(_TransformedDistribution, Model):
     `tf.identity(sample)` to have it computed anew. `encode` and `decode` always do.
 
     Args:
-      bijector: maps z to x; our `Chain`, or any TFP bijector. (Alone, TFP's give NaN
-        outside of their range; as part of a `Chain` -inf.)
+      bijector: maps z to x; our `Chain`, or any TFP bijector.
       distribution: base over z; a standard normal of the bijector's latent shape if
         None.
       name: of the distribution; the bijector's if None. Joint distributions take None
@@ -146,10 +146,9 @@ class Flow(_TransformedDistribution, Model):
         """
         x = _fresh(x, self.bijector.forward_dtype(self.distribution.dtype))
         kwargs = {} if context is None else {"context": context}
-        z = self.bijector.inverse(x, **kwargs)
-        log_det = self.bijector.inverse_log_det_jacobian(x, self._ndims(), **kwargs)
+        z, log_det = self._inverse(x, **kwargs)
         log_det = _over_batch(log_det, z, self.distribution.event_shape)
-        return _nan_where(_is_impossible(log_det), z), log_det
+        return _where(_is_impossible(log_det), math.nan, z), log_det
 
     def decode_and_log_det(self, z: Any, context: Any = None) -> tuple:
         """Returns x and log|det dx/dz| in nats, `[*batch]`."""
@@ -183,9 +182,20 @@ class Flow(_TransformedDistribution, Model):
     def _ndims(self):
         return tf.nest.map_structure(lambda shape: shape.rank, self.event_shape)
 
-    def _log_prob(self, x, **kwargs):
+    def _inverse(self, x, **kwargs):
         z = self.bijector.inverse(x, **kwargs)
         log_det = self.bijector.inverse_log_det_jacobian(x, self._ndims(), **kwargs)
+        if hasattr(self.bijector, "inverse_and_log_det"):
+            return z, log_det  # ours say themselves where they have no value
+        # TFP's give NaN, as the logarithm of -1, or infinities that cancel to NaN.
+        z_ndims = tf.nest.map_structure(lambda s: s.rank, self.distribution.event_shape)
+        lost = ~tf.math.is_finite(log_det) | _any_unit(_is_infinite_or_nan, z, z_ndims)
+        lost &= ~_any_unit(tf.math.is_nan, x, self._ndims())
+        nothing = tf.constant(-math.inf, log_det.dtype)
+        return _where(lost, 0.0, z), tf.where(lost, nothing, log_det)
+
+    def _log_prob(self, x, **kwargs):
+        z, log_det = self._inverse(x, **kwargs)
         log_prob = self.distribution.log_prob(z) + log_det
         # What cannot be gives no gradient: its z is a stand-in.
         nothing = tf.constant(-math.inf, log_prob.dtype)
@@ -253,13 +263,26 @@ def _is_impossible(log_density):
     return tf.math.is_inf(log_density) & (log_density < 0)
 
 
-def _nan_where(rows, value):
-    """Puts NaN in place of whole events; `rows` is `[*batch]`."""
+def _is_infinite_or_nan(x):
+    return ~tf.math.is_finite(x)
+
+
+def _any_unit(test, value, ndims):
+    """Whether any unit of an event passes a test, `[*batch]`."""
+    found = [
+        tf.reduce_any(test(part), axis=list(range(-n, 0)))
+        for part, n in zip(tf.nest.flatten(value), tf.nest.flatten(ndims), strict=True)
+    ]
+    return functools.reduce(tf.logical_or, found)
+
+
+def _where(rows, number, value):
+    """Puts a number in place of whole events; `rows` is `[*batch]`."""
 
     def masked(part):
         ones = tf.ones([part.shape.rank - rows.shape.rank], tf.int32)
         mask = tf.reshape(rows, tf.concat([tf.shape(rows), ones], axis=0))
-        return tf.where(mask, tf.constant(math.nan, part.dtype), part)
+        return tf.where(mask, tf.constant(number, part.dtype), part)
 
     return tf.nest.map_structure(masked, value)
 

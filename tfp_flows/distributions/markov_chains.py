@@ -7,9 +7,12 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows import progress
+
 _LARGEST_R_HAT = 1.05
 _FEWEST_DRAWS = 100  # effective ones, of all chains together
 _ACCEPTED = 0.8  # share that step sizes aim at, as in Stan
+_PARTS = 10  # of a run, each an update of its bar
 
 
 class Draws(NamedTuple):
@@ -91,7 +94,7 @@ def run(
       start: where the chains begin, `[chains, N, D]`, real numbers in units of about
         their standard deviations.
       seed: integers `[2]`.
-      num_warm_up: steps in which the step size is adapted, not returned.
+      num_warm_up: steps in which the step size is adapted, not returned, or a few more.
       num_steps: of each chain after that.
       max_tree_depth: doublings of a trajectory.
 
@@ -107,32 +110,52 @@ def run(
     References:
       [1] Hoffman, Gelman. The No-U-Turn sampler. JMLR 15, 2014. arXiv:1111.4246
     """
+    kernel = _kernel(log_prob, start, num_warm_up, max_tree_depth)
+    is_eager = tf.executing_eagerly()
+    count = _PARTS if is_eager else 1
+    size = -(-(num_warm_up + num_steps) // count)
 
-    def chains(start, seed):
-        one = tf.fill([1, tf.shape(start)[1], 1], tf.constant(0.1, start.dtype))
-        kernel = tfp.mcmc.NoUTurnSampler(log_prob, one, max_tree_depth=max_tree_depth)
-        kernel = tfp.mcmc.DualAveragingStepSizeAdaptation(
+    def advance(state, results, seed):
+        return tfp.mcmc.sample_chain(
+            size,
+            state,
+            results,
             kernel,
-            num_adaptation_steps=int(0.8 * num_warm_up),
-            target_accept_prob=tf.constant(_ACCEPTED, start.dtype),
-        )
-        states, log_accept = tfp.mcmc.sample_chain(
-            num_steps,
-            start,
-            kernel=kernel,
-            num_burnin_steps=num_warm_up,
             trace_fn=lambda _, results: results.inner_results.log_accept_ratio,
+            return_final_kernel_results=True,
             seed=seed,
             parallel_iterations=1,
         )
-        accepted = tf.exp(tf.minimum(log_accept, 0.0))
-        return states, tf.reduce_mean(accepted, axis=[0, 1])
 
-    if tf.executing_eagerly():
+    begin = kernel.bootstrap_results
+    if is_eager:
         # A chain is many small gradients, one after the other: XLA starts them ten
         # times as fast as a graph does, whatever the network.
-        chains = tf.function(chains, autograph=False, jit_compile=True)
-    return chains(start, seed)
+        begin, advance = (
+            tf.function(f, autograph=False, jit_compile=True) for f in (begin, advance)
+        )
+    state, results = start, begin(start)
+    found = []
+    seeds = tfp.random.split_seed(seed, count)
+    for part in progress.steps(range(count), "Markov chains"):
+        states, log_accept, results = advance(state, results, seeds[part])
+        state = states[-1]
+        found.append((states, log_accept))
+    states, log_accept = (
+        tf.concat(parts, axis=0)[-num_steps:] for parts in zip(*found, strict=True)
+    )
+    accepted = tf.exp(tf.minimum(log_accept, 0.0))
+    return states, tf.reduce_mean(accepted, axis=[0, 1])
+
+
+def _kernel(log_prob, start, num_warm_up, max_tree_depth):
+    one = tf.fill([1, tf.shape(start)[1], 1], tf.constant(0.1, start.dtype))
+    kernel = tfp.mcmc.NoUTurnSampler(log_prob, one, max_tree_depth=max_tree_depth)
+    return tfp.mcmc.DualAveragingStepSizeAdaptation(
+        kernel,
+        num_adaptation_steps=int(0.8 * num_warm_up),
+        target_accept_prob=tf.constant(_ACCEPTED, start.dtype),
+    )
 
 
 def convergence(states: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:

@@ -1,16 +1,14 @@
 """What every recipe returns: a distribution that trains, saves, serves and prints."""
 
 import math
-import warnings
 from collections.abc import Callable
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.distributions import numeric, structure
+from tfp_flows.distributions import gathering, numeric, structure
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
@@ -167,7 +165,7 @@ class Model(tfd.Distribution):
           >>> flow.is_adapted
           True
         """
-        x, context = _gathered(data, context, self.context_shape)
+        x, context = gathering.whole(data, context, self.context_shape)
         if context is not None:
             # Parts inside of parts are not asked through TFP, which would convert it.
             context = tf.nest.map_structure(_real, context, self.context_dtype)
@@ -177,7 +175,7 @@ class Model(tfd.Distribution):
         self._adapt(x, context, seed)
 
     def _tell_constant(self, x):
-        _tell_constant_units(x, self.name)
+        gathering.tell_constant_units(x, self.name)
 
     def _adapt(self, x, context, seed):
         """Adapts to whole tensors; nothing to do by default."""
@@ -270,6 +268,7 @@ class Model(tfd.Distribution):
             `tf.function`, or with a base of TFP, whose noise is a whole batch's.
 
         Examples:
+          >>> import numpy as np
           >>> from tfp_flows import flows
           >>> flow = flows.real_nvp((2,), 2, (8,))
           >>> in_chunks = flow.sample(10, seed=1, chunk_size=4)
@@ -323,37 +322,6 @@ def _restored(rebuild, values):
     return model
 
 
-def _gathered(data, context, context_shape):
-    """Returns (x, context) as whole tensors from arrays or a data set of batches."""
-    if not isinstance(data, tf.data.Dataset):
-        return tf.convert_to_tensor(data), context
-    batches = list(data)
-    if not batches:
-        raise ValueError("The data set to adapt to is empty. Give at least one batch.")
-    if context_shape is None:
-        first = [b[0] if isinstance(b, (tuple, list)) else b for b in batches]
-        return tf.concat(first, axis=0), None
-    contexts, events = zip(*batches, strict=True)
-    context = tf.nest.map_structure(lambda *parts: tf.concat(parts, axis=0), *contexts)
-    return tf.concat(events, axis=0), context
-
-
 def _real(part, dtype):
     """Casts to a real type; whole numbers are checked by what takes them."""
     return part if dtype.is_integer else tf.cast(part, dtype)
-
-
-def _tell_constant_units(x, name):
-    """Warns of units that do not vary: training would narrow them without end."""
-    x = np.asarray(x)
-    there = ~np.isnan(x)
-    first = np.take_along_axis(x, there.argmax(axis=0)[None], axis=0)
-    same = np.all((x == first) | ~there, axis=0) & there.any(axis=0)
-    places = np.argwhere(same).tolist() if len(x) > 1 else []
-    if places:
-        warnings.warn(
-            f"{name!r} adapts to {len(x)} events in which {len(places)} units never "
-            f"vary: {str(places[:5])[1:-1]}{' ...' if places[5:] else ''}. Drop them: "
-            "they have no density, and training would narrow the model's without end.",
-            stacklevel=4,
-        )

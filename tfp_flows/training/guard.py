@@ -55,7 +55,7 @@ class Guard:
     def __init__(self, update: Callable[..., None], max_skips: int):
         self._update, self._max_skips = update, max_skips
         self._variables: list[tf.Variable] = []
-        self._is_tame, self._may_overflow = False, False
+        self._is_tame, self._may_overflow, self._jit_compile = False, False, False
         # In no checkpoint: a plain object's variable is nobody's weight.
         self._record = tf.Variable(
             tf.zeros([len(Record._fields)], tf.int64),
@@ -63,9 +63,15 @@ class Guard:
             aggregation=tf.VariableAggregation.ONLY_FIRST_REPLICA,
         )
 
-    def watch(self, model: keras.Model) -> None:
-        """Takes the weights and the optimizer of a compiled model."""
+    def watch(self, model: keras.Model, jit_compile: bool) -> None:
+        """Takes the weights and the optimizer of a compiled model.
+
+        Args:
+          model: compiled.
+          jit_compile: whether XLA compiles the update too, where there is one replica.
+        """
         optimizer = model.optimizer
+        self._jit_compile = jit_compile
         self._variables = [v.value for v in (*model.weights, *optimizer.variables)]
         # It skips such a gradient itself and lowers its scale.
         self._may_overflow = hasattr(optimizer, "inner_optimizer")
@@ -121,10 +127,17 @@ class Guard:
         is_calm = (norm < 1e10) & (tf.abs(rate) <= 1.0)  # NaN is neither
         is_safe = is_calm & (record.is_wild == 0)
         is_running = record.in_a_row <= self._max_skips
-        is_done = tf.cond(
-            is_running & (found == Reason.NONE),
-            lambda: self._attempt(strategy, is_safe, args),
-            lambda: tf.constant(False),
+        update, on_trial = self._attempts(strategy, args)
+        is_wanted = is_running & (found == Reason.NONE)
+
+        def checked():
+            return tf.cond(is_wanted, on_trial, lambda: tf.constant(False))
+
+        # The usual step passes one branch only: what passes any costs time.
+        is_done = (
+            tf.cond(is_wanted & is_safe, update, checked)
+            if self._is_tame
+            else checked()
         )
         found = tf.where(found == Reason.NONE, Reason.UPDATE, found)
         left_out = tf.cast(~is_done, tf.int64)
@@ -138,19 +151,12 @@ class Guard:
         self._record.assign(tf.where(is_running, tf.stack(new), old))
         return is_done, ~is_running | (new.in_a_row > self._max_skips)
 
-    def _attempt(self, strategy, is_safe, args):
-        """Updates, and unless that is safe, looks at the result and may undo it."""
+    def _attempts(self, strategy, args):
+        """Two ways to update: at once, and on trial, undone if the result is bad."""
 
         def update():
             strategy.extended.call_for_each_replica(self._update, args=args)
             return tf.constant(True)
-
-        if strategy.num_replicas_in_sync == 1:
-            # A call, not its operations: both branches below have them, and those of
-            # the one that is not taken cost time too. On replicas TensorFlow loses
-            # what such a call captures.
-            options = {"_noinline": True}
-            update = tf.function(update, experimental_attributes=options)
 
         def on_trial():
             before = [tf.convert_to_tensor(v) for v in self._variables]
@@ -159,9 +165,13 @@ class Guard:
                 update()
             return self._kept_if_finite(before)
 
-        # Written out in both branches: what a branch returns must have one shape on
-        # TPUs, so the copies cannot be handed out of one that may have made none.
-        return tf.cond(is_safe, update, on_trial) if self._is_tame else on_trial()
+        if strategy.num_replicas_in_sync > 1:
+            return update, on_trial  # TensorFlow loses what calls would capture
+        # Calls, not their operations: of a branch that is not taken they cost time too.
+        options: Any = {"experimental_attributes": {"_noinline": True}}
+        if self._jit_compile:
+            options = {"jit_compile": True}
+        return tf.function(update, **options), tf.function(on_trial, **options)
 
     def _kept_if_finite(self, before):
         floats = [v for v in self._variables if v.dtype.is_floating]

@@ -45,7 +45,7 @@ class ReplicaSteps:
         self._model = model
         weights = {id(v) for v in model.weights}
         self._seed_states = [v for v in model.variables if id(v) not in weights]
-        self._jit_compile = jit_compile
+        self.jit_compile = jit_compile
         if jit_compile:
             for name in ("gradients", "losses", "log_prob"):
                 compiled = tf.function(
