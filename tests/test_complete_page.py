@@ -18,7 +18,8 @@ SHORTER = {
     "waves[:2000]": "waves[:64]",
     "n=200": "n=20",
     "(2,), 6, (32, 32)": "(2,), 2, (4,)",
-    "n=1000": "n=10, num_warm_up=100, num_steps=100",
+    "n=1000, num_steps=2000": "n=10, num_warm_up=100, num_steps=100",
+    "sample(200, seed=2)": "sample(30, seed=2)",
 }
 
 
