@@ -23,6 +23,10 @@ Steps of a flow follow each other, and what they do to an event multiplies. Beyo
 24 steps each of them takes the `share` d / depth of all its changes (matrices, act
 norms, heads and their biases), so that a deep flow moves as one of d steps would.
 
+Log-scales that add up share their change too: a mixture of logistics and the affine map
+behind it take half each (`scalar_maps.MixtureLogistic`). At r = 5e-3 a Glow of such
+couplings was lost in its third step in one seed of three, and ended 3 nats worse.
+
 The constants are large for flows to learn soon and small for no step to overshoot at
 r = 5e-3; `python -m benchmarks.stability` shows both ends.
 """

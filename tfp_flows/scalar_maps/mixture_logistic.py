@@ -9,6 +9,9 @@ from tfp_flows.scalar_maps.scalar_map import ScalarMap
 # Largest |log s|: components between a twentieth and twenty times the width of the
 # standard logistic. Narrower ones would leave float32 nothing between two modes.
 _SCALE_BOUND = 3.0
+# Of each of the two log-scales that add up, those of the components and the affine one:
+# together a step of an optimizer moves them as far as the one of an affine coupling.
+_SHARE = 0.5
 # Newton's method takes about ten steps; where it fails, bisection takes one a bit.
 _MAX_STEPS = 100
 
@@ -34,7 +37,8 @@ class MixtureLogistic(ScalarMap):
     components with equal gradients would stay equal. They do not: component k's mean
     is gain_k raw_k and starts with the weight pi_k, both different for each k, so that
     the first step parts them under SGD (by pi and gain) and under Adam (by gain).
-    Neither changes the identity.
+    Neither changes the identity. Log-scales of the components and the affine map are
+    half of their raw numbers, see `networks.gains`.
 
     Args:
       num_components: number of logistics.
@@ -92,9 +96,9 @@ class MixtureLogistic(ScalarMap):
         gains = tf.constant(self._gains.reshape(column), weights.dtype)
         first = tf.constant(self._first_weights.reshape(column), weights.dtype)
         log_weights = tf.nn.log_softmax(weights + first, axis=0)
-        # Divided inside, so that a small raw value is itself the log-scale.
-        log_scales = _SCALE_BOUND * tf.tanh(scales / _SCALE_BOUND)
-        return (log_weights, gains * means, log_scales), params[3 * count :]
+        log_scales = _SCALE_BOUND * tf.tanh(_SHARE * scales / _SCALE_BOUND)
+        affine = [_SHARE * param for param in params[3 * count :]]
+        return (log_weights, gains * means, log_scales), affine
 
 
 def _logit_cdf(y, log_weights, means, log_scales):
