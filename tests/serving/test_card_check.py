@@ -32,7 +32,10 @@ def test_a_true_card_has_no_problem(exported):
 
 CHANGES = {
     "version": ({"version": 2}, "the card is of version 2, the directory 1"),
-    "weights": ({"num_stored": 3}, "the card says 3 stored numbers, the graph has"),
+    "weights": (
+        {"stored": {"variables": 1, "numbers": 3, "bytes": 12}},
+        "the card says that {'variables': 1, 'numbers': 3, 'bytes': 12} are stored",
+    ),
     "event": ({"event_shape": [5]}, "the card says event_shape [5]"),
     "latent": ({"latent_shape": [5]}, "the card says latent_shape [5]"),
     "context": ({"context_shape": [2]}, "the card says context_shape [2]"),
@@ -75,7 +78,10 @@ def test_golden_rows_cannot_be_loosened_or_left_out(exported):
     "change, words",
     [
         ({"schema_version": 1}, "its schema is 1, this library knows"),
-        ({"num_stored": "many"}, "its entry 'num_stored' is 'many'"),
+        ({"num_parameters": "many"}, "its entry 'num_parameters' is 'many'"),
+        ({"num_parameters": -1}, "its entry 'num_parameters' is -1"),
+        ({"version": True}, "its entry 'version' is True"),
+        ({"stored": 3}, "its entry 'stored' is 3"),
         (None, "no JSON object"),
     ],
 )

@@ -15,6 +15,7 @@ from tests.serving.conftest import environment, export
 from tfp_flows import flows, serving
 from tfp_flows.serving import (
     card_check,
+    checkpoint,
     golden,
     manifest,
     messages,
@@ -161,7 +162,7 @@ def _save_card(directory):
         "num_values": None,
         "signatures": {"log_prob": signatures["log_prob"]},
         "num_parameters": 0,
-        "num_stored": meta_graph.num_stored(graph),
+        "stored": checkpoint.totals(checkpoint.variables(directory)),
         "library_versions": {"tensorflow": tf.__version__},
         "max_batch_size": 4,
     }

@@ -1,14 +1,19 @@
-"""The card of a version against its graph: a card is a claim until it is compared."""
+"""The card of a version against its graph: a card is a claim until it is compared.
+
+`stored` is what the checkpoint holds: it is counted there, and the graph has to have
+the same variables. `num_parameters`, the weights of the model in Python, is a statement
+like its units: an export holds what follows from weights in place of the weights.
+"""
 
 import json
 import os
 from collections.abc import Mapping
 from typing import Any
 
-from tfp_flows.serving import golden, meta_graph
+from tfp_flows.serving import checkpoint, golden, meta_graph
 
 FILE_NAME = os.path.join("assets.extra", "flow_card.json")
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 # TensorFlow's number of a dtype -> name on cards.
 DTYPES = {1: "float32", 2: "float64", 3: "int32", 9: "int64", 10: "bool"}
@@ -22,7 +27,7 @@ _ENTRIES: dict[str, Any] = {
     "num_values": (int, type(None)),
     "signatures": dict,
     "num_parameters": int,
-    "num_stored": int,
+    "stored": dict,
     "library_versions": dict,
     "max_batch_size": int,
 }
@@ -51,7 +56,7 @@ def read(directory: str | os.PathLike) -> dict[str, Any]:
             f"{SCHEMA_VERSION}: export again"
         )
     for name, kind in _ENTRIES.items():
-        if name not in card or not isinstance(card[name], kind):
+        if name not in card or not _is_entry(card[name], kind):
             raise ValueError(f"its entry {name!r} is {card.get(name)!r}")
     return card
 
@@ -73,11 +78,9 @@ def problem(
     name = os.path.basename(os.path.abspath(directory))
     if name.isdigit() and card["version"] != int(name):
         return f"the card is of version {card['version']}, the directory {name}"
-    stored = meta_graph.num_stored(graph)
-    if card["num_stored"] != stored:
-        return (
-            f"the card says {card['num_stored']} stored numbers, the graph has {stored}"
-        )
+    problem = _stored(card, graph, directory)
+    if problem:
+        return problem
     written = meta_graph.tensorflow_version(graph)
     if card["library_versions"].get("tensorflow") != written:
         return f"the graph was written by TensorFlow {written}, the card says another"
@@ -93,6 +96,14 @@ def problem(
     return _shapes(card, rows) or _rows(rows)
 
 
+def _is_entry(value, kind):
+    """Whether a value may stand there: True is no number, and no count is below 0."""
+    is_count = isinstance(value, int) and not isinstance(value, bool)
+    return isinstance(value, kind) and (
+        not isinstance(value, int) or is_count and value >= 0
+    )
+
+
 def table(signatures: Mapping[str, meta_graph.Signature]) -> dict[str, Any]:
     """Returns signatures as cards have them: dtype and shape by name."""
     return {
@@ -102,6 +113,15 @@ def table(signatures: Mapping[str, meta_graph.Signature]) -> dict[str, Any]:
         }
         for name, sig in signatures.items()
     }
+
+
+def _stored(card, graph, directory):
+    """Compares card, checkpoint and graph in what they hold."""
+    stored = checkpoint.variables(directory)
+    totals = checkpoint.totals(stored)
+    if card["stored"] != totals:
+        return f"the card says that {card['stored']} are stored, and {totals} are"
+    return checkpoint.difference(meta_graph.variables(graph), stored)
 
 
 def _described(info):
