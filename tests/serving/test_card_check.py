@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.serving.conftest import export, make
-from tfp_flows.serving import card_check, golden, meta_graph
+from tfp_flows.serving import card_check, checkpoint, golden, meta_graph
 
 # One process for all that share a fixture.
 pytestmark = pytest.mark.xdist_group("card")
@@ -23,7 +23,8 @@ def problem(directory, card=None, rows=None):
     graph = meta_graph.of_saved_model(content)
     card = card_check.read(directory) if card is None else card
     rows = golden.load(directory) if rows is None else rows
-    return card_check.problem(card, graph, rows, directory)
+    stored = checkpoint.variables(directory)
+    return card_check.problem(card, graph, rows, stored, directory)
 
 
 def test_a_true_card_has_no_problem(exported):

@@ -7,8 +7,6 @@ import sys
 
 import numpy as np
 import pytest
-import yaml
-from google.protobuf import text_format
 
 from tests.serving.conftest import environment, export
 from tfp_flows import flows
@@ -56,41 +54,6 @@ def test_files_are_printed_and_written(base, tmp_path):
     run("config", f"--base={base}", f"--output={tmp_path / 'out'}")
     written = {p.name: p.read_text() for p in (tmp_path / "out").iterdir()}
     assert written == config.files(base, {})
-
-
-def test_model_config_is_what_a_server_reads(base):
-    pytest.importorskip("tensorflow_serving")
-    from tensorflow_serving.config import model_server_config_pb2
-
-    for labelled in ({}, {"canary": 2, "stable": 1}):
-        text = config.files(base, labelled)["models.config"]
-        message = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
-        (model,) = message.model_config_list.config
-        assert (model.name, model.base_path) == ("My_digits", "/models/My_digits")
-        assert dict(model.version_labels) == labelled
-        policy = model.model_version_policy
-        if labelled:
-            assert list(policy.specific.versions) == [1, 2]
-        else:
-            assert policy.latest.num_versions == 1
-
-
-def test_deployments_are_yaml_that_names_what_is_there(base):
-    found = config.files(base, {})
-    service = yaml.safe_load(found["compose.yaml"])["services"]["My_digits"]
-    mounted = {volume.split(":")[1] for volume in service["volumes"]}
-    assert f"{base.resolve()}:/models/My_digits:ro" in service["volumes"]
-    for option in service["command"]:
-        name, _, value = option.lstrip("-").partition("=")
-        assert not name.endswith("_file") or value in mounted
-    assert {p.split(":")[1] for p in service["ports"]} == {"8500", "8501"}
-    kserve = yaml.safe_load(found["kserve.yaml"])
-    assert kserve["apiVersion"] == "serving.kserve.io/v1beta1"
-    assert kserve["metadata"]["name"] == "my-digits"  # a DNS label
-    assert kserve["spec"]["predictor"]["model"]["modelFormat"]["name"] == "tensorflow"
-    card = json.loads((base / "2" / "assets.extra" / "flow_card.json").read_text())
-    server = card["library_versions"]["tensorflow"]
-    assert service["image"] == f"tensorflow/serving:{server}"
 
 
 def test_labels_are_kept_and_used(base):
@@ -144,7 +107,13 @@ def test_pruning_spares_the_newest_and_the_labelled(tmp_path):
         (("config", "--label=canary=3"), "but there are 1, 2"),
         (("config", "--label=3"), "written canary=3"),
         (("versions", "label", "canary=9"), "no version 9"),
-        (("versions", "compare", "1", "9"), "9"),
+        (("versions", "label", "ca nary=1"), "written canary=3"),
+        (
+            ("versions", "compare", "1", "9"),
+            "Version 9 must not be loaded",
+        ),
+        (("versions", "compare", "1", "2", "--rows=/dev/null"), "is no .npz of arrays"),
+        (("versions", "compare", "1", "2", "--rows=labels.json"), "labels.json"),
         (("versions", "prune", "--keep=0"), "keep=0"),
     ],
 )

@@ -7,7 +7,7 @@ like its units: an export holds what follows from weights in place of the weight
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tfp_flows.serving import checkpoint, golden, meta_graph
@@ -65,20 +65,22 @@ def problem(
     card: Mapping[str, Any],
     graph: bytes,
     rows: Mapping[str, golden.Golden],
+    stored: Sequence[checkpoint.Variable],
     directory: str | os.PathLike,
 ) -> str | None:
-    """Returns where card, graph and golden rows disagree in one clause, or None.
+    """Returns where card, graph, golden rows and checkpoint disagree, or None.
 
     Args:
       card: as read.
       graph: the serialized MetaGraphDef.
       rows: golden rows by signature.
+      stored: the variables of the checkpoint.
       directory: of the version; its name is the version if it is a number.
     """
     name = os.path.basename(os.path.abspath(directory))
     if name.isdigit() and card["version"] != int(name):
         return f"the card is of version {card['version']}, the directory {name}"
-    problem = _stored(card, graph, directory)
+    problem = _stored(card, graph, stored)
     if problem:
         return problem
     written = meta_graph.tensorflow_version(graph)
@@ -98,10 +100,9 @@ def problem(
 
 def _is_entry(value, kind):
     """Whether a value may stand there: True is no number, and no count is below 0."""
-    is_count = isinstance(value, int) and not isinstance(value, bool)
-    return isinstance(value, kind) and (
-        not isinstance(value, int) or is_count and value >= 0
-    )
+    if isinstance(value, int) and (isinstance(value, bool) or value < 0):
+        return False
+    return isinstance(value, kind)
 
 
 def table(signatures: Mapping[str, meta_graph.Signature]) -> dict[str, Any]:
@@ -115,9 +116,8 @@ def table(signatures: Mapping[str, meta_graph.Signature]) -> dict[str, Any]:
     }
 
 
-def _stored(card, graph, directory):
+def _stored(card, graph, stored):
     """Compares card, checkpoint and graph in what they hold."""
-    stored = checkpoint.variables(directory)
     totals = checkpoint.totals(stored)
     if card["stored"] != totals:
         return f"the card says that {card['stored']} are stored, and {totals} are"

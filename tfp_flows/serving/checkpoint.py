@@ -109,9 +109,7 @@ def _check_sizes(folder, sizes):
     for name, size in sizes.items():
         path = folder / name
         if not path.is_file() or path.stat().st_size != size:
-            raise ValueError(
-                f"it speaks of {size} bytes in {name}, which are not there"
-            )
+            raise ValueError(f"there are no {size} bytes in {name}, as it says")
 
 
 def _table(content: bytes) -> Iterator[tuple[bytes, memoryview]]:

@@ -54,6 +54,14 @@ def versions(base: pathlib.Path) -> list[int]:
     return sorted(number for number in numbers if number <= _LARGEST)
 
 
+def directories(base: pathlib.Path) -> list[int]:
+    """Returns the versions that are directories under their plain number, ascending.
+
+    Others may take a number, a file of that name or 007, but are nobody's to manage.
+    """
+    return [v for v in versions(base) if (base / str(v)).is_dir()]
+
+
 def next_version(base: pathlib.Path) -> int:
     """Returns the number after the highest below a base directory."""
     return max(versions(base), default=0) + 1
