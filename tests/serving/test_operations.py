@@ -122,3 +122,63 @@ def test_mistakes_are_one_line_and_status_two(base, arguments, words):
     done = run(module, *others, f"--base={base}")
     assert done.returncode == 2 and words in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+def test_odd_directories_are_nobodys_versions(tmp_path):
+    """Files called as numbers, padded numbers and links stand beside real versions."""
+    for name in ("1", "2", "3", "007", "-4", "1.5", ".tmp-x"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "4").write_text("no directory")
+    outside = tmp_path / "elsewhere"
+    (outside / "weights").mkdir(parents=True)
+    (tmp_path / "0").symlink_to(outside)
+    before = {path.name for path in tmp_path.iterdir()}
+    lines = run("versions", "list", f"--base={tmp_path}").stdout.splitlines()
+    assert [line.split("\t")[0] for line in lines] == ["0", "1", "2", "3"]
+    assert all("no card that can be read" in line for line in lines)
+    assert run("versions", "label", f"--base={tmp_path}", "x=4").returncode == 2
+    done = run("versions", "prune", f"--base={tmp_path}", "--keep=2")
+    assert done.returncode == 0
+    assert done.stdout.splitlines() == ["removed 0", "removed 1"]
+    # What a link pointed to is not ours.
+    assert (outside / "weights").is_dir()
+    assert {path.name for path in tmp_path.iterdir()} == before - {"0", "1"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[]", '{"canary": "1"}', '{"canary": true}', '{"a\\"b": 1}', "\xff"],
+)
+def test_damaged_labels_are_one_line_and_nothing_is_lost(tmp_path, text):
+    for version in range(1, 4):
+        (tmp_path / str(version)).mkdir()
+    (tmp_path / labels.FILE_NAME).write_text(text, encoding="latin-1")
+    for command in (("list",), ("label", "a=1"), ("prune", "--keep=1")):
+        done = run("versions", *command, f"--base={tmp_path}")
+        assert done.returncode == 2 and "labels.json" in done.stderr.splitlines()[-1]
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_what_may_not_be_loaded_is_not_compared(base):
+    path = base / "2" / "saved_model.pb"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    done = run("versions", "compare", f"--base={base}", 1, 2)
+    assert done.returncode == 2
+    assert "Version 2 must not be loaded: saved_model.pb" in done.stderr
+
+
+def test_rows_that_do_not_fit_are_one_line(base, tmp_path):
+    for name, rows in {
+        "wide": {"x": np.zeros([3, 5])},
+        "none": {"x": np.zeros([0, 2])},
+        "other": {"y": np.zeros([3, 2])},
+        "text": {"x": np.array(["a", "b"])},
+        "bad": {"x": np.full([3, 2], np.nan)},
+        "scalar": {"x": np.float32(1.0)},
+    }.items():
+        path = tmp_path / f"{name}.npz"
+        np.savez(path, **rows)
+        done = run("versions", "compare", f"--base={base}", 1, 2, f"--rows={path}")
+        assert done.returncode == 2 and "Traceback" not in done.stderr, name
