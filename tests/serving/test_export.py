@@ -240,6 +240,12 @@ def test_bad_arguments_are_refused_before_any_work(tmp_path):
         ({"version": 0}, "positive integer"),
         ({"version": "2"}, "positive integer"),
         ({"version": True}, "positive integer"),
+        ({"rtol": "1"}, "at most 0.01, got '1'"),
+        ({"nonfinite": ["nan"]}, "one of \\['nan', 'sentinel'\\]"),
+        ({"examples": np.full([3, 2], np.nan)}, "examples must hold finite numbers"),
+        ({"card": "good"}, "card= takes a dictionary of facts by name, got 'good'"),
+        ({"card": {1: 2}}, "card= takes a dictionary of facts by name"),
+        ({"card": {"name": 5}}, "card\\['name'\\] must be text, got 5"),
         ({"rtol": 1}, "rtol must be above 0 and at most 0.01, got 1"),
         ({"rtol": 0.0}, "at most 0.01, got 0.0"),
         ({"card": {"score": float("nan")}}, "card\\['score'\\] must be JSON"),
@@ -262,6 +268,8 @@ def test_bad_places_are_refused(tmp_path):
         (tmp_path / "file", "must be a directory, got the file"),
         (tmp_path / "model", "Pass its parent"),
         ("gs://bucket/model", "local file system"),
+        ("", "must name a directory, got ''"),
+        (b"model", "must name a directory, got b'model'"),
     ]:
         with pytest.raises(ValueError, match=match):
             export(doubtful(tf.identity), place)

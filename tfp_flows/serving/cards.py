@@ -120,8 +120,13 @@ def check(card: Mapping[str, Any], known: Mapping[str, Any]) -> None:
     """Refuses entries that are not JSON, or would replace what is known of the flow.
 
     Raises:
-      ValueError: naming the entry.
+      ValueError: naming the entry, or if it is no dictionary.
     """
+    if not isinstance(card, Mapping) or not all(isinstance(k, str) for k in card):
+        raise ValueError(f"card= takes a dictionary of facts by name, got {card!r}.")
+    name = card.get("name", "a name")
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"card['name'] must be text, got {name!r}.")
     for key, value in card.items():
         if key in known or key in _WRITTEN:
             raise ValueError(

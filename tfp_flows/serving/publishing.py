@@ -27,6 +27,8 @@ def check_base(base_dir: str | os.PathLike) -> pathlib.Path:
       ValueError: if it is a file, a URL, or itself the directory of a version.
     """
     text = os.fspath(base_dir)
+    if not isinstance(text, str) or not text:
+        raise ValueError(f"base_dir must name a directory, got {text!r}.")
     if "://" in text:
         raise ValueError(
             f"base_dir must be on a local file system, whose rename is atomic, got "
