@@ -2,7 +2,9 @@
 
 import http.server
 import json
+import socket
 import threading
+import time
 from concurrent import futures
 
 import grpc
@@ -58,7 +60,9 @@ def test_no_number_becomes_another():
         ("http://", {}, "asks an address"),
         ("https:///v1", {}, "asks an address"),
         ("grpc://localhost:8500", {}, "localhost:8500 over gRPC"),
-        ("", {}, "localhost:8500 over gRPC"),
+        ("", {}, "needs text as target, got ''"),
+        (None, {}, "needs text as target, got None"),
+        ("localhost:1", {"label": 3}, "needs text as label, got 3"),
         ("localhost:1", {"timeout": np.nan}, "positive timeout in seconds, got nan"),
         ("localhost:1", {"timeout": np.inf}, "positive timeout in seconds, got inf"),
         ("localhost:1", {"attempts": 1.5}, "positive integer attempts, got 1.5"),
@@ -145,6 +149,20 @@ def test_answers_that_are_none_are_server_errors(name, status):
         with Client(odd.rest, "model", attempts=1) as client:
             with pytest.raises(ServerError):
                 client.log_prob(np.zeros([2, 3]))
+
+
+@pytest.mark.parametrize("scheme", ["http://", ""])
+def test_a_server_that_hangs_costs_no_more_than_the_timeout(scheme):
+    with socket.create_server(("127.0.0.1", 0)) as hanging:
+        target = f"{scheme}127.0.0.1:{hanging.getsockname()[1]}"
+        start = time.monotonic()
+        with Client(target, "model", timeout=1.0, attempts=100) as client:
+            with pytest.raises(ServerError) as caught:
+                client.log_prob(np.zeros([1, 2]))
+        assert caught.value.code in ("UNAVAILABLE", "DEADLINE_EXCEEDED")
+        assert time.monotonic() - start < 10.0
+        with pytest.raises(ValueError, match="needs text as model"):
+            Client(target, None)
 
 
 def test_messages_that_are_none_are_server_errors():

@@ -29,8 +29,8 @@ class Client:
       attempts: how often a chunk is sent while the server is not there.
 
     Raises:
-      ValueError: for a version and a label together, a number that is not positive, or
-        a target that is no address.
+      ValueError: for a version and a label together, a number that is not positive, a
+        name that is no text, or a target that is no address.
 
     Examples:
       >>> client = Client("localhost:8500", "digits")  # doctest: +SKIP
@@ -48,6 +48,7 @@ class Client:
         timeout: float = 30.0,
         attempts: int = 3,
     ):
+        _check_texts(target=target, model=model, label=label or "none")
         if version is not None and label is not None:
             raise ValueError(f"Give version={version} or label={label!r}, not both.")
         _check_counts(max_batch_size=max_batch_size, attempts=attempts)
@@ -213,6 +214,12 @@ def _connected(target, model, version, label):
     from tfp_flows.serving.client.rpc import Rpc  # who asks over REST needs no gRPC
 
     return Rpc(target, model, version, label)
+
+
+def _check_texts(**texts):
+    for name, value in texts.items():
+        if not isinstance(value, str) or not value:
+            raise ValueError(f"Client needs text as {name}, got {value!r}.")
 
 
 def _check_counts(**counts):

@@ -27,7 +27,7 @@ class Rpc:
     """
 
     def __init__(self, target: str, model: str, version: int | None, label: str | None):
-        if not target or "://" in target:
+        if "://" in target:
             raise ValueError(
                 "Client asks localhost:8500 over gRPC or http://localhost:8501 over "
                 f"REST, got {target!r}."
