@@ -169,6 +169,25 @@ def test_what_may_not_be_loaded_is_not_compared(base):
     assert "Version 2 must not be loaded: saved_model.pb" in done.stderr
 
 
+def test_configurations_of_damaged_versions_are_one_line(base, tmp_path):
+    path = base / "2" / "assets.extra" / "flow_card.json"
+    good = json.loads(path.read_text())
+    for text, words in [
+        (json.dumps(good | {"library_versions": {}}), "TensorFlow 'None'"),
+        (json.dumps(good | {"library_versions": {"tensorflow": "a\nb"}}), "is none"),
+        (json.dumps(good | {"library_versions": 3}), "its entry 'library_versions'"),
+        ("{", "Expecting"),
+        (None, "flow_card.json"),
+    ]:
+        path.write_text(text) if text else path.unlink()
+        done = run("config", f"--base={base}")
+        assert done.returncode == 2 and words in done.stderr.splitlines()[-1]
+    path.write_text(json.dumps(good))
+    (tmp_path / "file").write_text("")
+    done = run("config", f"--base={base}", f"--output={tmp_path / 'file'}")
+    assert done.returncode == 2 and "file" in done.stderr.splitlines()[-1]
+
+
 def test_rows_that_do_not_fit_are_one_line(base, tmp_path):
     for name, rows in {
         "wide": {"x": np.zeros([3, 5])},

@@ -35,6 +35,7 @@ prometheus_config {
 }
 """
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_VERSION = re.compile(r"[0-9]+[.][0-9]+[A-Za-z0-9.-]*")
 
 
 def files(base: pathlib.Path, labelled: Mapping[str, int]) -> dict[str, str]:
@@ -64,7 +65,12 @@ def files(base: pathlib.Path, labelled: Mapping[str, int]) -> dict[str, str]:
             "take letters, digits, dots, hyphens and underscores. Rename the directory."
         )
     newest = base / str(there[-1])
-    server = card_check.read(newest)["library_versions"]["tensorflow"]
+    server = str(card_check.read(newest)["library_versions"].get("tensorflow"))
+    if not _VERSION.fullmatch(server):
+        raise ValueError(
+            f"The card of version {newest.name} was written with TensorFlow "
+            f"{server!r}, which is none. Check the version, or export again."
+        )
     policy, names = _policy(labelled), _labels(labelled)
     config = {
         "models.config": _MODELS.format(name=name, policy=policy, labels=names),
@@ -104,16 +110,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         labelled = labels.parse(asked.label) or labels.read(base)
         found = files(base, labelled)
+        if asked.output is not None:
+            _write(pathlib.Path(asked.output), found)
+            return 0
     except (ValueError, OSError) as error:
         parser.error(str(error))
     for name, text in found.items():
-        if asked.output is None:
-            print(f"# {name}\n{text}")
-            continue
-        folder = pathlib.Path(asked.output)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text, encoding="utf-8")
+        print(f"# {name}\n{text}")
     return 0
+
+
+def _write(folder, texts):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
