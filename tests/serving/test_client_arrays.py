@@ -83,6 +83,8 @@ def test_mistakes_are_found_before_anybody_is_asked(target):
             (lambda: client.sample(-1), "integer n from 0"),
             (lambda: client.sample(2.5), "integer n from 0"),
             (lambda: client.sample(1, seed=0.5), "integer seed"),
+            (lambda: client.sample(2, temperature=[1, 2, 3]), "numbers of rows"),
+            (lambda: client.sample(2, temperature="hot"), "temperature must hold"),
             (lambda: client.complete(3, 1), "x needs rows"),
             (lambda: client.predict("log_prob"), "or there are none"),
         ]:
@@ -134,11 +136,13 @@ ANSWERS = {
     "a page": b"<html>502</html>",
     "a list": b"[1, 2]",
     "a number": b"3",
-    "no outputs": b'{"predictions": [1]}',
-    "a plain output": b'{"outputs": [1.0]}',
-    "text": b'{"outputs": {"log_prob": ["a"], "valid": [true]}}',
-    "without valid": json.dumps({"outputs": {"log_prob": [1.0, 2.0]}}).encode(),
-    "few rows": b'{"outputs": {"log_prob": [1.0], "valid": [true]}}',
+    "no rows": b'{"predictions": []}',
+    "columns": b'{"outputs": {"log_prob": [1.0, 2.0], "valid": [true, true]}}',
+    "plain rows": b'{"predictions": [1.0, 2.0]}',
+    "text": b'{"predictions": [{"log_prob": "a", "valid": true}]}',
+    "without valid": json.dumps({"predictions": [{"log_prob": 1.0}] * 2}).encode(),
+    "few rows": b'{"predictions": [{"log_prob": 1.0, "valid": true}]}',
+    "other rows": b'{"predictions": [{"log_prob": 1.0, "valid": true}, {}]}',
 }
 
 

@@ -84,8 +84,8 @@ def _whole(name, array, dtype):
 
 
 def for_all(name: str, value: Any, n: int) -> Any:
-    """Repeats one label for all rows; other inputs have a row for each."""
-    is_one = name == "label" and not np.ndim(value)
+    """Repeats one label or temperature for all rows; others have a row for each."""
+    is_one = name in ("label", "temperature") and not np.ndim(value)
     return np.full([n], value) if is_one else value
 
 

@@ -106,7 +106,7 @@ class Client:
         seed: int = 0,
         *,
         start: int = 0,
-        temperature: float = 1.0,
+        temperature: Any = 1.0,
         **given: Any,
     ) -> np.ndarray:
         """Returns samples `start` to `start + n - 1` of the stream `seed`.
@@ -115,16 +115,16 @@ class Client:
           n: how many.
           seed: the stream, see `serving.seeds`: more samples begin with the same ones.
           start: number of the first.
-          temperature: above 0.
+          temperature: above 0, one or `[n]`.
           **given: `context` `[n, *C]`, or `label` `[n]` or one for all.
 
         Returns:
           float32 `[n, *E]`.
         """
         rows = seeds(seed, n, start)
-        scale = np.broadcast_to(np.asarray(temperature), [n])
+        given["temperature"] = temperature
         given = {name: rows_of.for_all(name, v, n) for name, v in given.items()}
-        return self.predict("sample", seed=rows, temperature=scale, **given)["x"]
+        return self.predict("sample", seed=rows, **given)["x"]
 
     def complete(self, x: Any, known: Any, seed: int = 0, **given: Any) -> np.ndarray:
         """Returns events of which the unknown units were drawn, float32 `[N, *E]`.

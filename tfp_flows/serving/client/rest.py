@@ -51,8 +51,10 @@ class Rest:
         Raises:
           ServerError: if there is no answer.
         """
-        columns = {name: value.tolist() for name, value in inputs.items()}
-        body = {"signature_name": signature, "inputs": columns}
+        # As rows: of columns a server drops those that a signature does not know.
+        lists = zip(*(value.tolist() for value in inputs.values()), strict=True)
+        rows = [dict(zip(inputs, row, strict=True)) for row in lists]
+        body = {"signature_name": signature, "instances": rows}
         try:
             answer = self._session.post(
                 f"{self._url}:predict",
@@ -67,9 +69,11 @@ class Rest:
         try:
             found = json.loads(text)
             if code == 200:
-                return {k: _to_array(k, v) for k, v in found["outputs"].items()}
+                answers = found["predictions"]
+                names = answers[0].keys()
+                return {k: _to_array(k, [row[k] for row in answers]) for k in names}
             message = str(found["error"])
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, LookupError, TypeError, AttributeError):
             message = text[:200].decode(errors="replace")
         raise ServerError(f"HTTP {code}", message, may_pass)
 
