@@ -40,6 +40,11 @@ CHANGES = {
     "event": ({"event_shape": [5]}, "the card says event_shape [5]"),
     "latent": ({"latent_shape": [5]}, "the card says latent_shape [5]"),
     "context": ({"context_shape": [2]}, "the card says context_shape [2]"),
+    "no context": ({"context_shape": None}, "takes a context, the card says None"),
+    "reals": ({"num_values": None}, "one of integers, the card says num_values None"),
+    "fewer values": ({"num_values": 5}, "are not integers from 0 to 4"),
+    "no kind": ({"kind": "model"}, "the card says kind 'model', known are flow"),
+    "another kind": ({"kind": "augmented"}, "says kind augmented, and there is encode"),
     "library": ({"library_versions": {}}, "the card says another"),
 }
 

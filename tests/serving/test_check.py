@@ -14,6 +14,7 @@ from tests import laws
 from tests.serving.conftest import environment, export
 from tfp_flows import flows, serving
 from tfp_flows.serving import (
+    batching_file,
     card_check,
     checkpoint,
     golden,
@@ -153,19 +154,21 @@ def _save_card(directory):
     content = (directory / "saved_model.pb").read_bytes()
     graph = meta_graph.of_saved_model(content)
     signatures = card_check.table(meta_graph.signatures(graph))
+    x = signatures["log_prob"]["inputs"]["x"]
     card = {
         "schema_version": card_check.SCHEMA_VERSION,
         "version": 1,
         "kind": "flow",
         "event_shape": [4],
         "context_shape": None,
-        "num_values": None,
+        "num_values": None if x["dtype"] == "float32" else 1000,
         "signatures": {"log_prob": signatures["log_prob"]},
         "num_parameters": 0,
         "stored": checkpoint.totals(checkpoint.variables(directory)),
         "library_versions": {"tensorflow": tf.__version__},
         "max_batch_size": 4,
     }
+    batching_file.write(directory, 4)
     warm_up.write(directory, warm_up.records("module", golden.load(directory), 4))
     path = directory / "assets.extra" / "flow_card.json"
     path.write_text(json.dumps(card))

@@ -10,6 +10,8 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+
 from tfp_flows.serving import checkpoint, golden, meta_graph
 
 FILE_NAME = os.path.join("assets.extra", "flow_card.json")
@@ -31,6 +33,15 @@ _ENTRIES: dict[str, Any] = {
     "library_versions": dict,
     "max_batch_size": int,
 }
+KINDS = ("flow", "augmented", "autoregressive")
+# Signature -> kinds that may have it.
+_ONLY = {
+    "encode": ("flow",),
+    "decode": ("flow",),
+    "complete": ("autoregressive",),
+}
+# What holds integers of a model of integers.
+_INTEGERS = (("sample", "outputs"), ("bits_per_dim", "inputs"))
 # Entry -> inputs and outputs of which it is the shape, by signature.
 _SHAPES = {
     "event_shape": {("bits_per_dim", "x"), ("sample", "x"), ("complete", "x")},
@@ -95,7 +106,7 @@ def problem(
         return f"the card's signatures are not the graph's: {what}"
     if set(rows) != {*served, "serving_default"}:
         return f"it has golden rows for {sorted(rows)}, and serves {sorted(served)}"
-    return _shapes(card, rows) or _rows(rows)
+    return _kind(card, served) or _shapes(card, rows) or _rows(card, rows)
 
 
 def _is_entry(value, kind):
@@ -124,6 +135,24 @@ def _stored(card, graph, stored):
     return checkpoint.difference(meta_graph.variables(graph), stored)
 
 
+def _kind(card, served):
+    """Compares what the card says the model is with what is served of it."""
+    if card["kind"] not in KINDS:
+        return f"the card says kind {card['kind']!r}, known are {', '.join(KINDS)}"
+    for name, kinds in _ONLY.items():
+        if name in served and card["kind"] not in kinds:
+            return f"the card says kind {card['kind']}, and there is {name}"
+    inputs = served["log_prob"]["inputs"]
+    takes_context = "context" in inputs or "label" in inputs
+    if takes_context != (card["context_shape"] is not None):
+        what = "takes a" if takes_context else "takes no"
+        return f"log_prob {what} context, the card says {card['context_shape']}"
+    whole = inputs["x"]["dtype"] == "int32" or "bits_per_dim" in served
+    if whole and card["num_values"] is None:
+        return "the model is one of integers, the card says num_values None"
+    return None
+
+
 def _described(info):
     shape = None if info.shape is None else list(info.shape)
     return {"dtype": DTYPES.get(info.dtype, f"number {info.dtype}"), "shape": shape}
@@ -145,7 +174,14 @@ def _shapes(card, rows):
     return None
 
 
-def _rows(rows):
+def _rows(card, rows):
+    values = card["num_values"]
+    for name, part in _INTEGERS if values is not None else ():
+        if name not in rows:
+            continue
+        x = getattr(rows[name], part)["x"][rows[name].outputs["valid"]]
+        if ((x != np.floor(x)) | (x < 0) | (x >= values)).any():
+            return f"golden rows of {name} are not integers from 0 to {values - 1}"
     for name, expected in rows.items():
         if not 0.0 < expected.rtol <= golden.LARGEST_RTOL:
             return (

@@ -25,6 +25,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfp_flows.serving import (
+    batching_file,
     c_api,
     card_check,
     checkpoint,
@@ -98,6 +99,11 @@ def check_unloaded(
     problem = _read(
         card_check.FILE_NAME,
         lambda place: card_check.problem(card, graph, rows, stored, place),
+        directory,
+    )
+    problem = problem or _read(
+        batching_file.FILE_NAME,
+        lambda place: batching_file.problem(place, card["max_batch_size"]),
         directory,
     )
     if problem:

@@ -17,7 +17,13 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 
-from tfp_flows.serving import card_check, deployments, labels, publishing
+from tfp_flows.serving import (
+    batching_file,
+    card_check,
+    deployments,
+    labels,
+    publishing,
+)
 
 _MODELS = """\
 model_config_list {{
@@ -75,7 +81,7 @@ def files(base: pathlib.Path, labelled: Mapping[str, int]) -> dict[str, str]:
     config = {
         "models.config": _MODELS.format(name=name, policy=policy, labels=names),
         "monitoring.config": _MONITORING,
-        "batching.config": (newest / "batching_params.pbtxt").read_text(),
+        "batching.config": (newest / batching_file.FILE_NAME).read_text(),
     }
     return config | deployments.files(name, str(base.resolve()), server, config)
 
