@@ -1,6 +1,6 @@
 """What an export costs beside the flow it came from, batch by batch; and memory.
 
-    python -m benchmarks.serving [--requests 20000]
+    python -m benchmarks.serving [--requests 20000] [--memory] [--only Glow]
 
 `log_prob` and `sample` of RealNVP on 64 dimensions, Glow 32 x 32 x 3 and PixelCNN
 28 x 28: through the C++ runtime that TF Serving uses, in a process without TensorFlow's
@@ -31,33 +31,38 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serving")
     parser.add_argument("--requests", type=int, default=20_000)
     parser.add_argument("--only", default="", help="part of a flow's name")
+    parser.add_argument("--memory", action="store_true", help="times nothing")
+    parser.add_argument("--rows", type=int, default=16, help="of the largest request")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     parser.add_argument("--weigh", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if arguments.serve:
         _serve(arguments.serve)
     elif arguments.weigh:
-        _weigh(arguments.weigh, arguments.requests)
+        _weigh(arguments.weigh, arguments.requests, arguments.rows)
     else:
-        _compare(arguments.only, arguments.requests)
+        _compare(arguments)
 
 
-def _compare(only, requests):
-    print("| flow | work | rows | served, ms | tf.function, ms | ratio |")
-    print("|---|---|---:|---:|---:|---:|")
+def _compare(asked):
+    if not asked.memory:
+        print("| flow | work | rows | served, ms | tf.function, ms | ratio |")
+        print("|---|---|---:|---:|---:|---:|")
     exports = {}
     with tempfile.TemporaryDirectory() as folder:
-        for name, flow in _flows(only):
+        for name, flow in _flows(asked.only):
             from tfp_flows import serving
 
             base = pathlib.Path(folder) / name.replace(" ", "")
             exports[name] = serving.export(flow, base, allow_unadapted=True)
-            with _process("--serve", exports[name]) as served:
-                _rows(name, flow, served)
-        print("\nResident memory, MiB, after each tenth of the requests:")
+            if not asked.memory:
+                with _process("--serve", exports[name]) as served:
+                    _rows(name, flow, served)
+        print("\nResident memory, MiB, at first and after each tenth of the requests:")
+        options = ("--requests", asked.requests, "--rows", asked.rows)
         for name, directory in exports.items():
-            with _process("--weigh", directory, "--requests", requests) as weighed:
-                print(f"{name}: {weighed.stdout.read().strip()}")
+            print(name, end=": ", flush=True)
+            subprocess.run(_command("--weigh", directory, *options), check=True)
 
 
 def _flows(only):
@@ -74,9 +79,12 @@ def _flows(only):
 
 
 def _process(*options):
-    command = [sys.executable, "-m", "benchmarks.serving", *map(str, options)]
     pipe = subprocess.PIPE
-    return subprocess.Popen(command, stdin=pipe, stdout=pipe, text=True)
+    return subprocess.Popen(_command(*options), stdin=pipe, stdout=pipe, text=True)
+
+
+def _command(*options):
+    return [sys.executable, "-m", "benchmarks.serving", *map(str, options)]
 
 
 def _rows(name, flow, served):
@@ -176,15 +184,24 @@ def _inputs(session, work, size):
     return inputs
 
 
-def _weigh(directory, count):
-    """Prints the resident memory while requests of random sizes are answered."""
+def _weigh(directory, count, largest):
+    """Prints the resident memory while requests of random sizes are answered.
+
+    Each is `log_prob` or `sample`, of 1 to `largest` rows. First come the largest
+    requests of both, which take what the runtime takes for good.
+    """
     from tfp_flows.serving import c_api
 
     session, rng = c_api.Session(directory), np.random.default_rng(0)
+    for work in _WORKS:
+        session.run(work, _inputs(session, work, largest))
+    print(f"{_resident():.0f}", end=" ", flush=True)
     for i in range(1, count + 1):
-        session.run("log_prob", _inputs(session, "log_prob", int(rng.integers(1, 17))))
+        work, size = _WORKS[rng.integers(2)], int(rng.integers(1, largest + 1))
+        session.run(work, _inputs(session, work, size))
         if i % max(count // 10, 1) == 0:
             print(f"{_resident():.0f}", end=" ", flush=True)
+    print()
 
 
 def _resident():

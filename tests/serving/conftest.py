@@ -94,6 +94,7 @@ class Runtime:
     """A model in the C++ runtime."""
 
     def __init__(self, directory):
+        self.directory = directory
         worker = pathlib.Path(__file__).with_name("runtime_worker.py")
         self._process = subprocess.Popen(
             [sys.executable, str(worker), str(directory)],

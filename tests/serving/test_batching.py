@@ -1,6 +1,7 @@
 """Advice on batches, and the file that a server reads it from."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from google.protobuf import (
 
 from tests.serving.conftest import export
 from tfp_flows import flows
-from tfp_flows.serving import batching
+from tfp_flows.serving import batching, batching_file
 
 
 def parameters_class():
@@ -47,7 +48,7 @@ def test_the_file_is_what_a_server_reads():
     assert wrappers_pb2.Int64Value  # its descriptor is in the pool
     parameters = parameters_class()
     for size in (1, 6, 8, 1024):
-        message = text_format.Parse(batching.parameters(size), parameters())
+        message = text_format.Parse(batching_file.parameters(size), parameters())
         sizes = list(message.allowed_batch_sizes)
         # The last has to be the largest batch, or a server does not load the model.
         assert message.max_batch_size.value == sizes[-1] == size
@@ -71,10 +72,30 @@ def test_measured_advice_is_on_the_card_and_in_the_file(tmp_path):
     assert card["max_batch_size"] == batching.advice(seconds)
     assert seconds and all(np.isfinite(taken) for taken in seconds.values())
     written = (directory / "batching_params.pbtxt").read_text()
-    assert written == batching.parameters(card["max_batch_size"])
+    assert written == batching_file.parameters(card["max_batch_size"])
 
 
 @pytest.mark.parametrize("size", [0, 1025, 2.0, True, "largest"])
 def test_other_sizes_are_refused(tmp_path, size):
     with pytest.raises(ValueError, match="max_batch_size must be an integer"):
         export(flows.gaussian((2,)), tmp_path, max_batch_size=size)
+
+
+def test_a_file_with_which_no_server_loads_is_noticed(tmp_path):
+    for size in (1, 6, 8, 1024):
+        batching_file.write(tmp_path, size)
+        assert batching_file.problem(tmp_path, size) is None
+        assert "max_batch_size" in batching_file.problem(tmp_path, size + 1)
+    path = tmp_path / batching_file.FILE_NAME
+    good = path.read_text()
+    for old, new, words in [
+        ("allowed_batch_sizes: 1024", "", "allows batches of"),
+        ("allowed_batch_sizes: 1\n", "allowed_batch_sizes: 600\n", "allows batches of"),
+        ("max_batch_size {", "#", r"max_batch_size \[\]"),
+    ]:
+        path.write_text(good.replace(old, new))
+        problem = batching_file.problem(tmp_path, 1024)
+        assert problem and re.search(words, problem)
+    path.unlink()
+    with pytest.raises(FileNotFoundError):
+        batching_file.problem(tmp_path, 1024)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from tests.serving.conftest import export, make
-from tfp_flows.serving import card_check, golden, meta_graph
+from tfp_flows.serving import card_check, checkpoint, golden, meta_graph
 
 # One process for all that share a fixture.
 pytestmark = pytest.mark.xdist_group("card")
@@ -23,7 +23,8 @@ def problem(directory, card=None, rows=None):
     graph = meta_graph.of_saved_model(content)
     card = card_check.read(directory) if card is None else card
     rows = golden.load(directory) if rows is None else rows
-    return card_check.problem(card, graph, rows, directory)
+    stored = checkpoint.variables(directory)
+    return card_check.problem(card, graph, rows, stored, directory)
 
 
 def test_a_true_card_has_no_problem(exported):
@@ -32,10 +33,18 @@ def test_a_true_card_has_no_problem(exported):
 
 CHANGES = {
     "version": ({"version": 2}, "the card is of version 2, the directory 1"),
-    "weights": ({"num_stored": 3}, "the card says 3 stored numbers, the graph has"),
+    "weights": (
+        {"stored": {"variables": 1, "numbers": 3, "bytes": 12}},
+        "the card says that {'variables': 1, 'numbers': 3, 'bytes': 12} are stored",
+    ),
     "event": ({"event_shape": [5]}, "the card says event_shape [5]"),
     "latent": ({"latent_shape": [5]}, "the card says latent_shape [5]"),
     "context": ({"context_shape": [2]}, "the card says context_shape [2]"),
+    "no context": ({"context_shape": None}, "takes a context, the card says None"),
+    "reals": ({"num_values": None}, "one of integers, the card says num_values None"),
+    "fewer values": ({"num_values": 5}, "are not integers from 0 to 4"),
+    "no kind": ({"kind": "model"}, "the card says kind 'model', known are flow"),
+    "another kind": ({"kind": "augmented"}, "says kind augmented, and there is encode"),
     "library": ({"library_versions": {}}, "the card says another"),
 }
 
@@ -75,7 +84,10 @@ def test_golden_rows_cannot_be_loosened_or_left_out(exported):
     "change, words",
     [
         ({"schema_version": 1}, "its schema is 1, this library knows"),
-        ({"num_stored": "many"}, "its entry 'num_stored' is 'many'"),
+        ({"num_parameters": "many"}, "its entry 'num_parameters' is 'many'"),
+        ({"num_parameters": -1}, "its entry 'num_parameters' is -1"),
+        ({"version": True}, "its entry 'version' is True"),
+        ({"stored": 3}, "its entry 'stored' is 3"),
         (None, "no JSON object"),
     ],
 )

@@ -106,6 +106,8 @@ def test_errors_tell_what_the_server_said(client, server):
         client.predict("nothing", x=x)
     with pytest.raises(ServerError, match="no int32|another dtype"):
         client.log_prob(x + 0.5, label=label)
+    with pytest.raises(ServerError, match="other keys|other names"):
+        client.log_prob(x, label=label, context=np.eye(3))
     with pytest.raises(ValueError, match="different numbers of rows"):
         client.log_prob(x, label=label[:2])
     with pytest.raises(ValueError, match="label needs rows"):

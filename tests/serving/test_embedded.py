@@ -6,8 +6,11 @@ import pytest
 
 from tests import laws
 from tests.serving.conftest import Runtime, export
+from tests.serving.emulator.model import Model
+from tests.serving.emulator.server import Server
 from tfp_flows import flows, serving
 from tfp_flows.distributions import Embedded
+from tfp_flows.serving.client import Client
 
 IMAGES = np.random.default_rng(0).normal(size=(5, 4, 4, 1)).astype(np.float32)
 WORDS = np.random.default_rng(0).integers(0, 7, (5, 3)).astype(np.int32)
@@ -59,6 +62,26 @@ def test_samples_depend_on_the_context(served):
     assert (x != other).any()
     again = runtime.ask("sample", {k: v[:2] for k, v in request.items()})["x"]
     np.testing.assert_allclose(again, x[:2], atol=1e-4)
+
+
+@pytest.mark.parametrize("kind", ["rest", "rpc"])
+def test_clients_send_contexts_as_they_are(served, kind):
+    """Real ones as float32, numbers of words as the int32 they are."""
+    model, context, runtime = served
+    x = np.asarray(model.sample(seed=1, context=context))
+    emulated = Model(runtime.directory)
+    server = Server(emulated)
+    try:
+        with Client(getattr(server, kind), "model") as client:
+            got = client.log_prob(x, context=context)
+            drawn = client.sample(5, seed=3, context=context)
+    finally:
+        server.close()
+        emulated.close()
+    np.testing.assert_allclose(
+        got, model.log_prob(x, context=context), rtol=1e-4, atol=1e-4
+    )
+    assert drawn.shape == x.shape and np.isfinite(drawn).all()
 
 
 def test_what_cannot_be_served_is_refused(tmp_path):

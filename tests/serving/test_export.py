@@ -18,7 +18,11 @@ from tests.serving.conftest import Runtime, environment, export, make
 from tfp_flows import flows, serving
 from tfp_flows.distributions import Flow, StandardNormal
 from tfp_flows.networks.weights.prepared_once import prepared_once
-from tfp_flows.serving import exporter, flow_endpoints, golden, publishing
+from tfp_flows.serving import (
+    exporter,
+    flow_endpoints,
+    golden,
+)
 
 # One process for all that share a fixture.
 pytestmark = pytest.mark.xdist_group("versions")
@@ -240,6 +244,12 @@ def test_bad_arguments_are_refused_before_any_work(tmp_path):
         ({"version": 0}, "positive integer"),
         ({"version": "2"}, "positive integer"),
         ({"version": True}, "positive integer"),
+        ({"rtol": "1"}, "at most 0.01, got '1'"),
+        ({"nonfinite": ["nan"]}, "one of \\['nan', 'sentinel'\\]"),
+        ({"examples": np.full([3, 2], np.nan)}, "examples must hold finite numbers"),
+        ({"card": "good"}, "card= takes a dictionary of facts by name, got 'good'"),
+        ({"card": {1: 2}}, "card= takes a dictionary of facts by name"),
+        ({"card": {"name": 5}}, "card\\['name'\\] must be text, got 5"),
         ({"rtol": 1}, "rtol must be above 0 and at most 0.01, got 1"),
         ({"rtol": 0.0}, "at most 0.01, got 0.0"),
         ({"card": {"score": float("nan")}}, "card\\['score'\\] must be JSON"),
@@ -254,45 +264,6 @@ def test_bad_arguments_are_refused_before_any_work(tmp_path):
         export(flows.reversible((2,), 1, (4,)).joint, base)
 
 
-def test_bad_places_are_refused(tmp_path):
-    (tmp_path / "file").write_text("")
-    (tmp_path / "model").mkdir()
-    (tmp_path / "model" / "saved_model.pb").write_text("")
-    for place, match in [
-        (tmp_path / "file", "must be a directory, got the file"),
-        (tmp_path / "model", "Pass its parent"),
-        ("gs://bucket/model", "local file system"),
-    ]:
-        with pytest.raises(ValueError, match=match):
-            export(doubtful(tf.identity), place)
-
-
-def test_a_taken_number_is_never_overwritten(tmp_path):
-    (tmp_path / "3").mkdir()
-    (tmp_path / "notes").mkdir()
-    with pytest.raises(ValueError, match="Version 3 exists .* pass 4"):
-        export(doubtful(tf.identity), tmp_path, version=3)
-    assert sorted(os.listdir(tmp_path)) == ["3", "notes"]
-
-
-def test_a_number_taken_meanwhile_is_stepped_over(tmp_path):
-    made = []
-
-    def prepare(number):
-        made.append(number)
-        if number == 1:  # somebody else is faster
-            (tmp_path / "1").mkdir()
-            (tmp_path / "1" / "saved_model.pb").write_text("theirs")
-
-    with publishing.workspace(tmp_path) as directory:
-        (directory / "saved_model.pb").write_text("ours")
-        target = publishing.publish(directory, tmp_path, None, prepare)
-    assert made == [1, 2] and target == tmp_path / "2"
-    assert (tmp_path / "1" / "saved_model.pb").read_text() == "theirs"
-    assert (target / "saved_model.pb").read_text() == "ours"
-    assert sorted(os.listdir(tmp_path)) == ["1", "2"]
-
-
 def test_every_input_is_checked_inside_the_function():
     endpoints = flow_endpoints.FlowEndpoints(make("vector"))
     functions = endpoints.functions()
@@ -300,54 +271,6 @@ def test_every_input_is_checked_inside_the_function():
         graph = functions[name].get_concrete_function().graph
         checked = [op for op in graph.get_operations() if op.type == "EnsureShape"]
         assert {f"check_{key}" for key in inputs} <= {op.name for op in checked}
-
-
-def test_versions_that_no_server_can_parse_are_none(tmp_path):
-    for name in ("4", "99999999999999999999"):
-        (tmp_path / name).mkdir()
-    assert publishing.versions(tmp_path) == [4]
-    assert publishing.next_version(tmp_path) == 5
-    (tmp_path / str(2**63 - 1)).mkdir()
-    with pytest.raises(ValueError, match="the largest number"):
-        publishing.check_version(tmp_path, None)
-
-
-_EXPORTING = """
-import pathlib, signal, sys, time
-from tfp_flows.serving import publishing
-signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-with publishing.workspace(pathlib.Path(sys.argv[1])) as directory:
-    (directory / "half").write_text("")
-    print(directory, flush=True)
-    time.sleep(60)
-"""
-
-
-def _exporting(base):
-    command = [sys.executable, "-c", _EXPORTING, str(base)]
-    child = subprocess.Popen(
-        command, stdout=subprocess.PIPE, env=environment(), text=True
-    )
-    return child, child.stdout.readline().strip()
-
-
-def test_what_a_killed_export_left_is_removed_and_what_lives_is_not(tmp_path):
-    killed, left = _exporting(tmp_path)
-    living, kept = _exporting(tmp_path)
-    killed.kill()
-    killed.communicate()
-    foreign = tmp_path / ".tmp-elsewhere-1"
-    foreign.mkdir()
-    with publishing.workspace(tmp_path) as directory:
-        there = {os.path.join(tmp_path, name) for name in os.listdir(tmp_path)}
-        assert left not in there
-        assert there == {kept, str(directory), str(foreign)}
-    os.utime(foreign, (0, 0))
-    with publishing.workspace(tmp_path):
-        assert not foreign.exists()
-    living.terminate()
-    living.communicate()
-    assert living.returncode == 143 and os.listdir(tmp_path) == []
 
 
 def test_a_flow_that_saw_no_data_is_refused(tmp_path):

@@ -1,5 +1,6 @@
 """Checksums: nothing in a version's directory changes unnoticed."""
 
+import os
 import shutil
 import subprocess
 
@@ -42,6 +43,14 @@ def test_files_that_are_missing_or_were_added_are_noticed(directory):
     assert manifest.problem(directory).startswith("'saved_model.pb' is missing")
     (directory / manifest.FILE_NAME).unlink()
     assert "export again" in manifest.problem(directory)
+
+
+def test_what_is_no_file_is_an_error_and_no_wait(directory):
+    for make in (os.mkfifo, lambda path: path.symlink_to("nowhere")):
+        make(directory / "odd")
+        with pytest.raises(ValueError, match="'odd' is no plain file"):
+            manifest.problem(directory)
+        (directory / "odd").unlink()
 
 
 def test_it_is_what_sha256sum_reads(directory):

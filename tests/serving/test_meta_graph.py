@@ -117,7 +117,7 @@ def test_loops_explicit_false_and_saving_itself_are_allowed(tmp_path):
     spec = tf.TensorSpec([None, 3], tf.float32, name="x")
     graph = _save(tmp_path, function, spec)
     assert meta_graph.refused(graph.SerializeToString()) == []
-    assert meta_graph.num_stored(graph.SerializeToString()) == 1
+    assert meta_graph.variables(graph.SerializeToString()) == [(1, ())]
     wanted = graph.meta_info_def.tensorflow_version
     assert meta_graph.tensorflow_version(graph.SerializeToString()) == wanted
 

@@ -7,8 +7,6 @@ import sys
 
 import numpy as np
 import pytest
-import yaml
-from google.protobuf import text_format
 
 from tests.serving.conftest import environment, export
 from tfp_flows import flows
@@ -56,41 +54,6 @@ def test_files_are_printed_and_written(base, tmp_path):
     run("config", f"--base={base}", f"--output={tmp_path / 'out'}")
     written = {p.name: p.read_text() for p in (tmp_path / "out").iterdir()}
     assert written == config.files(base, {})
-
-
-def test_model_config_is_what_a_server_reads(base):
-    pytest.importorskip("tensorflow_serving")
-    from tensorflow_serving.config import model_server_config_pb2
-
-    for labelled in ({}, {"canary": 2, "stable": 1}):
-        text = config.files(base, labelled)["models.config"]
-        message = text_format.Parse(text, model_server_config_pb2.ModelServerConfig())
-        (model,) = message.model_config_list.config
-        assert (model.name, model.base_path) == ("My_digits", "/models/My_digits")
-        assert dict(model.version_labels) == labelled
-        policy = model.model_version_policy
-        if labelled:
-            assert list(policy.specific.versions) == [1, 2]
-        else:
-            assert policy.latest.num_versions == 1
-
-
-def test_deployments_are_yaml_that_names_what_is_there(base):
-    found = config.files(base, {})
-    service = yaml.safe_load(found["compose.yaml"])["services"]["My_digits"]
-    mounted = {volume.split(":")[1] for volume in service["volumes"]}
-    assert f"{base.resolve()}:/models/My_digits:ro" in service["volumes"]
-    for option in service["command"]:
-        name, _, value = option.lstrip("-").partition("=")
-        assert not name.endswith("_file") or value in mounted
-    assert {p.split(":")[1] for p in service["ports"]} == {"8500", "8501"}
-    kserve = yaml.safe_load(found["kserve.yaml"])
-    assert kserve["apiVersion"] == "serving.kserve.io/v1beta1"
-    assert kserve["metadata"]["name"] == "my-digits"  # a DNS label
-    assert kserve["spec"]["predictor"]["model"]["modelFormat"]["name"] == "tensorflow"
-    card = json.loads((base / "2" / "assets.extra" / "flow_card.json").read_text())
-    server = card["library_versions"]["tensorflow"]
-    assert service["image"] == f"tensorflow/serving:{server}"
 
 
 def test_labels_are_kept_and_used(base):
@@ -144,7 +107,13 @@ def test_pruning_spares_the_newest_and_the_labelled(tmp_path):
         (("config", "--label=canary=3"), "but there are 1, 2"),
         (("config", "--label=3"), "written canary=3"),
         (("versions", "label", "canary=9"), "no version 9"),
-        (("versions", "compare", "1", "9"), "9"),
+        (("versions", "label", "ca nary=1"), "written canary=3"),
+        (
+            ("versions", "compare", "1", "9"),
+            "Version 9 must not be loaded",
+        ),
+        (("versions", "compare", "1", "2", "--rows=/dev/null"), "is no .npz of arrays"),
+        (("versions", "compare", "1", "2", "--rows=labels.json"), "labels.json"),
         (("versions", "prune", "--keep=0"), "keep=0"),
     ],
 )
@@ -153,3 +122,82 @@ def test_mistakes_are_one_line_and_status_two(base, arguments, words):
     done = run(module, *others, f"--base={base}")
     assert done.returncode == 2 and words in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+
+
+def test_odd_directories_are_nobodys_versions(tmp_path):
+    """Files called as numbers, padded numbers and links stand beside real versions."""
+    for name in ("1", "2", "3", "007", "-4", "1.5", ".tmp-x"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "4").write_text("no directory")
+    outside = tmp_path / "elsewhere"
+    (outside / "weights").mkdir(parents=True)
+    (tmp_path / "0").symlink_to(outside)
+    before = {path.name for path in tmp_path.iterdir()}
+    lines = run("versions", "list", f"--base={tmp_path}").stdout.splitlines()
+    assert [line.split("\t")[0] for line in lines] == ["0", "1", "2", "3"]
+    assert all("no card that can be read" in line for line in lines)
+    assert run("versions", "label", f"--base={tmp_path}", "x=4").returncode == 2
+    done = run("versions", "prune", f"--base={tmp_path}", "--keep=2")
+    assert done.returncode == 0
+    assert done.stdout.splitlines() == ["removed 0", "removed 1"]
+    # What a link pointed to is not ours.
+    assert (outside / "weights").is_dir()
+    assert {path.name for path in tmp_path.iterdir()} == before - {"0", "1"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[]", '{"canary": "1"}', '{"canary": true}', '{"a\\"b": 1}', "\xff"],
+)
+def test_damaged_labels_are_one_line_and_nothing_is_lost(tmp_path, text):
+    for version in range(1, 4):
+        (tmp_path / str(version)).mkdir()
+    (tmp_path / labels.FILE_NAME).write_text(text, encoding="latin-1")
+    for command in (("list",), ("label", "a=1"), ("prune", "--keep=1")):
+        done = run("versions", *command, f"--base={tmp_path}")
+        assert done.returncode == 2 and "labels.json" in done.stderr.splitlines()[-1]
+    assert len(list(tmp_path.iterdir())) == 4
+
+
+def test_what_may_not_be_loaded_is_not_compared(base):
+    path = base / "2" / "saved_model.pb"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    done = run("versions", "compare", f"--base={base}", 1, 2)
+    assert done.returncode == 2
+    assert "Version 2 must not be loaded: saved_model.pb" in done.stderr
+
+
+def test_configurations_of_damaged_versions_are_one_line(base, tmp_path):
+    path = base / "2" / "assets.extra" / "flow_card.json"
+    good = json.loads(path.read_text())
+    for text, words in [
+        (json.dumps(good | {"library_versions": {}}), "TensorFlow 'None'"),
+        (json.dumps(good | {"library_versions": {"tensorflow": "a\nb"}}), "is none"),
+        (json.dumps(good | {"library_versions": 3}), "its entry 'library_versions'"),
+        ("{", "Expecting"),
+        (None, "flow_card.json"),
+    ]:
+        path.write_text(text) if text else path.unlink()
+        done = run("config", f"--base={base}")
+        assert done.returncode == 2 and words in done.stderr.splitlines()[-1]
+    path.write_text(json.dumps(good))
+    (tmp_path / "file").write_text("")
+    done = run("config", f"--base={base}", f"--output={tmp_path / 'file'}")
+    assert done.returncode == 2 and "file" in done.stderr.splitlines()[-1]
+
+
+def test_rows_that_do_not_fit_are_one_line(base, tmp_path):
+    for name, rows in {
+        "wide": {"x": np.zeros([3, 5])},
+        "none": {"x": np.zeros([0, 2])},
+        "other": {"y": np.zeros([3, 2])},
+        "text": {"x": np.array(["a", "b"])},
+        "bad": {"x": np.full([3, 2], np.nan)},
+        "scalar": {"x": np.float32(1.0)},
+    }.items():
+        path = tmp_path / f"{name}.npz"
+        np.savez(path, **rows)
+        done = run("versions", "compare", f"--base={base}", 1, 2, f"--rows={path}")
+        assert done.returncode == 2 and "Traceback" not in done.stderr, name

@@ -1,6 +1,7 @@
 """The page on serving, run as printed against an emulated server."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -27,6 +28,7 @@ def test_the_page_runs_as_printed(tmp_path):
         assert names["samples"].shape == (100, 2) and all(names["valid"])
         _run_curl(names)
         _run_cpp(names, tmp_path)
+        _run_go(names, tmp_path)
     finally:
         names["client"].close()
         names["server"].close()
@@ -51,6 +53,28 @@ def _run_cpp(names, folder):
     command = ["g++", "-Wall", "-Werror", str(source), "-o", str(folder / "ask")]
     subprocess.run(command, check=True)
     _check(names, [str(folder / "ask")])
+
+
+def _run_go(names, folder):
+    if shutil.which("go") is None:
+        return
+    source = folder / "ask.go"
+    code = _block("go", "package main").replace(
+        "http://localhost:8501", names["server"].rest
+    )
+    source.write_text(code)
+    cache = {"GOCACHE": str(folder / "cache"), "GOPATH": str(folder / "go")}
+    done = subprocess.run(
+        ["go", "run", str(source)],
+        env={**os.environ, **cache, "GOFLAGS": "-mod=mod", "GOTOOLCHAIN": "local"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = re.fullmatch(r"\[(.*)\] \[(.*)\]\n", done.stdout)
+    got = [float(number) for number in found[1].split()]
+    np.testing.assert_allclose(got, names["log_prob"], rtol=1e-5)
+    assert found[2] == "true true"
 
 
 def _block(language, beginning):

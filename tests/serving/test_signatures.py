@@ -142,13 +142,33 @@ def test_flows_have_p_values_and_signatures_can_be_left_out(tmp_path):
 def test_options_that_cannot_be_used_are_refused(tmp_path):
     flow, rows = flows.gaussian((2,)), np.zeros([5, 2])
     conditional = flows.maf((2,), 1, (4,), context_shape=(3,))
+    whole = flows.real_nvp((2,), 1, (4,), num_values=9)
     for model, options, match in [
         (flow, {"labels": True}, "context_shape is None"),
         (flow, {"signatures": ("sample",)}, "signatures needs log_prob"),
         (flow, {"signatures": ("log_prob", "anomaly_score")}, "must be some of"),
         (flow, {"signatures": "log_prob"}, "must be some of"),
         (flow, {"calibration": np.zeros([5, 3])}, r"calibration must be \[N, 2\]"),
-        (flow, {"calibration": rows * np.nan}, "Calibration event 0 has no finite"),
+        (
+            flow,
+            {"calibration": rows * np.nan},
+            "calibration must hold finite numbers, row 0",
+        ),
+        (flow, {"calibration": rows + 1e30}, "Calibration event 0 has no finite"),
+        (flow, {"calibration": rows * 1j}, "must hold real numbers, got complex128"),
+        (flow, {"calibration": [["a", "b"]]}, "must hold real numbers, got <U1"),
+        (flow, {"calibration": [[1.0, 2.0], [3.0]]}, "calibration is no array"),
+        (flow, {"calibration": np.ma.masked_less(rows, 1)}, "is a masked array"),
+        (flow, {"signatures": 5}, "must be some of"),
+        (flow, {"signatures": [["log_prob"]]}, "must be some of"),
+        (
+            whole,
+            {"calibration": rows + 0.5},
+            "whole numbers from 0 to 8, row 0 has 0.5",
+        ),
+        (whole, {"calibration": rows - 1}, "whole numbers from 0 to 8, row 0 has -1"),
+        (whole, {"examples": rows + 9}, "whole numbers from 0 to 8, row 0 has 9"),
+        (whole, {"examples": rows * np.nan}, "examples must hold whole numbers"),
         (flow, {"calibration_contexts": rows}, r"calibration must be \[N, 2\]"),
         (
             flow,

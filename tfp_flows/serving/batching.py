@@ -1,11 +1,9 @@
-"""How many rows a server should put together: advice, and the file that says so.
+"""How many rows a server should put together.
 
-A server with `--enable_batching --enable_per_model_batching_parameters` reads
-`batching_params.pbtxt` from the version's directory. A larger batch is faster by row
-until the machine is busy; then it only makes its clients wait.
+A larger batch is faster by row until the machine is busy; then it only makes its
+clients wait. What becomes of the advice: see `batching_file`.
 """
 
-import pathlib
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -15,23 +13,12 @@ import tensorflow as tf
 
 from tfp_flows.serving import golden
 
-FILE_NAME = "batching_params.pbtxt"
 LARGEST = 1024
 DEFAULT = 32
 MEASURE = "measure"
 
 _TOO_LONG = 0.5  # seconds that no batch may take
 _ENOUGH = 1.1  # times the least time of a row
-
-_PARAMETERS = """\
-# Requests are put together to at most this many rows, and padded to an allowed size.
-max_batch_size {{ value: {size} }}
-batch_timeout_micros {{ value: 1000 }}
-max_enqueued_batches {{ value: 1000 }}
-{allowed}
-# Padding would put made-up numbers into events.
-pad_variable_length_inputs: false
-"""
 
 
 def check(max_batch_size: int | str) -> None:
@@ -50,24 +37,6 @@ def check(max_batch_size: int | str) -> None:
             f"max_batch_size must be an integer from 1 to {LARGEST}, or {MEASURE!r}, "
             f"got {max_batch_size!r}."
         )
-
-
-def parameters(max_batch_size: int) -> str:
-    """Returns the text of `batching_params.pbtxt`.
-
-    Examples:
-      >>> print(parameters(6).splitlines()[-3])
-      allowed_batch_sizes: 6
-    """
-    sizes = [2**i for i in range(11) if 2**i < max_batch_size] + [max_batch_size]
-    allowed = "\n".join(f"allowed_batch_sizes: {size}" for size in sizes)
-    return _PARAMETERS.format(size=max_batch_size, allowed=allowed)
-
-
-def write(directory: pathlib.Path, max_batch_size: int) -> None:
-    """Writes `batching_params.pbtxt` into a version's directory."""
-    text = parameters(max_batch_size)
-    (directory / FILE_NAME).write_text(text, encoding="utf-8")
 
 
 def measured(

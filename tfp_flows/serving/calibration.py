@@ -41,7 +41,7 @@ def calibrate(
             f"{flow.name!r} has no exact log_prob, and so no anomaly_score. Leave "
             "calibration= out."
         )
-    events = checked_rows("calibration", events, flow.event_shape)
+    events = checked_rows("calibration", events, flow.event_shape, flow.num_values)
     if (contexts is None) != (flow.context_shape is None):
         raise ValueError(
             "calibration_contexts go with the calibration of a conditional flow, one "

@@ -1,14 +1,21 @@
-"""The card of a version against its graph: a card is a claim until it is compared."""
+"""The card of a version against its graph: a card is a claim until it is compared.
+
+`stored` is what the checkpoint holds: it is counted there, and the graph has to have
+the same variables. `num_parameters`, the weights of the model in Python, is a statement
+like its units: an export holds what follows from weights in place of the weights.
+"""
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from tfp_flows.serving import golden, meta_graph
+import numpy as np
+
+from tfp_flows.serving import checkpoint, golden, meta_graph
 
 FILE_NAME = os.path.join("assets.extra", "flow_card.json")
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 # TensorFlow's number of a dtype -> name on cards.
 DTYPES = {1: "float32", 2: "float64", 3: "int32", 9: "int64", 10: "bool"}
@@ -22,10 +29,19 @@ _ENTRIES: dict[str, Any] = {
     "num_values": (int, type(None)),
     "signatures": dict,
     "num_parameters": int,
-    "num_stored": int,
+    "stored": dict,
     "library_versions": dict,
     "max_batch_size": int,
 }
+KINDS = ("flow", "augmented", "autoregressive")
+# Signature -> kinds that may have it.
+_ONLY = {
+    "encode": ("flow",),
+    "decode": ("flow",),
+    "complete": ("autoregressive",),
+}
+# What holds integers of a model of integers.
+_INTEGERS = (("sample", "outputs"), ("bits_per_dim", "inputs"))
 # Entry -> inputs and outputs of which it is the shape, by signature.
 _SHAPES = {
     "event_shape": {("bits_per_dim", "x"), ("sample", "x"), ("complete", "x")},
@@ -51,7 +67,7 @@ def read(directory: str | os.PathLike) -> dict[str, Any]:
             f"{SCHEMA_VERSION}: export again"
         )
     for name, kind in _ENTRIES.items():
-        if name not in card or not isinstance(card[name], kind):
+        if name not in card or not _is_entry(card[name], kind):
             raise ValueError(f"its entry {name!r} is {card.get(name)!r}")
     return card
 
@@ -60,24 +76,24 @@ def problem(
     card: Mapping[str, Any],
     graph: bytes,
     rows: Mapping[str, golden.Golden],
+    stored: Sequence[checkpoint.Variable],
     directory: str | os.PathLike,
 ) -> str | None:
-    """Returns where card, graph and golden rows disagree in one clause, or None.
+    """Returns where card, graph, golden rows and checkpoint disagree, or None.
 
     Args:
       card: as read.
       graph: the serialized MetaGraphDef.
       rows: golden rows by signature.
+      stored: the variables of the checkpoint.
       directory: of the version; its name is the version if it is a number.
     """
     name = os.path.basename(os.path.abspath(directory))
     if name.isdigit() and card["version"] != int(name):
         return f"the card is of version {card['version']}, the directory {name}"
-    stored = meta_graph.num_stored(graph)
-    if card["num_stored"] != stored:
-        return (
-            f"the card says {card['num_stored']} stored numbers, the graph has {stored}"
-        )
+    problem = _stored(card, graph, stored)
+    if problem:
+        return problem
     written = meta_graph.tensorflow_version(graph)
     if card["library_versions"].get("tensorflow") != written:
         return f"the graph was written by TensorFlow {written}, the card says another"
@@ -90,7 +106,14 @@ def problem(
         return f"the card's signatures are not the graph's: {what}"
     if set(rows) != {*served, "serving_default"}:
         return f"it has golden rows for {sorted(rows)}, and serves {sorted(served)}"
-    return _shapes(card, rows) or _rows(rows)
+    return _kind(card, served) or _shapes(card, rows) or _rows(card, rows)
+
+
+def _is_entry(value, kind):
+    """Whether a value may stand there: True is no number, and no count is below 0."""
+    if isinstance(value, int) and (isinstance(value, bool) or value < 0):
+        return False
+    return isinstance(value, kind)
 
 
 def table(signatures: Mapping[str, meta_graph.Signature]) -> dict[str, Any]:
@@ -102,6 +125,32 @@ def table(signatures: Mapping[str, meta_graph.Signature]) -> dict[str, Any]:
         }
         for name, sig in signatures.items()
     }
+
+
+def _stored(card, graph, stored):
+    """Compares card, checkpoint and graph in what they hold."""
+    totals = checkpoint.totals(stored)
+    if card["stored"] != totals:
+        return f"the card says that {card['stored']} are stored, and {totals} are"
+    return checkpoint.difference(meta_graph.variables(graph), stored)
+
+
+def _kind(card, served):
+    """Compares what the card says the model is with what is served of it."""
+    if card["kind"] not in KINDS:
+        return f"the card says kind {card['kind']!r}, known are {', '.join(KINDS)}"
+    for name, kinds in _ONLY.items():
+        if name in served and card["kind"] not in kinds:
+            return f"the card says kind {card['kind']}, and there is {name}"
+    inputs = served["log_prob"]["inputs"]
+    takes_context = "context" in inputs or "label" in inputs
+    if takes_context != (card["context_shape"] is not None):
+        what = "takes a" if takes_context else "takes no"
+        return f"log_prob {what} context, the card says {card['context_shape']}"
+    whole = inputs["x"]["dtype"] == "int32" or "bits_per_dim" in served
+    if whole and card["num_values"] is None:
+        return "the model is one of integers, the card says num_values None"
+    return None
 
 
 def _described(info):
@@ -125,7 +174,14 @@ def _shapes(card, rows):
     return None
 
 
-def _rows(rows):
+def _rows(card, rows):
+    values = card["num_values"]
+    for name, part in _INTEGERS if values is not None else ():
+        if name not in rows:
+            continue
+        x = getattr(rows[name], part)["x"][rows[name].outputs["valid"]]
+        if ((x != np.floor(x)) | (x < 0) | (x >= values)).any():
+            return f"golden rows of {name} are not integers from 0 to {values - 1}"
     for name, expected in rows.items():
         if not 0.0 < expected.rtol <= golden.LARGEST_RTOL:
             return (

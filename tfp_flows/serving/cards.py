@@ -18,11 +18,17 @@ from tfp_flows.distributions import (
     Model,
     Padded,
 )
-from tfp_flows.serving import card_check, manifest, meta_graph, row_noise
+from tfp_flows.serving import (
+    card_check,
+    checkpoint,
+    manifest,
+    meta_graph,
+    row_noise,
+)
 
 # Known only when the files are written.
 _WRITTEN = (
-    *("version", "saved_model_checksum", "num_stored", "signatures"),
+    *("version", "saved_model_checksum", "stored", "signatures"),
     *("max_batch_size", "batch_seconds"),
 )
 # what it is, and what for
@@ -114,8 +120,13 @@ def check(card: Mapping[str, Any], known: Mapping[str, Any]) -> None:
     """Refuses entries that are not JSON, or would replace what is known of the flow.
 
     Raises:
-      ValueError: naming the entry.
+      ValueError: naming the entry, or if it is no dictionary.
     """
+    if not isinstance(card, Mapping) or not all(isinstance(k, str) for k in card):
+        raise ValueError(f"card= takes a dictionary of facts by name, got {card!r}.")
+    name = card.get("name", "a name")
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"card['name'] must be text, got {name!r}.")
     for key, value in card.items():
         if key in known or key in _WRITTEN:
             raise ValueError(
@@ -134,8 +145,8 @@ def check(card: Mapping[str, Any], known: Mapping[str, Any]) -> None:
 def write(directory: pathlib.Path, card: Mapping[str, Any]) -> None:
     """Writes `flow_card.json`, `MODEL_CARD.md` and the checksums of all files.
 
-    What the graph says is added from the graph as it was saved: signatures, stored
-    numbers and TensorFlow's own checksum.
+    What the files say is added from the files as they were saved: signatures, what is
+    stored, and TensorFlow's own checksum.
     """
     extra = directory / "assets.extra"
     extra.mkdir(exist_ok=True)
@@ -146,7 +157,7 @@ def write(directory: pathlib.Path, card: Mapping[str, Any]) -> None:
     full = {
         **card,
         "signatures": signatures,
-        "num_stored": meta_graph.num_stored(graph),
+        "stored": checkpoint.totals(checkpoint.variables(directory)),
         "saved_model_checksum": str(fingerprint.saved_model_checksum),
     }
     text = json.dumps(full, indent=1, default=_to_json, allow_nan=False)

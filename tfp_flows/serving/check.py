@@ -22,10 +22,13 @@ import sys
 import zipfile
 import zlib
 from collections.abc import Sequence
+from typing import Any
 
 from tfp_flows.serving import (
+    batching_file,
     c_api,
     card_check,
+    checkpoint,
     golden,
     manifest,
     meta_graph,
@@ -56,22 +59,7 @@ def check_directory(directory: str | os.PathLike) -> str:
     Examples:
       >>> check_directory("served/digits/1")  # doctest: +SKIP
     """
-    _check_files(directory)
-    card = _read(card_check.FILE_NAME, card_check.read, directory)
-    rows = _read(golden.FILE_NAME, golden.load, directory)
-    graph = _read("saved_model.pb", _graph, directory)
-    refused = _read("saved_model.pb", lambda _: meta_graph.refused(graph), directory)
-    if refused:
-        more = f"; and {len(refused) - 5} more" if len(refused) > 5 else ""
-        what = "; ".join(refused[:5])
-        raise CheckError(f"the graph holds what cannot be served: {what}{more}")
-    problem = _read(
-        card_check.FILE_NAME,
-        lambda place: card_check.problem(card, graph, rows, place),
-        directory,
-    )
-    if problem:
-        raise CheckError(problem)
+    card, rows = check_unloaded(directory)
     try:
         session = c_api.Session(directory)
     except (c_api.CApiError, OSError) as error:
@@ -83,6 +71,44 @@ def check_directory(directory: str | os.PathLike) -> str:
     replay.warm_up(session, requests, card)
     session.close()
     return f"{len(rows)} signatures ({', '.join(sorted(rows))}) serve as exported"
+
+
+def check_unloaded(
+    directory: str | os.PathLike,
+) -> tuple[dict[str, Any], dict[str, golden.Golden]]:
+    """Checks files, operations and card of a version: all but what it answers.
+
+    What passes can be loaded: the runtime trusts a graph, and may die of a damaged one.
+
+    Returns:
+      The card, and the golden rows by signature.
+
+    Raises:
+      CheckError: if the model must not be loaded.
+    """
+    _check_files(directory)
+    card = _read(card_check.FILE_NAME, card_check.read, directory)
+    rows = _read(golden.FILE_NAME, golden.load, directory)
+    graph = _read("saved_model.pb", _graph, directory)
+    refused = _read("saved_model.pb", lambda _: meta_graph.refused(graph), directory)
+    if refused:
+        more = f"; and {len(refused) - 5} more" if len(refused) > 5 else ""
+        what = "; ".join(refused[:5])
+        raise CheckError(f"the graph holds what cannot be served: {what}{more}")
+    stored = _read(checkpoint.INDEX, checkpoint.variables, directory)
+    problem = _read(
+        card_check.FILE_NAME,
+        lambda place: card_check.problem(card, graph, rows, stored, place),
+        directory,
+    )
+    problem = problem or _read(
+        batching_file.FILE_NAME,
+        lambda place: batching_file.problem(place, card["max_batch_size"]),
+        directory,
+    )
+    if problem:
+        raise CheckError(problem)
+    return card, rows
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -4,7 +4,7 @@
 
 Files, each after a line with its name: `models.config` (versions and labels),
 `monitoring.config` (Prometheus), `batching.config` (for a server that reads one file
-for all models), `compose.yaml` (Docker) and `kserve.yaml` (Kubernetes). With
+for all models), `compose.yaml` (Docker), `kubernetes.yaml` and `kserve.yaml`. With
 `--output=DIRECTORY` they are written there. Without `--label` the labels are those of
 `python -m tfp_flows.serving.versions label`; without any the newest version is served.
 
@@ -17,7 +17,13 @@ import re
 import sys
 from collections.abc import Mapping, Sequence
 
-from tfp_flows.serving import card_check, labels, publishing
+from tfp_flows.serving import (
+    batching_file,
+    card_check,
+    deployments,
+    labels,
+    publishing,
+)
 
 _MODELS = """\
 model_config_list {{
@@ -34,46 +40,8 @@ prometheus_config {
   path: "/monitoring/prometheus/metrics"
 }
 """
-_COMPOSE = """\
-services:
-  {name}:
-    image: tensorflow/serving:{server}
-    command:
-      - --model_config_file=/config/models.config
-      - --model_config_file_poll_wait_seconds=60
-      - --allow_version_labels_for_unavailable_models=true
-      - --monitoring_config_file=/config/monitoring.config
-      - --enable_batching=true
-      - --enable_per_model_batching_parameters=true
-    ports:
-      - "8500:8500"
-      - "8501:8501"
-    volumes:
-      - {base}:/models/{name}:ro
-      - ./models.config:/config/models.config:ro
-      - ./monitoring.config:/config/monitoring.config:ro
-    restart: unless-stopped
-"""
-_KSERVE = """\
-apiVersion: serving.kserve.io/v1beta1
-kind: InferenceService
-metadata:
-  name: {host}
-spec:
-  predictor:
-    minReplicas: 1
-    model:
-      modelFormat:
-        name: tensorflow
-      runtimeVersion: "{server}"
-      storageUri: pvc://models/{name}
-      resources:
-        requests:
-          cpu: "1"
-          memory: 2Gi
-        limits:
-          memory: 4Gi
-"""
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_VERSION = re.compile(r"[0-9]+[.][0-9]+[A-Za-z0-9.-]*")
 
 
 def files(base: pathlib.Path, labelled: Mapping[str, int]) -> dict[str, str]:
@@ -84,9 +52,10 @@ def files(base: pathlib.Path, labelled: Mapping[str, int]) -> dict[str, str]:
       labelled: label to version.
 
     Raises:
-      ValueError: if there is no version, or a label has none.
+      ValueError: if there is no version, a label has none, or the directory's name can
+        be no model's.
     """
-    there = publishing.versions(base) if base.is_dir() else []
+    there = publishing.directories(base) if base.is_dir() else []
     if not there:
         raise ValueError(f"{str(base)!r} holds no version. Export a flow there first.")
     for label, version in labelled.items():
@@ -95,23 +64,26 @@ def files(base: pathlib.Path, labelled: Mapping[str, int]) -> dict[str, str]:
                 f"Label {label!r} is to be version {version}, but there are "
                 f"{', '.join(map(str, there))}."
             )
-    newest = base / str(there[-1])
     name = base.resolve().name
-    parts = {
-        "name": name,
-        "base": base.resolve(),
-        "host": re.sub("[^a-z0-9-]+", "-", name.lower()).strip("-"),
-        "server": card_check.read(newest)["library_versions"]["tensorflow"],
-        "policy": _policy(labelled),
-        "labels": _labels(labelled),
-    }
-    return {
-        "models.config": _MODELS.format(**parts),
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            f"A model is called as its directory, {name!r}, and servers and addresses "
+            "take letters, digits, dots, hyphens and underscores. Rename the directory."
+        )
+    newest = base / str(there[-1])
+    server = str(card_check.read(newest)["library_versions"].get("tensorflow"))
+    if not _VERSION.fullmatch(server):
+        raise ValueError(
+            f"The card of version {newest.name} was written with TensorFlow "
+            f"{server!r}, which is none. Check the version, or export again."
+        )
+    policy, names = _policy(labelled), _labels(labelled)
+    config = {
+        "models.config": _MODELS.format(name=name, policy=policy, labels=names),
         "monitoring.config": _MONITORING,
-        "batching.config": (newest / "batching_params.pbtxt").read_text(),
-        "compose.yaml": _COMPOSE.format(**parts),
-        "kserve.yaml": _KSERVE.format(**parts),
+        "batching.config": (newest / batching_file.FILE_NAME).read_text(),
     }
+    return config | deployments.files(name, str(base.resolve()), server, config)
 
 
 def _policy(labelled):
@@ -144,16 +116,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         labelled = labels.parse(asked.label) or labels.read(base)
         found = files(base, labelled)
+        if asked.output is not None:
+            _write(pathlib.Path(asked.output), found)
+            return 0
     except (ValueError, OSError) as error:
         parser.error(str(error))
     for name, text in found.items():
-        if asked.output is None:
-            print(f"# {name}\n{text}")
-            continue
-        folder = pathlib.Path(asked.output)
-        folder.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text, encoding="utf-8")
+        print(f"# {name}\n{text}")
     return 0
+
+
+def _write(folder, texts):
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, text in texts.items():
+        (folder / name).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ raise, since an error would fail everybody in a server's batch. Shapes do.
 
 import abc
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -57,7 +57,7 @@ class Endpoints(abc.ABC):
                 "labels=True is for flows whose context is the indicator of a class, "
                 f"[num_classes]; this one's context_shape is {model.context_shape}."
             )
-        if nonfinite not in NONFINITE:
+        if nonfinite not in list(NONFINITE):
             raise ValueError(
                 f"nonfinite must be one of {sorted(NONFINITE)}, got {nonfinite!r}."
             )
@@ -127,14 +127,15 @@ class Endpoints(abc.ABC):
         """
         return row_seeds.seeds(0, len(temperature))
 
-    def choose(self, names: Sequence[str]) -> None:
+    def choose(self, names: Collection[str]) -> None:
         """Leaves all but these signatures out.
 
         Raises:
           ValueError: if there is no such signature, or log_prob is not among them.
         """
         known = self._known_signatures()
-        if isinstance(names, str) or set(names) - known.keys():
+        is_list = isinstance(names, Collection) and not isinstance(names, str)
+        if not is_list or any(name not in list(known) for name in names):
             raise ValueError(
                 f"signatures must be some of {', '.join(known)}, got {names!r}."
             )

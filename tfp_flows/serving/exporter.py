@@ -22,6 +22,7 @@ from tfp_flows.distributions import (
 from tfp_flows.networks.weights.prepared_once import prepared_once
 from tfp_flows.serving import (
     batching,
+    batching_file,
     cards,
     check,
     golden,
@@ -208,7 +209,7 @@ def _write(directory, flow, endpoints, rows, rtol, name, max_batch_size):
     golden.save(directory, answers)
     facts = _batches(functions, answers, max_batch_size)
     size = facts["max_batch_size"]
-    batching.write(directory, size)
+    batching_file.write(directory, size)
     warm_up.write(directory, warm_up.records(name, answers, size))
     return facts
 

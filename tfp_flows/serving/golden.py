@@ -36,9 +36,10 @@ def check_rtol(rtol: float) -> None:
     Raises:
       ValueError: if it is not above 0 and at most 0.01.
     """
-    if not 0.0 < rtol <= LARGEST_RTOL:
+    is_number = isinstance(rtol, float | int | np.number)
+    if not is_number or not 0.0 < rtol <= LARGEST_RTOL:
         raise ValueError(
-            f"rtol must be above 0 and at most {LARGEST_RTOL}, got {rtol}."
+            f"rtol must be above 0 and at most {LARGEST_RTOL}, got {rtol!r}."
         )
 
 

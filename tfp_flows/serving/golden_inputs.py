@@ -44,7 +44,7 @@ def golden_inputs(
     if examples is None:
         x = endpoints.typical({**values, **seen})
     else:
-        x = _first_rows("examples", examples, flow.event_shape)
+        x = _first_rows("examples", examples, flow.event_shape, flow.num_values)
     values["x"] = endpoints.points(x)
     result = {}
     for name, inputs in specs.items():
@@ -102,22 +102,47 @@ def _normals(seeds, shape):
     return noise.numpy().reshape([-1, *shape])
 
 
-def _first_rows(name, rows, shape):
+def _first_rows(name, rows, shape, num_values=None):
     """Returns 8 rows, repeated if there are fewer."""
-    rows = checked_rows(name, rows, shape)
+    rows = checked_rows(name, rows, shape, num_values)
     return rows[np.arange(golden.NUM_ROWS) % len(rows)]
 
 
-def checked_rows(name: str, rows: Any, shape: Any) -> np.ndarray:
+def checked_rows(
+    name: str, rows: Any, shape: Any, num_values: int | None = None
+) -> np.ndarray:
     """Returns rows as an array.
 
+    Args:
+      name: of the argument.
+      rows: `[N, *shape]`, finite numbers.
+      shape: of a row.
+      num_values: of a model of integers: only 0 to num_values - 1 are good then.
+
     Raises:
-      ValueError: if they are none, or of another shape.
+      ValueError: if they are none, of another shape, or hold other numbers.
     """
-    rows = np.asarray(rows)
+    if np.ma.isMaskedArray(rows):
+        raise ValueError(f"{name} is a masked array. Leave rows with gaps out.")
+    try:
+        rows = np.asarray(rows)
+    except ValueError as error:  # rows of unequal lengths
+        raise ValueError(f"{name} is no array: {error}") from error
     if rows.ndim == 0 or not len(rows) or rows.shape[1:] != tuple(shape):
         raise ValueError(
             f"{name} must be [N, {', '.join(map(str, shape))}] with N >= 1, got shape "
             f"{rows.shape}."
+        )
+    if rows.dtype.kind not in "buif":
+        raise ValueError(f"{name} must hold real numbers, got {rows.dtype}.")
+    wanted, good = "finite numbers", np.isfinite(rows)
+    if num_values is not None:
+        wanted = f"whole numbers from 0 to {num_values - 1}"
+        good &= (rows == np.floor(rows)) & (rows >= 0) & (rows < num_values)
+    if not good.all():
+        row = int(np.argmin(good.reshape(len(rows), -1).all(axis=1)))
+        raise ValueError(
+            f"{name} must hold {wanted}, row {row} has "
+            f"{rows[row][~good[row]].flat[0]}. Leave such rows out."
         )
     return rows

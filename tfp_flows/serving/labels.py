@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 FILE_NAME = "labels.json"
+_LABEL = re.compile(r"[A-Za-z][A-Za-z0-9_-]*")
 
 
 def read(base: str | os.PathLike) -> dict[str, int]:
@@ -25,8 +26,8 @@ def read(base: str | os.PathLike) -> dict[str, int]:
         return {}
     except ValueError as error:
         raise ValueError(f"{FILE_NAME} of {str(base)!r} is damaged: {error}") from error
-    is_map = isinstance(found, dict)
-    if not is_map or not all(isinstance(v, int) for v in found.values()):
+    is_map = isinstance(found, dict) and all(map(_LABEL.fullmatch, found))
+    if not is_map or not all(type(v) is int for v in found.values()):
         raise ValueError(f"{FILE_NAME} of {str(base)!r} holds no versions by label.")
     return found
 
@@ -51,8 +52,9 @@ def parse(entries: Iterable[str]) -> dict[str, int]:
     """
     found = {}
     for entry in entries:
-        match = re.fullmatch(r"([A-Za-z][\w-]*)=([0-9]+)", entry)
-        if not match:
+        label, _, version = entry.partition("=")
+        is_number = version.isascii() and version.isdigit()
+        if not _LABEL.fullmatch(label) or not is_number:
             raise ValueError(f"A label is written canary=3, got {entry!r}.")
-        found[match[1]] = int(match[2])
+        found[label] = int(version)
     return found

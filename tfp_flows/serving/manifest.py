@@ -29,6 +29,7 @@ def problem(directory: str | os.PathLike) -> str | None:
 
     Raises:
       OSError: if a file cannot be read.
+      ValueError: if something is no plain file, or a link to nothing.
     """
     path = pathlib.Path(directory) / FILE_NAME
     if not path.is_file():
@@ -64,6 +65,8 @@ def _by_name(sums):
 
 def _sha256(path):
     digest = hashlib.sha256()
+    if not path.is_file():  # a pipe would be waited for
+        raise ValueError(f"{path.name!r} is no plain file")
     with path.open("rb") as file:
         for part in iter(lambda: file.read(1 << 20), b""):
             digest.update(part)

@@ -4,11 +4,10 @@ References:
   https://github.com/tensorflow/tensorflow/tree/master/tensorflow/core/protobuf
 """
 
-import math
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from tfp_flows.serving import operations, wire
+from tfp_flows.serving import checkpoint, operations, wire
 
 MUST_COMPILE = b"_XlaMustCompile"
 
@@ -63,17 +62,24 @@ def tensorflow_version(meta_graph: bytes) -> str:
     return wire.text(wire.first(wire.first(meta_graph, 1), 5))
 
 
-def num_stored(meta_graph: bytes) -> int:
-    """Returns how many numbers the variables of a graph hold."""
-    shapes = [
-        _shape(wire.first(value, 7))
-        for graph in wire.values(meta_graph, 2)
-        for node in wire.values(graph, 1)
-        if _op(node) == "VarHandleOp"
-        for key, value in wire.pairs(node, 5)
-        if key == "shape"
-    ]
-    return sum(math.prod(shape or ()) for shape in shapes)
+def variables(meta_graph: bytes) -> list[checkpoint.Variable]:
+    """Returns dtype and shape of the variables of a graph.
+
+    Raises:
+      ValueError: if a shape is not known.
+    """
+    found = []
+    for graph in wire.values(meta_graph, 2):
+        for node in wire.values(graph, 1):
+            if _op(node) != "VarHandleOp":
+                continue
+            attributes = dict(wire.pairs(node, 5))
+            dtype = wire.first(attributes.get("dtype", b""), 6, 0)
+            shape = _shape(wire.first(attributes.get("shape", b""), 7))
+            if shape is None or min(shape, default=0) < 0:
+                raise ValueError(f"the variable {_name(node)} has no shape")
+            found.append(checkpoint.Variable(dtype, shape))
+    return found
 
 
 def refused(meta_graph: bytes) -> list[str]:

@@ -27,6 +27,8 @@ def check_base(base_dir: str | os.PathLike) -> pathlib.Path:
       ValueError: if it is a file, a URL, or itself the directory of a version.
     """
     text = os.fspath(base_dir)
+    if not isinstance(text, str) or not text:
+        raise ValueError(f"base_dir must name a directory, got {text!r}.")
     if "://" in text:
         raise ValueError(
             f"base_dir must be on a local file system, whose rename is atomic, got "
@@ -52,6 +54,14 @@ def versions(base: pathlib.Path) -> list[int]:
     names = (entry.name for entry in base.iterdir())
     numbers = (int(name) for name in names if name.isascii() and name.isdigit())
     return sorted(number for number in numbers if number <= _LARGEST)
+
+
+def directories(base: pathlib.Path) -> list[int]:
+    """Returns the versions that are directories under their plain number, ascending.
+
+    Others may take a number, a file of that name or 007, but are nobody's to manage.
+    """
+    return [v for v in versions(base) if (base / str(v)).is_dir()]
 
 
 def next_version(base: pathlib.Path) -> int:

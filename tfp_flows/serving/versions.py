@@ -20,14 +20,24 @@ import pathlib
 import shutil
 import sys
 import uuid
+import zipfile
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from tfp_flows.serving import c_api, card_check, golden, labels, publishing
+from tfp_flows.serving import (
+    c_api,
+    card_check,
+    check,
+    golden,
+    labels,
+    publishing,
+)
 
 _SIGNATURE = "log_prob"
+# What NumPy raises for a file that is no npz.
+_NO_ROWS = (ValueError, TypeError, AttributeError, EOFError, zipfile.BadZipFile)
 
 
 class Drift(NamedTuple):
@@ -60,7 +70,10 @@ def compare(
 
     Raises:
       ValueError: if the rows do not fit, or none is valid in both.
+      CheckError: if a version must not be loaded.
     """
+    for directory in (first, second):
+        _check(directory)
     inputs = golden.load(first)[_SIGNATURE].inputs if rows is None else rows
     answers = [_answers(directory, inputs) for directory in (first, second)]
     good = answers[0]["valid"] & answers[1]["valid"]
@@ -89,13 +102,24 @@ def prune(base: pathlib.Path, keep: int) -> list[int]:
     if keep < 1:
         raise ValueError(f"prune keeps the newest version at least, got keep={keep}.")
     stay = {*labels.read(base).values()}
-    removed = [v for v in publishing.versions(base)[:-keep] if v not in stay]
+    removed = [v for v in publishing.directories(base)[:-keep] if v not in stay]
     for version in removed:
         # A server sees a version whole or not at all, also when it goes.
         gone = base / f".tmp-{uuid.uuid4().hex}"
         (base / str(version)).rename(gone)
-        shutil.rmtree(gone)
+        if gone.is_symlink():
+            gone.unlink()
+        else:
+            shutil.rmtree(gone)
     return removed
+
+
+def _check(directory):
+    try:
+        check.check_unloaded(directory)
+    except check.CheckError as error:
+        what = f"Version {directory.name} must not be loaded: {error}"
+        raise check.CheckError(what) from error
 
 
 def _answers(directory, inputs):
@@ -114,7 +138,7 @@ def _answers(directory, inputs):
 def _listed(base):
     """Yields a line for each version: number, labels, when and by what it was made."""
     labelled = labels.read(base)
-    for version in publishing.versions(base):
+    for version in publishing.directories(base):
         names = ",".join(sorted(k for k, v in labelled.items() if v == version))
         try:
             card = card_check.read(base / str(version))
@@ -127,8 +151,9 @@ def _listed(base):
 
 def _label(base, entries):
     labelled = {**labels.read(base), **labels.parse(entries)}
+    there = publishing.directories(base)
     for label, version in labelled.items():
-        if version not in publishing.versions(base):
+        if version not in there:
             raise ValueError(f"There is no version {version} to be called {label!r}.")
     labels.write(base, labelled)
     return json.dumps(labelled)
@@ -137,14 +162,24 @@ def _label(base, entries):
 def _compared(base, first, second, rows):
     given = None
     if rows is not None:
-        with np.load(rows, allow_pickle=False) as arrays:
-            given = {name: arrays[name] for name in arrays.files}
+        given = _read_rows(rows)
     drift = compare(base / str(first), base / str(second), given)
     return (
         f"log_prob of {second} minus that of {first}: {drift.mean:+.6g} +- "
         f"{drift.standard_error:.2g} nats over {drift.num_rows} rows, "
         f"{drift.num_invalid} not valid"
     )
+
+
+def _read_rows(path):
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in arrays.files}
+    except _NO_ROWS as error:
+        raise ValueError(
+            f"{path!r} is no .npz of arrays by name: {error}. Write it with "
+            "np.savez(path, x=x)."
+        ) from error
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -163,7 +198,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             lines = [_compared(base, asked.first, asked.second, asked.rows)]
         else:
             lines = [f"removed {version}" for version in prune(base, asked.keep)]
-    except (ValueError, OSError, c_api.CApiError) as error:
+    except (ValueError, OSError, c_api.CApiError, check.CheckError) as error:
         parser.error(str(error))
     print("\n".join(lines))
     return 0

@@ -28,14 +28,14 @@ def fields(message: Any) -> Iterator[tuple[int, Any]]:
     """
     view, at = memoryview(message), 0
     while at < len(view):
-        tag, at = _varint(view, at)
+        tag, at = varint(view, at)
         kind = tag & 7
         if kind == 0:
-            value, at = _varint(view, at)
+            value, at = varint(view, at)
             yield tag >> 3, value
             continue
         if kind == 2:
-            size, at = _varint(view, at)
+            size, at = varint(view, at)
         elif kind in (1, 5):
             size = 8 if kind == 1 else 4
         else:
@@ -79,7 +79,7 @@ def integers(message: Any, field: int) -> list[int]:
             continue
         at = 0
         while at < len(value):
-            number, at = _varint(value, at)
+            number, at = varint(value, at)
             found.append(number)
     return [signed(value) for value in found]
 
@@ -121,7 +121,16 @@ def _to_varint(value):
     return bytes(out)
 
 
-def _varint(view, at):
+def varint(view: Any, at: int) -> tuple[int, int]:
+    """Returns the number that begins at a byte, and where it ends.
+
+    Raises:
+      ValueError: if there is none.
+
+    Examples:
+      >>> varint(bytes([150, 1, 7]), 0)
+      (150, 2)
+    """
     value = shift = 0
     while True:
         if at >= len(view) or shift > 63:

@@ -1,21 +1,14 @@
 """A flow on a server as if it were here: arrays in, arrays out."""
 
+import math
 import time
 from typing import Any
 
 import numpy as np
 
+from tfp_flows.serving.client import arrays as rows_of
 from tfp_flows.serving.client.errors import ServerError
 from tfp_flows.serving.row_seeds import seeds
-
-_DTYPES = {
-    "seed": np.int64,
-    "known": np.int32,
-    "label": np.int32,
-    "context": np.float32,
-    "temperature": np.float32,
-    "z": np.float32,
-}
 
 
 class Client:
@@ -31,11 +24,13 @@ class Client:
       version: a number; the newest if None.
       label: of a version, such as "stable", in place of a number.
       max_batch_size: rows of one request; not more than the server's own.
-      timeout: seconds in which each chunk is to be answered, all attempts together.
+      timeout: seconds in which each chunk is to be answered, all attempts together;
+        over REST seconds without a byte of an answer.
       attempts: how often a chunk is sent while the server is not there.
 
     Raises:
-      ValueError: for a version and a label together, or a number that is not positive.
+      ValueError: for a version and a label together, a number that is not positive, a
+        name that is no text, or a target that is no address.
 
     Examples:
       >>> client = Client("localhost:8500", "digits")  # doctest: +SKIP
@@ -53,12 +48,15 @@ class Client:
         timeout: float = 30.0,
         attempts: int = 3,
     ):
+        _check_texts(target=target, model=model, label=label or "none")
         if version is not None and label is not None:
             raise ValueError(f"Give version={version} or label={label!r}, not both.")
-        if min(max_batch_size, timeout, attempts) <= 0:
+        _check_counts(max_batch_size=max_batch_size, attempts=attempts)
+        if version is not None:
+            _check_counts(version=version)
+        if not 0.0 < timeout < math.inf:
             raise ValueError(
-                "Client needs positive max_batch_size, timeout and attempts, got "
-                f"{max_batch_size}, {timeout} and {attempts}."
+                f"Client needs a positive timeout in seconds, got {timeout}."
             )
         self._size, self._timeout = max_batch_size, timeout
         self._attempts = attempts
@@ -108,7 +106,7 @@ class Client:
         seed: int = 0,
         *,
         start: int = 0,
-        temperature: float = 1.0,
+        temperature: Any = 1.0,
         **given: Any,
     ) -> np.ndarray:
         """Returns samples `start` to `start + n - 1` of the stream `seed`.
@@ -117,17 +115,16 @@ class Client:
           n: how many.
           seed: the stream, see `serving.seeds`: more samples begin with the same ones.
           start: number of the first.
-          temperature: above 0.
+          temperature: above 0, one or `[n]`.
           **given: `context` `[n, *C]`, or `label` `[n]` or one for all.
 
         Returns:
           float32 `[n, *E]`.
         """
-        given = {name: _for_all(name, value, n) for name, value in given.items()}
-        scale = np.full([n], temperature)
-        return self.predict(
-            "sample", seed=seeds(seed, n, start), temperature=scale, **given
-        )["x"]
+        rows = seeds(seed, n, start)
+        given["temperature"] = temperature
+        given = {name: rows_of.for_all(name, v, n) for name, v in given.items()}
+        return self.predict("sample", seed=rows, **given)["x"]
 
     def complete(self, x: Any, known: Any, seed: int = 0, **given: Any) -> np.ndarray:
         """Returns events of which the unknown units were drawn, float32 `[N, *E]`.
@@ -138,7 +135,7 @@ class Client:
           seed: row i is drawn by `[seed, i]`.
           **given: as for `log_prob`.
         """
-        rows = seeds(seed, len(np.asarray(x)))
+        rows = seeds(seed, len(rows_of.to_array("x", x)))
         return self.predict("complete", x=x, known=known, seed=rows, **given)["x"]
 
     def predict(self, signature: str, **inputs: Any) -> dict[str, np.ndarray]:
@@ -152,33 +149,34 @@ class Client:
           ServerError: if the server refuses, or gives no answer in time.
           ValueError: if inputs have different numbers of rows.
         """
-        arrays = {name: _to_array(name, value) for name, value in inputs.items()}
+        arrays = {k: rows_of.to_array(k, value) for k, value in inputs.items()}
         counts = {name: len(value) for name, value in arrays.items()}
         if len(set(counts.values())) != 1:
-            raise ValueError(f"Inputs have different numbers of rows: {counts}.")
+            raise ValueError(
+                f"Inputs have different numbers of rows, or there are none: {counts}."
+            )
         count = next(iter(counts.values()))
         if not count:  # REST knows no empty request: one row tells the shapes
             arrays = {
                 name: np.zeros([1, *value.shape[1:]], value.dtype)
                 for name, value in arrays.items()
             }
-        good = _finite_rows(arrays)
-        arrays = {name: _filled(value, good, 0) for name, value in arrays.items()}
+        good = rows_of.finite_rows(arrays)
+        arrays = {k: rows_of.filled(value, good, 0) for k, value in arrays.items()}
         outputs = self._by_chunks(signature, arrays)
         good &= outputs["valid"]
-        marked = {name: _filled(value, good, np.nan) for name, value in outputs.items()}
+        marked = {k: rows_of.filled(v, good, np.nan) for k, v in outputs.items()}
         return {
             name: value[:count] for name, value in (marked | {"valid": good}).items()
         }
 
     def _by_chunks(self, signature, arrays):
-        count = len(next(iter(arrays.values())))
-        chunks = [
-            self._ask(
-                signature, {k: v[start:][: self._size] for k, v in arrays.items()}
-            )
-            for start in range(0, count, self._size)
-        ]
+        chunks = []
+        for start in range(0, len(next(iter(arrays.values()))), self._size):
+            part = {k: v[start:][: self._size] for k, v in arrays.items()}
+            outputs = self._ask(signature, part)
+            _check_answer(outputs, len(next(iter(part.values()))))
+            chunks.append(outputs)
         return {name: np.concatenate([c[name] for c in chunks]) for name in chunks[0]}
 
     def close(self) -> None:
@@ -218,31 +216,26 @@ def _connected(target, model, version, label):
     return Rpc(target, model, version, label)
 
 
-def _to_array(name, value):
-    array = np.asarray(value)
-    is_real = array.dtype.kind not in "iub"
-    array = array.astype(_DTYPES.get(name, np.float32 if is_real else np.int32))
-    if not array.ndim:
-        raise ValueError(f"{name} needs rows, [N, ...], got the number {value!r}.")
-    return array
+def _check_texts(**texts):
+    for name, value in texts.items():
+        if not isinstance(value, str) or not value:
+            raise ValueError(f"Client needs text as {name}, got {value!r}.")
 
 
-def _for_all(name, value, n):
-    """Repeats one context or label for all rows."""
-    array = np.asarray(value)
-    return np.full([n], array) if name == "label" and not array.ndim else array
+def _check_counts(**counts):
+    for name, value in counts.items():
+        is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
+        if not is_integer or value < 1:
+            raise ValueError(f"Client needs a positive integer {name}, got {value!r}.")
 
 
-def _finite_rows(arrays):
-    """Which rows hold finite numbers only: JSON has no others, nor a model use."""
-    count = len(next(iter(arrays.values())))
-    good = np.ones(count, np.bool_)
-    for value in arrays.values():
-        good &= np.isfinite(value).reshape(count, -1).all(axis=1)
-    return good
-
-
-def _filled(value, good, number):
-    """Puts a number of the same dtype into all rows that are not good."""
-    rows = good.reshape([-1] + [1] * (value.ndim - 1))
-    return np.where(rows, value, np.array(number).astype(value.dtype))
+def _check_answer(outputs, count):
+    """Refuses what is no answer to so many rows."""
+    shapes = {name: np.shape(value) for name, value in outputs.items()}
+    are_rows = all(shape[:1] == (count,) for shape in shapes.values())
+    if shapes.get("valid") != (count,) or not are_rows:
+        raise ServerError(
+            "UNKNOWN",
+            f"wanted {count} rows of each output, valid among them, got {shapes}. Was "
+            "this model written by serving.export?",
+        )

@@ -5,6 +5,7 @@ References:
 """
 
 import json
+import urllib.parse
 from collections.abc import Mapping
 
 import numpy as np
@@ -26,11 +27,15 @@ class Rest:
     """
 
     def __init__(self, target: str, model: str, version: int | None, label: str | None):
-        self._url = f"{target.rstrip('/')}/v1/models/{model}"
+        if not urllib.parse.urlsplit(target).hostname:
+            raise ValueError(
+                f"Client asks an address such as http://localhost:8501, got {target!r}."
+            )
+        self._url = f"{target.rstrip('/')}/v1/models/{_quoted(model)}"
         if version is not None:
             self._url += f"/versions/{version}"
         if label is not None:
-            self._url += f"/labels/{label}"
+            self._url += f"/labels/{_quoted(label)}"
         self._session = requests.Session()
 
     def predict(
@@ -46,8 +51,10 @@ class Rest:
         Raises:
           ServerError: if there is no answer.
         """
-        columns = {name: value.tolist() for name, value in inputs.items()}
-        body = {"signature_name": signature, "inputs": columns}
+        # As rows: of columns a server drops those that a signature does not know.
+        lists = zip(*(value.tolist() for value in inputs.values()), strict=True)
+        rows = [dict(zip(inputs, row, strict=True)) for row in lists]
+        body = {"signature_name": signature, "instances": rows}
         try:
             answer = self._session.post(
                 f"{self._url}:predict",
@@ -55,17 +62,20 @@ class Rest:
                 headers={"Content-Type": "application/json"},
                 timeout=timeout,
             )
-            found = answer.json()
-        except requests.exceptions.JSONDecodeError as error:
-            text = answer.text[:200]
-            code = answer.status_code
-            raise ServerError(f"HTTP {code}", text, code in _MAY_PASS) from error
         except requests.exceptions.RequestException as error:
             raise ServerError("UNAVAILABLE", str(error), may_pass=True) from error
-        if answer.status_code != 200:
-            code, message = answer.status_code, str(found.get("error", found))
-            raise ServerError(f"HTTP {code}", message, code in _MAY_PASS)
-        return {name: _to_array(name, v) for name, v in found["outputs"].items()}
+        code, text = answer.status_code, answer.content
+        may_pass = code in _MAY_PASS
+        try:
+            found = json.loads(text)
+            if code == 200:
+                answers = found["predictions"]
+                names = answers[0].keys()
+                return {k: _to_array(k, [row[k] for row in answers]) for k in names}
+            message = str(found["error"])
+        except (ValueError, LookupError, TypeError, AttributeError):
+            message = text[:200].decode(errors="replace")
+        raise ServerError(f"HTTP {code}", message, may_pass)
 
     def close(self) -> None:
         """Closes the connection."""
@@ -74,3 +84,7 @@ class Rest:
 
 def _to_array(name, value):
     return np.array(value, np.bool_ if name == "valid" else np.float32)
+
+
+def _quoted(name):
+    return urllib.parse.quote(name, safe="")

@@ -27,6 +27,11 @@ class Rpc:
     """
 
     def __init__(self, target: str, model: str, version: int | None, label: str | None):
+        if "://" in target:
+            raise ValueError(
+                "Client asks localhost:8500 over gRPC or http://localhost:8501 over "
+                f"REST, got {target!r}."
+            )
         self._model, self._version, self._label = model, version, label
         self._channel = grpc.insecure_channel(target, options=_OPTIONS)
         self._call = self._channel.unary_unary(_METHOD)
@@ -53,7 +58,10 @@ class Rpc:
             code = error.code()
             may_pass = code == grpc.StatusCode.UNAVAILABLE
             raise ServerError(code.name, error.details(), may_pass) from error
-        return messages.to_outputs(answer)
+        try:
+            return messages.to_outputs(answer)
+        except ValueError as error:
+            raise ServerError("UNKNOWN", f"no answer to Predict: {error}") from error
 
     def close(self) -> None:
         """Closes the connection."""
