@@ -1,5 +1,6 @@
 """Markov chains by the No-U-Turn sampler, and how far to trust them."""
 
+import functools
 from collections.abc import Callable
 from typing import NamedTuple
 
@@ -113,21 +114,10 @@ def run(
     kernel = _kernel(log_prob, start, num_warm_up, max_tree_depth)
     is_eager = tf.executing_eagerly()
     count = _PARTS if is_eager else 1
-    size = -(-(num_warm_up + num_steps) // count)
-
-    def advance(state, results, seed):
-        return tfp.mcmc.sample_chain(
-            size,
-            state,
-            results,
-            kernel,
-            trace_fn=lambda _, results: results.inner_results.log_accept_ratio,
-            return_final_kernel_results=True,
-            seed=seed,
-            parallel_iterations=1,
-        )
-
     begin = kernel.bootstrap_results
+    advance = functools.partial(
+        _advance, kernel, -(-(num_warm_up + num_steps) // count)
+    )
     if is_eager:
         # A chain is many small gradients, one after the other: XLA starts them ten
         # times as fast as a graph does, whatever the network.
@@ -146,6 +136,20 @@ def run(
     )
     accepted = tf.exp(tf.minimum(log_accept, 0.0))
     return states, tf.reduce_mean(accepted, axis=[0, 1])
+
+
+def _advance(kernel, num_steps, state, results, seed):
+    """Returns states, logs of acceptance ratios, and where to go on."""
+    return tfp.mcmc.sample_chain(
+        num_steps,
+        state,
+        results,
+        kernel,
+        trace_fn=lambda _, results: results.inner_results.log_accept_ratio,
+        return_final_kernel_results=True,
+        seed=seed,
+        parallel_iterations=1,
+    )
 
 
 def _kernel(log_prob, start, num_warm_up, max_tree_depth):

@@ -113,11 +113,7 @@ def export(
       >>> serving.export(flow, "served/digits")  # doctest: +SKIP
       PosixPath('served/digits/1')
     """
-    _check_has_all_values(flow)
-    if isinstance(flow, AnyOrder):
-        flow = flow.in_order()
-    if not allow_unadapted:
-        _check_seen_data(flow)
+    flow = _servable(flow, allow_unadapted)
     endpoints = endpoints_of(flow, nonfinite, labels)
     golden.check_rtol(rtol)
     batching.check(max_batch_size)
@@ -173,6 +169,16 @@ def _facts(flow, nonfinite, base, card):
 
 def _write_card(directory, facts, number):
     cards.write(directory, {**facts, "version": number})
+
+
+def _servable(flow, allow_unadapted):
+    """Returns the model to serve in place of one, if it has seen data."""
+    _check_has_all_values(flow)
+    if isinstance(flow, AnyOrder):
+        flow = flow.in_order()
+    if not allow_unadapted:
+        _check_seen_data(flow)
+    return flow
 
 
 def _check_has_all_values(flow):
