@@ -68,15 +68,20 @@ def test_heads_begin_at_zero_and_rebuild_from_their_config(head):
     np.testing.assert_array_equal(head(h), again(h))
 
 
-def test_outside_of_the_image_lie_the_mean_features():
-    head, h = ZeroConv(2), features((3, 4, 4, 5))
+@pytest.mark.parametrize("kernel_size", [1, 2, 3, 5])
+def test_outside_of_the_image_lie_the_mean_features(kernel_size):
+    head, h = ZeroConv(2, kernel_size), features((3, 4, 3, 5))
     head.build(h.shape)
     head.adapt(h)
-    kernel, _ = head.trainable_variables
-    kernel.assign(np.random.default_rng(0).normal(size=kernel.shape))
+    rng = np.random.default_rng(0)
+    for variable in head.trainable_variables:
+        variable.assign(rng.normal(size=variable.shape))
+    kernel, bias = head.trainable_variables
     mean = tf.reduce_mean(h, axis=[0, 1, 2])
-    padded = tf.pad(h - mean, [(0, 0), (1, 1), (1, 1), (0, 0)])
-    wanted = tf.nn.conv2d(padded, kernel.value, 1, "VALID")
+    before = (kernel_size - 1) // 2
+    pad = before, kernel_size - 1 - before
+    padded = tf.pad(h - mean, [(0, 0), pad, pad, (0, 0)])
+    wanted = tf.nn.conv2d(padded, kernel.value, 1, "VALID") + bias
     np.testing.assert_allclose(head(h), wanted, atol=1e-5)
 
 
