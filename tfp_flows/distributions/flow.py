@@ -46,6 +46,7 @@ class Flow(_TransformedDistribution, Model):
         None.
       name: of the distribution; the bijector's if None. Joint distributions take None
         for a name that they may choose.
+      parameters: a subclass's constructor's arguments, for `copy`.
 
     Raises:
       ValueError: if no base is given and the bijector has no latent shape.
@@ -62,8 +63,9 @@ class Flow(_TransformedDistribution, Model):
         bijector: tfp.bijectors.Bijector,
         distribution: tfd.Distribution | None = None,
         name: str | None = None,
+        parameters: dict | None = None,
     ):
-        parameters = dict(locals())
+        parameters = dict(locals()) if parameters is None else parameters
         if distribution is None:
             if not hasattr(bijector, "latent_shape"):
                 raise ValueError(

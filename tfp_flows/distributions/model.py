@@ -90,6 +90,16 @@ class Model(tfd.Distribution):
         return False
 
     @property
+    def cure_of_missing(self) -> str:
+        """What to do about events with NaN, for messages."""
+        return "Drop or mend such rows."
+
+    @property
+    def prefers_graph(self) -> bool:
+        """Whether `jit_compile="auto"` is a graph for vectors too, XLA being slower."""
+        return False
+
+    @property
     def context_shape(self) -> Any:
         """Shape of one context, or None for an unconditional model.
 

@@ -19,6 +19,7 @@ SHARED = {
         these for each; in flows of couplings ("periodic", low, high) as well. Or
         "simplex", for vectors whose positive entries sum to one. See `Intervals` and
         `Simplex`; for real numbers.""",
+    "missing": "whether NaN is a value that is not there, to be integrated out.",
     "base": """of the latent events: "normal", "logistic", or "student_t" for heavy
         tails, whose weight is learned, see `StudentT`.""",
     "context_shape": "`(C,)` for a conditional flow.",

@@ -171,8 +171,10 @@ def _blame(flow, x, given):
 def _flaw(flow, x, given):
     """Says what the values of one example are like, and what to do about them."""
     for name, value in {"x": x, **given}.items():
-        if not _is_finite(value):
+        if not _is_finite(value, flow.takes_missing):
             cure = f"Drop or mend the rows where {name} is not finite."
+            if name == "x" and np.isnan(np.asarray(value)).any():
+                cure = flow.cure_of_missing
             return f"The data themselves are not finite there, in {name}.", cure
     support = flow.support
     if support is not None and support.beyond(x).any():
@@ -189,7 +191,10 @@ def _flaw(flow, x, given):
                 "Scale and round the data to these integers, or build the model with "
                 "num_values= that covers them.",
             )
-    spread = f"The values of x lie between {values.min():.6g} and {values.max():.6g}."
+    there = values[~np.isnan(values)] if flow.takes_missing else values
+    if not there.size:
+        return "All values of x are missing.", _STEP_CURE
+    spread = f"The values of x lie between {there.min():.6g} and {there.max():.6g}."
     return spread, _STEP_CURE
 
 
@@ -202,5 +207,6 @@ def _broken(model):
     return f" The weights {broken} are not finite." if broken else ""
 
 
-def _is_finite(value):
-    return all(np.isfinite(np.asarray(part)).all() for part in tf.nest.flatten(value))
+def _is_finite(value, may_miss=False):
+    parts = [np.asarray(part) for part in tf.nest.flatten(value)]
+    return all((np.isfinite(p) | (may_miss & np.isnan(p))).all() for p in parts)

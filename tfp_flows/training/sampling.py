@@ -102,7 +102,7 @@ def usable(flow: Model, sample: Sample, drop: bool) -> Sample:
             f"{bad.size} of the {good.size} examples drawn for adapting the flow hold "
             "NaN or infinite values: row "
             f"{', '.join(map(str, bad[:10]))}{more} of the training data, counted from "
-            "0 in the order of one pass. Drop or mend such rows before fit."
+            f"0 in the order of one pass. {flow.cure_of_missing}"
         )
     if flow.support is not None:
         inside = ~flow.support.beyond(sample.x)
