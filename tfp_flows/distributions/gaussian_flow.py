@@ -14,7 +14,7 @@ from tfp_flows.distributions.model import Model
 
 
 class GaussianFlow(Flow):
-    """An affine flow of a standard normal or a `GaussianMixture`, where values may miss.
+    """An affine flow of a standard normal or a `GaussianMixture`: values may miss.
 
     As `Flow`, and where values of an event are missing (NaN), `log_prob` is the
     marginal density of those that are there, in closed form, and `adapt` fits to them

@@ -15,8 +15,8 @@ SHARED = {
     "dequantization": """"uniform", or "variational" for noise that a small flow learns,
         see `noise_flow`; for discrete data.""",
     "support": """where the features of the last axis lie: "real", "positive",
-        (low, high) with None for an end that there is not, or a sequence with one of
-        these for each; in flows of couplings ("periodic", low, high) as well. Or
+        (low, high) with None for an end that there is not, ("periodic", low, high)
+        where the recipe has steps for it, or a sequence with one of these for each. Or
         "simplex", for vectors whose positive entries sum to one. See `Intervals` and
         `Simplex`; for real numbers.""",
     "missing": "whether NaN is a value that is not there, to be integrated out.",

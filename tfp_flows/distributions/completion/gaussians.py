@@ -110,7 +110,7 @@ def _pushed(base, parts, distribution):
     slope = tf.cast(tf.reshape(tape.gradient(chosen, zero), [size, size]), tf.float64)
     mean = tf.cast(tf.reshape(base.mean, [-1, *shape]), dtype)
     moved = forward(mean)
-    # Far from 0 it is rounded, and the way back, which is exact there, says by how much.
+    # Far from 0 it is rounded; the way back, which is exact there, says by how much.
     back = moved
     for part in parts:
         back, _ = part.inverse_and_log_det(back)
