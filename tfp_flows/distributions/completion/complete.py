@@ -30,8 +30,8 @@ def complete(
 
     How depends on the model:
 
-    - `flows.gaussian`, `flows.gaussian_mixture`, and other affine flows of these:
-      exact, in closed form, any mask;
+    - `flows.gaussian`, `flows.gaussian_mixture`, and other affine flows of these, with
+      a support of intervals too: exact, in closed form, any mask;
     - `flows.any_order` and `flows.tabular`: exact, any mask, in a loop over the unknown
       units;
     - `Autoregressive` models: exact, if the known units come first in their order
