@@ -294,6 +294,25 @@ def test_a_gaussian_on_the_line_is_a_log_normal_on_the_half_line():
     np.testing.assert_allclose(flow.log_prob(x * 1e9)[0] < 0, True)
 
 
+@pytest.mark.parametrize("support", ["real", ["real", "positive"]])
+@pytest.mark.parametrize("name", ["real_nvp", "maf", "iaf", "gaussian", "nice"])
+def test_infinity_is_no_number_of_the_line(name, support):
+    flow = flows.build(name, event_shape=(2,), support=support)
+    laws.randomize(flow)
+    x = np.float32([[np.inf, 1], [-np.inf, 1], [0, np.inf], [0, 1], [1e30, 1]])
+    for log_prob in (flow.log_prob, tf.function(flow.log_prob)):
+        found = log_prob(x).numpy()
+        np.testing.assert_array_equal(found[:3], -np.inf)
+        assert np.isfinite(found[3]) and not np.isnan(found).any()
+    flow = flows.build(name, event_shape=(2,), support=support)
+    model = FlowModel(flow)
+    model.compile("adam", jit_compile=False)
+    rows = np.random.default_rng(0).lognormal(size=(50, 2)).astype("float32")
+    rows[7, 0] = np.inf
+    with pytest.raises(ValueError, match="row 7.*(NaN or infinite|column 0 is inf)"):
+        model.fit(rows, verbose=0)
+
+
 def test_a_unit_of_measurement_is_taken_away():
     x = rows([(0, 1), "positive"], 100, dtype="float64")
     found = []

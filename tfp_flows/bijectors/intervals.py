@@ -85,13 +85,14 @@ class Intervals(SupportMap):
     def beyond(self, y: Any) -> np.ndarray:
         """Returns which events lie beyond the support, bool `[N]`."""
         y = np.asarray(y, self.dtype.as_numpy_dtype)
-        is_beyond = (y < self._least) | (y > self._most)
+        is_beyond = (y < self._least) | (y > self._most) | np.isinf(y)
         return is_beyond.reshape([len(y), -1]).any(axis=1)
 
     def flaw(self, event: Any) -> tuple[str, str]:
         """Says which feature leaves its interval."""
         event = np.asarray(event, self.dtype.as_numpy_dtype)
-        place = np.argwhere((event < self._least) | (event > self._most))[0]
+        is_beyond = (event < self._least) | (event > self._most) | np.isinf(event)
+        place = np.argwhere(is_beyond)[0]
         column, interval = place[-1], self._intervals[place[-1]]
         where = column if len(place) == 1 else tuple(place.tolist())
         cure = "Drop such rows, or give the feature a wider support."
@@ -126,7 +127,7 @@ class Intervals(SupportMap):
         return x, self._sum(log_slope)
 
     def _inverse_of_each(self, y):
-        outside = (y < self._least) | (y > self._most)
+        outside = (y < self._least) | (y > self._most) | tf.math.is_inf(y)
         y = tf.where(outside, self._inside, y)
         one = tf.ones([], self.dtype)
         log_below = tf.math.log(tf.where(self._has_low, y - self._low, one))

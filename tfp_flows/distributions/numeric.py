@@ -64,6 +64,32 @@ def check(value: Any, what: str) -> None:
         raise ValueError(f"{what} holds {_KINDS[kind]}, wanted real numbers. {cure}")
 
 
+def check_temperature(temperature: Any) -> None:
+    """Refuses what is no temperature, where it can be seen.
+
+    Args:
+      temperature: a number, or one for each event; nothing is said of a tensor of a
+        graph.
+
+    Raises:
+      ValueError: if one is negative or not finite.
+
+    Examples:
+      >>> check_temperature(0.7)
+    """
+    is_tensor = tf.is_tensor(temperature)
+    known = tf.get_static_value(temperature) if is_tensor else temperature
+    if known is None:
+        return
+    values = np.ravel(np.asarray(known, np.float64))
+    bad = values[~(np.isfinite(values) & (values >= 0))]
+    if bad.size:
+        raise ValueError(
+            f"temperature must be finite and not negative, got {bad[0]:g}. Give 1 for "
+            "the model itself, less for more typical events, 0 for the most typical."
+        )
+
+
 def dense(value: Any, what: str) -> Any:
     """Returns lists, data frames and whatever else is an array as one; checked.
 

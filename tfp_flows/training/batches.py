@@ -207,6 +207,26 @@ def iterate(
     return lambda: _slices(arrays, batch_size or 32)
 
 
+def is_steady(passes: Callable[[], Iterator[Any]]) -> bool:
+    """Returns whether two passes begin with the same batch: then rows have numbers.
+
+    A data set that is shuffled anew each time gives its rows in another order.
+
+    Args:
+      passes: starts a pass, as from `iterate`.
+    """
+    one, two = (tf.nest.flatten(next(iter(passes()), None)) for _ in range(2))
+    return len(one) == len(two) and all(
+        a is b or _are_equal(np.asarray(a), np.asarray(b))
+        for a, b in zip(one, two, strict=True)
+    )
+
+
+def _are_equal(a, b):
+    is_float = a.dtype.kind == "f"
+    return a.shape == b.shape and np.array_equal(a, b, equal_nan=is_float)
+
+
 def check_supports(
     flow: Model, training: tuple[Any, Any], held_out: tuple[Any, Any] | None
 ) -> None:

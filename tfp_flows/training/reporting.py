@@ -123,8 +123,8 @@ class ReportingModel(keras.Model):
         if not math.isfinite(loss):
             warnings.warn(
                 f"The loss of the evaluated data is {loss}: some of them have no "
-                "finite log_prob. flow.log_prob(x) says which, and flow.trace(x) "
-                "where it begins.",
+                "finite log_prob, or no weight. flow.log_prob(x) says which, and "
+                "flow.trace(x) where it begins.",
                 stacklevel=2,
             )
         return values
