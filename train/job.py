@@ -130,6 +130,7 @@ def _report(trained, splits, config, workdir, say, story, changes):
         saved = report.save(scores, workdir, say, note, len(baselines) - 1, changes)
         draw(flow, splits, scores[-1].bits, history, workdir, config.seed)
         diagnosis = page.diagnose(flow, splits, config, say)
+        report.add(saved, "diagnosis", diagnosis.plain(), diagnosis.text(), workdir)
         page.save(scores, saved["note"], diagnosis, workdir)
     if config.export:
         with story.next():

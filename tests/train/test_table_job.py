@@ -51,6 +51,36 @@ def test_a_table_with_gaps_is_trained_beside_gaussians(path, tmp_path, given):
     _assert_the_kept_model_has_the_score(settings, tmp_path, scores[-1]["nats"])
 
 
+def test_a_table_with_gaps_is_diagnosed_by_its_rows_without(path, tmp_path):
+    longer = tmp_path / "longer.csv"
+    pd.concat([pd.read_csv(path)] * 3).to_csv(longer, index=False)
+    settings = config(longer)
+    settings.data.num_test = settings.diagnosed = 45
+    report = job.run(settings, tmp_path, lambda line: None)
+    found = report["diagnosis"]
+    whole = int(found["note"].split(" as ")[1].split()[0])
+    assert f"{whole} of 45 test events" in found["note"] and 20 <= whole < 45
+    assert found["num_events"] == whole and "c2st" in found["found"]
+    assert "no flow inside" in found["left_out"]["latent normality"]
+    saved = json.loads((tmp_path / "report.json").read_text())
+    assert saved["diagnosis"] == found
+    for name in ("report.md", "report.html"):
+        text = (tmp_path / name).read_text()
+        assert found["note"] in text and "c2st" in text
+
+
+def test_of_too_few_rows_without_gaps_it_is_said_that_questions_need_them(
+    path, tmp_path
+):
+    settings = config(path)
+    settings.diagnosed = 20
+    report = job.run(settings, tmp_path, lambda line: None)
+    note = report["diagnosis"]["note"]
+    assert note.startswith("Nothing was diagnosed. All of these questions need rows")
+    assert note in (tmp_path / "report.md").read_text()
+    assert note in (tmp_path / "report.html").read_text()
+
+
 def _assert_the_kept_model_has_the_score(settings, workdir, nats):
     flow = keras.models.load_model(workdir / "model.keras").flow
     test = pipelines.load(settings.data, workdir).test.head(20)
