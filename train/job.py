@@ -141,9 +141,10 @@ def _report(trained, splits, config, workdir, say, story, changes):
 
 
 def _check_table(config, splits):
-    if config.export and config.flow.name == "tabular":
+    may_miss = config.flow.options.get("missing", False)
+    if config.export and (config.flow.name == "tabular" or may_miss):
         raise ValueError(
-            "A model of a table takes missing values and is not served. Set "
+            f"{config.flow.name} takes missing values and is not served. Set "
             "config.export to False."
         )
     if config.flow.name == "tabular" and splits.columns is None:

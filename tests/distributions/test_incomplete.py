@@ -319,3 +319,11 @@ def test_many_rows_go_in_blocks():
     np.testing.assert_allclose(model.log_prob(x[-5:]), whole[-5:], rtol=1e-6)
     there = np.where(np.isnan(x), 0.0, scipy.stats.norm.logpdf(np.nan_to_num(x)))
     np.testing.assert_allclose(whole, there.sum(axis=1), rtol=1e-5)
+
+
+def test_rows_without_any_value_count_for_no_component():
+    x = np.full((8, 2), NAN, "float32")
+    x[:3] = [[0, 1], [1, NAN], [2, 5]]
+    with pytest.raises(ValueError, match="at least 5 events, .* got 3 that hold any"):
+        flows.gaussian_mixture((2,), 5, missing=True).adapt(x)
+    flows.gaussian_mixture((2,), 2, missing=True, covariance_floor=0.1).adapt(x)

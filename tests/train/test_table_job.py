@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from train import job, pipelines
-from train.configs import table
+from train.configs import digits_real_nvp, table
 from train.pipelines import frames
 
 
@@ -79,6 +79,23 @@ def test_of_too_few_rows_without_gaps_it_is_said_that_questions_need_them(
     assert note.startswith("Nothing was diagnosed. All of these questions need rows")
     assert note in (tmp_path / "report.md").read_text()
     assert note in (tmp_path / "report.html").read_text()
+
+
+def test_gaussians_train_on_a_table_with_gaps(path, tmp_path):
+    settings = config(path)
+    settings.flow.name = "gaussian_mixture"
+    settings.flow.options = {"num_components": 2, "missing": True}
+    settings.rivals = {"single": digits_real_nvp.rival("gaussian", 1, missing=True)}
+    report = job.run(settings, tmp_path, lambda line: None)
+    names = [s["name"] for s in report["scores"]]
+    assert names[2:] == ["single", "gaussian_mixture"]
+    nats = [s["nats"] for s in report["scores"]]
+    assert np.isfinite(nats).all()
+    # An epoch after the same closed form: about the baselines' numbers.
+    np.testing.assert_allclose(nats[2], nats[0], atol=0.2)
+    settings.export = True
+    with pytest.raises(ValueError, match="gaussian_mixture takes missing values and"):
+        job.run(settings, tmp_path / "served")
 
 
 def _assert_the_kept_model_has_the_score(settings, workdir, nats):

@@ -100,10 +100,12 @@ class GaussianMixture(Base, Model):
         """Fits the mixture by expectation-maximisation."""
         rows = np.reshape(tf.cast(z, tf.float64), [-1, self._size])
         num_components = self._layer["logits"].shape[0]
-        if len(rows) < num_components or np.isinf(rows).any():
+        count = int((~np.isnan(rows)).any(axis=1).sum())
+        if count < num_components or np.isinf(rows).any():
             raise ValueError(
                 f"{self.name} needs at least {num_components} events, all finite, to "
-                f"fit as many components, got {len(rows)}."
+                f"fit as many components, got {count} that hold any value, "
+                f"{int(np.isinf(rows).any(axis=1).sum())} of them an infinite one."
             )
         misses = np.isnan(rows).any()
         if misses:

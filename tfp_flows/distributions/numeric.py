@@ -102,9 +102,24 @@ def dense(value: Any, what: str) -> Any:
         return tuple(dense(part, what) for part in value)
     if isinstance(value, dict):  # contexts with names; refused later for all else
         return {name: dense(part, f"{what}[{name!r}]") for name, part in value.items()}
+    value = _of_frame(value)
     check(value, what)
     is_array = isinstance(value, list) or hasattr(value, "__array__")
     return np.asarray(value) if is_array and not tf.is_tensor(value) else value
+
+
+def _of_frame(value):
+    """The numbers of a data frame whose columns have several types, or nullable ones.
+
+    NumPy would have Python objects of these.
+    """
+    if not (hasattr(value, "dtypes") and hasattr(value, "to_numpy")):
+        return value
+    types = list(value.dtypes) if hasattr(value, "columns") else [value.dtypes]
+    if not all(getattr(dtype, "kind", "O") in "biuf" for dtype in types):
+        return value
+    plain = all(isinstance(dtype, np.dtype) and dtype.kind != "b" for dtype in types)
+    return value if plain else value.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def _kind(value, what):

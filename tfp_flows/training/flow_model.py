@@ -10,6 +10,7 @@ from tfp_flows import flows
 from tfp_flows.distributions import Model
 from tfp_flows.training import (
     adaptation,
+    arguments,
     batches,
     guard,
     metrics,
@@ -17,7 +18,6 @@ from tfp_flows.training import (
     replicas,
     seeds,
     steps,
-    weighting,
 )
 from tfp_flows.training.callbacks import with_guard
 from tfp_flows.training.reporting import ReportingModel
@@ -63,9 +63,8 @@ class FlowModel(ReportingModel):
       **kwargs: of `keras.Model`, such as `name`.
 
     Raises:
-      ValueError: if the flow has variables that none of its Keras layers owns (they
-        would not be saved), or was built under another strategy, or for a wrong
-        argument.
+      ValueError: for a wrong argument, a flow built under another strategy, or one with
+        variables that none of its Keras layers owns (they would not be saved).
 
     Examples:
       >>> model = FlowModel(flows.real_nvp((2,), num_steps=2, hidden_units=(8,)))
@@ -179,6 +178,7 @@ class FlowModel(ReportingModel):
             raise ValueError(
                 f'jit_compile must be True, False or "auto", got {jit_compile!r}.'
             )
+        arguments.check_compile(optimizer, steps_per_execution)
         # Keras would compile the whole step, with the collectives in it.
         with self.distribute_strategy.scope():
             super().compile(
@@ -230,9 +230,9 @@ class FlowModel(ReportingModel):
             and a flow not adapted yet, or data without end and no `steps_per_epoch`.
         """
         self._assert_compile_called("fit")
-        batches.check_sizes(batch_size, kwargs.get("validation_batch_size"))
-        weighting.refuse_classes(kwargs)
+        arguments.check_fit(x, batch_size, epochs, callbacks, kwargs)
         x, y = batches.packed(x, y, kwargs.pop("sample_weight", None))
+        batches.check_shape(self.flow, x, y)
         kwargs = batches.with_packed_validation(kwargs)
         training, held_out = batches.parts_of_fit(x, y, kwargs)
         if self.on_nonfinite == "raise":

@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.distributions import Model
-from tfp_flows.training import batches, callbacks, weighting
+from tfp_flows.training import arguments, batches, callbacks, weighting
 
 _OWNER = "tfp_flows"  # of a weights file: its recipe and the shapes of its weights
 
@@ -114,8 +114,10 @@ class ReportingModel(keras.Model):
         **kwargs,
     ) -> Any:
         """Returns the metrics, as Keras does; warns if the loss is not finite."""
-        batches.check_sizes(batch_size)
+        steps = args[0] if args else kwargs.get("steps")
+        arguments.check_sizes(batch_size=batch_size, steps=steps)
         x, y = batches.packed(x, y, sample_weight)
+        batches.check_shape(self.flow, x, y)
         values = super().evaluate(
             *(x, y, batch_size, verbose, None, *args), return_dict=return_dict, **kwargs
         )
@@ -131,8 +133,9 @@ class ReportingModel(keras.Model):
 
     def predict(self, x: Any, batch_size: int | None = None, *args, **kwargs) -> Any:
         """Returns log_prob of each example, as Keras does; weights have no part."""
-        batches.check_sizes(batch_size)
+        arguments.check_sizes(batch_size=batch_size, steps=kwargs.get("steps"))
         x, _ = batches.packed(x)
+        batches.check_shape(self.flow, x)
         return super().predict(x, batch_size, *args, **kwargs)
 
 

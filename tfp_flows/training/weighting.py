@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.distributions import numeric
+
 
 def check(weights: Any, count: int) -> None:
     """Refuses an array that holds no weights.
@@ -25,6 +27,7 @@ def check(weights: Any, count: int) -> None:
     Raises:
       ValueError: if they are not `[count]`, not finite, negative, or all zero.
     """
+    numeric.check(weights, "sample_weight")
     values = np.asarray(weights)
     if values.shape != (count,):
         raise ValueError(
