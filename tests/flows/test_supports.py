@@ -13,7 +13,7 @@ import tensorflow_probability as tfp
 from tests import laws
 from tfp_flows import FlowModel, flows
 from tfp_flows.distributions import complete
-from tfp_flows.networks import MLP
+from tfp_flows.networks import MLP, RecurrentNetwork
 
 tfd = tfp.distributions
 _SMALL = {"num_steps": 2, "hidden_units": (8,)}
@@ -372,6 +372,31 @@ def test_networks_of_the_users_see_circles_too():
     laws.randomize(flow)
     x = np.float32([[np.pi, 0, 1, 0], [-np.pi, 0, 1, 0]])
     np.testing.assert_allclose(*flow.log_prob(x), atol=1e-5)
+
+
+def test_autoregressive_networks_of_the_users_see_cosine_and_sine():
+    made = []
+
+    def network(*sizes):
+        made.append(RecurrentNetwork(*sizes, units=(8,)))
+        return made[-1]
+
+    flow = flows.maf((3, 2), 2, support=[_CIRCLE, "real"], network=network)
+    assert [n.num_features for n in made] == [2, 2]
+    laws.randomize(flow)
+    x = flow.sample(20, seed=1).numpy()
+    np.testing.assert_allclose(flow.decode(flow.encode(x)), x, atol=1e-4)
+    ends = np.repeat(x[:1], 2, axis=0)
+    ends[:, 0, 0] = np.pi, -np.pi
+    np.testing.assert_allclose(*flow.log_prob(ends), atol=1e-4)
+    with pytest.raises(ValueError, match="num_features=2, cosine and sine of angles"):
+        flows.maf(
+            (3, 2),
+            support=_CIRCLE,
+            network=lambda shape, num_params, num_features: RecurrentNetwork(
+                shape, num_params, units=(8,)
+            ),
+        )
 
 
 def test_sequences_of_positive_numbers():

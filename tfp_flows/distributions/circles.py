@@ -23,9 +23,9 @@ class WithCircles(Base):
     Args:
       is_angle: which of the D units of each position are angles.
       others: base q of the other units, in their order; None if there are none.
-      positions: sizes of the axes before the last, of sequences and the like.
       dtype: of the events.
       name: of the distribution.
+      positions: sizes of the axes before the last, of sequences and the like.
 
     Raises:
       ValueError: if q does not fit the number of other units, or there is no angle.
@@ -41,9 +41,10 @@ class WithCircles(Base):
         self,
         is_angle: Sequence[bool] | np.ndarray,
         others: Base | None = None,
-        positions: Sequence[int] = (),
         dtype: Any = tf.float32,
         name: str = "with_circles",
+        *,
+        positions: Sequence[int] = (),
     ):
         parameters = dict(locals())
         flags = np.asarray(is_angle, bool)

@@ -58,8 +58,8 @@ class TwoLines(inspect.Signature):
     Examples:
       >>> from tfp_flows import flows
       >>> print(inspect.signature(flows.gaussian))
-      (event_shape, *, support='real', num_values=None, dtype='float32',
-          name=None)
+      (event_shape, *, support='real', missing=False, num_values=None,
+          dtype='float32', name=None)
     """
 
     def __str__(self):

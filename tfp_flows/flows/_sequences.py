@@ -54,10 +54,10 @@ def sequence_model(
         return frame.exact(one, unit)
     shared: dict[str, Any] = {"depth": num_steps, "dtype": data.dtype}
     given: dict[str, Any] = {"context_shape": data.context_shape, "dtype": data.dtype}
-    circles, sizes = frame.circles, ()
+    circles, shown = frame.circles, 1
     if circles.any():  # of angles cosine and sine are shown
         scalar_map = ByUnit.where(circles, CircularSpline(), scalar_map)
-        given["angles"], sizes = circles, (2,)
+        given["angles"], shown = circles, 2
     steps: list = []
     for i in range(num_steps):
         norm = functools.partial(ActNorm, **shared, name=f"act_norm_{i}")
@@ -66,7 +66,7 @@ def sequence_model(
             mix = functools.partial(InvertibleLinear, **shared, name=f"linear_{i}")
             steps += frame.on_line(functools.partial(mix, seed=i))
         own: dict[str, Any] = {"owner": frame.name, "depth": num_steps}
-        one = ordered(network, order, shape, scalar_map.num_params, *sizes, **own)
+        one = ordered(network, order, shape, scalar_map.num_params, shown, **own)
         steps.append(
             MaskedAutoregressive(one, scalar_map, **given, name=f"autoregressive_{i}")
         )

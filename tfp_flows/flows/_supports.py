@@ -129,4 +129,4 @@ def base_of(
     *positions, _ = shape
     count = int((~circles).sum())
     others = kind((*positions, count), data.dtype) if count else None
-    return WithCircles(circles, others, positions, data.dtype)
+    return WithCircles(circles, others, data.dtype, positions=positions)

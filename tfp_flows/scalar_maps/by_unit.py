@@ -29,15 +29,21 @@ class ByUnit(ScalarMap):
     """
 
     def __init__(
-        self, chosen_map: ScalarMap, other_map: ScalarMap, chosen: Sequence[bool]
+        self,
+        chosen_map: ScalarMap,
+        other_map: ScalarMap,
+        chosen: Sequence[bool] | np.ndarray,
     ):
         self.num_params = max(chosen_map.num_params, other_map.num_params)
         self._maps = {True: chosen_map, False: other_map}
-        self._chosen = np.asarray(chosen, bool)
+        self._chosen: Any = np.asarray(chosen, bool)
 
     @classmethod
     def where(
-        cls, chosen: np.ndarray, chosen_map: ScalarMap, other_map: ScalarMap
+        cls,
+        chosen: Sequence[bool] | np.ndarray,
+        chosen_map: ScalarMap,
+        other_map: ScalarMap,
     ) -> ScalarMap:
         """Returns the map of these units; one of the two if they are all or none.
 

@@ -94,8 +94,8 @@ def _without_log_prob(flow, passes, kind, limit):
     )
     if not batches.is_steady(passes):
         among = (
-            f"{sampling.NO_NUMBERS} Of one pass over the {kind} data {len(rows)} of "
-            "them have no finite "
+            f"Of one pass over the {kind} data {len(rows)} rows ({sampling.NO_NUMBERS})"
+            " have no finite "
         )
         where, rows = sampling.shown(x), []
     if not np.isfinite(weight):
@@ -133,7 +133,7 @@ def _largest_gradient(model, passes, kind, limit):
     numbers = tuple(start + int(i) for i in rows)
     if not batches.is_steady(passes):
         values = sampling.shown(_row(x, rows[0]))
-        which, numbers = f"{values}. {sampling.NO_NUMBERS} Of these values", ()
+        which, numbers = f"{values} ({sampling.NO_NUMBERS})", ()
     return Finding(
         f"The largest gradient of the {kind} data, of norm {sizes.max():.3g} at the "
         f"learning rate {rate:.3g}, is that of {which}: {flaw}",

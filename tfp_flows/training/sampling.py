@@ -9,7 +9,7 @@ import tensorflow as tf
 from tfp_flows.distributions import Model
 from tfp_flows.training import batches
 
-NO_NUMBERS = "Each pass has another order, so rows have no numbers."
+NO_NUMBERS = "each pass has another order, so rows have no numbers"
 
 
 class Sample(NamedTuple):
@@ -108,18 +108,18 @@ def usable(
         more = f" and {bad.size - 10} more" if bad.size > 10 else ""
         which = (
             f"row {', '.join(map(str, bad[:10]))}{more} of the training data, counted "
-            "from 0 in the order of one pass."
+            "from 0 in the order of one pass"
             if is_steady()
-            else f"the first is {shown(sample.x[int(np.argmin(good))])}. {NO_NUMBERS}"
+            else f"{shown(sample.x[int(np.argmin(good))])} first ({NO_NUMBERS})"
         )
         raise ValueError(
             f"{bad.size} of the {good.size} examples drawn for adapting the flow hold "
-            f"NaN or infinite values: {which} {flow.cure_of_missing}"
+            f"NaN or infinite values: {which}. {flow.cure_of_missing}"
         )
     if flow.support is not None:
         inside = ~flow.support.beyond(sample.x)
         if not inside.all() and not (drop and (good & inside).any()):
-            named = (sample.rows, "training data")
+            named: tuple[Any, str] = (sample.rows, "training data")
             if not is_steady():
                 named = (None, f"examples drawn for adapting the flow ({NO_NUMBERS})")
             flow.support.check(sample.x, *named)
