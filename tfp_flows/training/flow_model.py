@@ -6,7 +6,6 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfp_flows import flows
 from tfp_flows.distributions import Model
 from tfp_flows.training import (
     adaptation,
@@ -15,6 +14,7 @@ from tfp_flows.training import (
     guard,
     metrics,
     ownership,
+    rebuilding,
     replicas,
     seeds,
     steps,
@@ -67,6 +67,7 @@ class FlowModel(ReportingModel):
         variables that none of its Keras layers owns (they would not be saved).
 
     Examples:
+      >>> from tfp_flows import flows
       >>> model = FlowModel(flows.real_nvp((2,), num_steps=2, hidden_units=(8,)))
       >>> model.compile(optimizer=keras.optimizers.Adam(1e-3))
       >>> history = model.fit(tf.random.normal((64, 2)), epochs=2, verbose=0)
@@ -313,16 +314,9 @@ class FlowModel(ReportingModel):
         Raises:
           ValueError: if the flow was not made by a recipe of `tfp_flows.flows`.
         """
-        recipe = self.flow.recipe
-        if recipe is None:
-            raise ValueError(
-                f"A .keras file needs a flow from a recipe, and {self.flow.name!r} was "
-                "put together by hand. Use save_weights('... .weights.h5') and build "
-                "the flow again before load_weights."
-            )
         return {
             "name": self.name,
-            "recipe": {"name": recipe.name, "options": dict(recipe.options)},
+            **rebuilding.config_of(self.flow),
             "adapt_examples": self.adapt_examples,
             "seed": self.seed,
             "on_nonfinite": self.on_nonfinite,
@@ -335,8 +329,7 @@ class FlowModel(ReportingModel):
     ) -> "FlowModel":
         """Rebuilds the flow by its recipe and the model around it."""
         config = dict(config)
-        recipe = config.pop("recipe")
-        return cls(flows.build(recipe["name"], **recipe["options"]), **config)
+        return cls(rebuilding.flow_of(config), **config)
 
     def get_compile_config(self) -> dict[str, Any]:
         """Returns the arguments of `compile`, serialized; empty before it."""

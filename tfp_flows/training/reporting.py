@@ -39,6 +39,11 @@ class ReportingModel(keras.Model):
         """How many steps were left out, as not finite, since `fit` last began."""
         return self.guard.record.skipped
 
+    def save(self, filepath: Any, *args, **kwargs) -> None:
+        """Saves the model, as Keras does; refuses before a file is begun."""
+        self.get_config()
+        super().save(filepath, *args, **kwargs)
+
     def save_own_variables(self, store: Any) -> None:
         """Saves beside the weights what says whose they are; Keras calls it."""
         super().save_own_variables(store)
