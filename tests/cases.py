@@ -175,6 +175,22 @@ def _masked(shape, unit_map, context_shape=None, **kwargs):
     )
 
 
+def _masked_circles(shape, circles, context_shape=None, **kwargs):
+    """The units of the last axis that are marked are angles."""
+    unit_map = ByUnit.where(circles, CircularSpline(5), Affine())
+    return lambda dtype: b.MaskedAutoregressive(
+        MADE(
+            *(shape, unit_map.num_params, 2),
+            **{"hidden_units": (16, 16), "activation": "tanh", **kwargs},
+            dtype=dtype,
+        ),
+        unit_map,
+        context_shape=context_shape,
+        angles=np.array(circles),
+        dtype=dtype,
+    )
+
+
 _ODD = np.array([True, False, False, True, False])
 _VECTOR, _IMAGE = (5,), (4, 4, 2)
 
@@ -298,6 +314,31 @@ BIJECTORS = {
     ),
     "autoregressive mixture context": Case(
         _masked((4,), MixtureLogistic(2), (2,), block_size=2), (4,), (2,)
+    ),
+    "autoregressive circles": Case(
+        _masked_circles((4,), [True] * 4, order="reversed"), (4,), low=-3.0, high=3.0
+    ),
+    "autoregressive circles and lines": Case(
+        _masked_circles((3, 2), [True, False], order="random"),
+        (3, 2),
+        low=-3.0,
+        high=3.0,
+    ),
+    "autoregressive circles in blocks, context": Case(
+        _masked_circles((4,), [False, True, True, False], (2,), block_size=2),
+        (4,),
+        (2,),
+        low=-3.0,
+        high=3.0,
+    ),
+    "inverse autoregressive circles": Case(
+        lambda d: b.Inverse(_masked_circles((3,), [True, False, True])(d)),
+        (3,),
+        low=-3.0,
+        high=3.0,
+    ),
+    "act norm on some channels": Case(
+        lambda d: b.OnUnits(b.ActNorm((3, 1), dtype=d), [False, True]), (3, 2)
     ),
     "inverse autoregressive context": Case(
         lambda d: b.Inverse(_masked(_VECTOR, Affine(), (2,))(d)),
@@ -443,6 +484,28 @@ FLOWS = {
         ),
         (5,),
         (2,),
+        **_INSIDE,
+    ),
+    "maf circles context": Case(
+        lambda d: flows.maf(
+            (5,), 2, **_SMALL, support=_SUPPORT, context_shape=(2,), dtype=d
+        ),
+        (5,),
+        (2,),
+        **_INSIDE,
+    ),
+    "iaf circles": Case(
+        lambda d: flows.iaf(
+            (3,), 1, **_SMALL, support=[_SUPPORT[i] for i in (4, 0, 4)], dtype=d
+        ),
+        (3,),
+        **_INSIDE,
+    ),
+    "wavenet circles": Case(
+        lambda d: flows.wavenet(
+            (3, 2), 2, 4, num_steps=2, support=[_SUPPORT[4], _SUPPORT[0]], dtype=d
+        ),
+        (3, 2),
         **_INSIDE,
     ),
     "gaussian mixture support": Case(

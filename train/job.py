@@ -130,6 +130,7 @@ def _report(trained, splits, config, workdir, say, story, changes):
         saved = report.save(scores, workdir, say, note, len(baselines) - 1, changes)
         draw(flow, splits, scores[-1].bits, history, workdir, config.seed)
         diagnosis = page.diagnose(flow, splits, config, say)
+        report.add(saved, "diagnosis", diagnosis.plain(), diagnosis.text(), workdir)
         page.save(scores, saved["note"], diagnosis, workdir)
     if config.export:
         with story.next():
@@ -140,9 +141,10 @@ def _report(trained, splits, config, workdir, say, story, changes):
 
 
 def _check_table(config, splits):
-    if config.export and config.flow.name == "tabular":
+    may_miss = config.flow.options.get("missing", False)
+    if config.export and (config.flow.name == "tabular" or may_miss):
         raise ValueError(
-            "A model of a table takes missing values and is not served. Set "
+            f"{config.flow.name} takes missing values and is not served. Set "
             "config.export to False."
         )
     if config.flow.name == "tabular" and splits.columns is None:

@@ -6,7 +6,9 @@ import io
 import pathlib
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from tfp_flows import diagnostics, plots
 from tfp_flows.distributions import Model
@@ -43,10 +45,43 @@ td, th { border-bottom: 1px solid #ccc; padding: .3em .7em; text-align: left;
 """
 
 
-def diagnose(
-    flow: Model, splits: Any, config: Any, say: Callable
-) -> diagnostics.Diagnosis | str:
+class Asked(NamedTuple):
+    """What a diagnosis says.
+
+    Attributes:
+      note: why there is none, or what is to be known about it.
+      diagnosis: None if there is none.
+    """
+
+    note: str
+    diagnosis: diagnostics.Diagnosis | None = None
+
+    def plain(self) -> dict[str, Any]:
+        """Returns it as plain data."""
+        if self.diagnosis is None:
+            return {"note": self.note}
+        found, left_out = self.diagnosis.found, self.diagnosis.left_out
+        return {
+            "note": self.note,
+            "num_events": self.diagnosis.num_events,
+            "doubts": self.diagnosis.doubts(),
+            "found": {name: str(finding) for name, finding in found.items()},
+            "left_out": dict(left_out),
+        }
+
+    def text(self) -> str:
+        """Returns it as Markdown."""
+        head = "## Is this density believable?\n"
+        if self.diagnosis is None:
+            return f"{head}\n{self.note}\n"
+        note = f"{self.note}\n\n" if self.note else ""
+        return f"{head}\n{note}```\n{self.diagnosis}\n```\n"
+
+
+def diagnose(flow: Model, splits: Any, config: Any, say: Callable) -> Asked:
     """Diagnoses a trained flow on test events; a bad model does not end the job.
+
+    Every question needs events without gaps: of a table with some, such rows are taken.
 
     Args:
       flow: trained.
@@ -58,28 +93,53 @@ def diagnose(
       What was found, or why there is nothing.
     """
     if not config.diagnosed:
-        return "Nothing was diagnosed: config.diagnosed is 0."
+        return Asked("Nothing was diagnosed: config.diagnosed is 0.")
     if min(len(splits.test), len(splits.train)) < LEAST:
-        return f"Nothing was diagnosed: fewer than {LEAST} events to test or train on."
+        return Asked(
+            f"Nothing was diagnosed: fewer than {LEAST} events to test or train on."
+        )
     begun = time.perf_counter()
     (x, context), _ = splits.test.sample(config.diagnosed, config.seed)
     (known, _), _ = splits.train.sample(_TRAIN * len(x), config.seed)
+    whole, known = _without_gaps(x), known[_without_gaps(known)]
+    note = _of_gaps(whole)
+    if min(whole.sum(), len(known)) < LEAST:
+        return Asked(f"Nothing was diagnosed. {note} {LEAST} are needed.")
+    x, context = x[whole], None if context is None else context[whole]
     try:
         found = diagnostics.diagnose(flow, x, known, context=context, seed=config.seed)
     except ValueError as error:  # such as samples that are not finite
-        return f"Nothing was diagnosed: {error}"
+        return Asked(f"Nothing was diagnosed: {error}")
     doubts = ", ".join(found.doubts()) or "nothing"
     say(
         f"Diagnosed with {len(x)} test events in {time.perf_counter() - begun:.1f} s. "
         f"What speaks against the model: {doubts}. See report.html."
     )
-    return found
+    return Asked(note, found)
+
+
+def _without_gaps(x):
+    """Which events have all of their values, bool `[N]`."""
+    if x.dtype.kind != "f":
+        return np.ones(len(x), bool)
+    return ~np.isnan(x).reshape(len(x), -1).any(axis=1)
+
+
+def _of_gaps(whole):
+    """Says what a diagnosis of rows without gaps may be wrong about; "" of no gaps."""
+    if whole.all():
+        return ""
+    return (
+        f"All of these questions need rows without gaps, as {whole.sum()} of "
+        f"{len(whole)} test events are. Where it depends on the values themselves what "
+        "is missing, these are unlike the others, and a doubt may come from that."
+    )
 
 
 def save(
     scores: Sequence[Score],
     note: str,
-    diagnosis: diagnostics.Diagnosis | str,
+    diagnosis: Asked,
     workdir: pathlib.Path,
 ) -> None:
     """Writes `report.html` whole: nothing in it refers to another file.
@@ -116,9 +176,10 @@ def _scores(scores):
     return _table(head, rows)
 
 
-def _diagnosed(diagnosis):
-    if isinstance(diagnosis, str):
-        return [_paragraph(diagnosis)]
+def _diagnosed(asked):
+    diagnosis, note = asked.diagnosis, [_paragraph(asked.note)] if asked.note else []
+    if diagnosis is None:
+        return note
     doubts = diagnosis.doubts()
     rows = [
         ("doubt" if name in doubts else "ok", name, _QUESTIONS[name], str(finding))
@@ -135,7 +196,7 @@ def _diagnosed(diagnosis):
         "Read the sizes."
     )
     table = _table(("", "diagnostic", "question", "found"), rows)
-    return [_paragraph(summary), table, *_figures(diagnosis.found)]
+    return [_paragraph(summary), *note, table, *_figures(diagnosis.found)]
 
 
 def _figures(found: Mapping[str, Any]):

@@ -90,6 +90,22 @@ def save(
     return report
 
 
+def add(report: dict, name: str, plain: Any, text: str, workdir: pathlib.Path) -> None:
+    """Adds a part to `report.md` and `report.json`.
+
+    Args:
+      report: as from `save`; gets the part, too.
+      name: of the part.
+      plain: the part as plain data.
+      text: the part as Markdown.
+      workdir: of the job.
+    """
+    report[name] = plain
+    written = (workdir / "report.md").read_text()
+    files.write_text(workdir / "report.md", f"{written}\n{text}")
+    files.write_text(workdir / "report.json", json.dumps(report, indent=2) + "\n")
+
+
 def _plain(score):
     return {
         "name": score.name,

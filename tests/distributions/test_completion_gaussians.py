@@ -1,10 +1,13 @@
 """Completions of Gaussians and mixtures against the textbook's formula in NumPy."""
 
+import warnings
+
 import numpy as np
 import pytest
 import tensorflow as tf
 from scipy import stats
 
+from tests import laws
 from tfp_flows import flows
 from tfp_flows.distributions import complete
 
@@ -110,3 +113,38 @@ def test_a_seed_draws_the_same_in_a_function():
     x = tf.constant(data()[:4].reshape(4, 2, 3))
     function = tf.function(lambda x: complete(model, x, mask, 5, seed=4))
     np.testing.assert_allclose(function(x), complete(model, x, mask, 5, seed=4))
+
+
+@pytest.mark.parametrize("name", ["gaussian", "gaussian_mixture"])
+def test_behind_a_support_conditionals_are_those_of_the_line(name):
+    support = ["positive", (0, 1), "real", (None, 3.0)]
+    rng = np.random.default_rng(0)
+    line = rng.normal(size=(500, 4)) @ rng.normal(size=(4, 4))
+    plain = flows.build(name, event_shape=(4,), dtype="float64")
+    model = flows.build(name, event_shape=(4,), support=support, dtype="float64")
+    x = model.support.forward(line).numpy()
+    model.adapt(x)
+    plain.adapt(line)
+    laws.randomize(model, scale=0.2)
+    laws.randomize(plain, scale=0.2)
+    mask = np.array([True, False, True, False])
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # of chains that have not met
+        found = complete(model, x[:3], mask, n=400, seed=1, temperature=0.5).numpy()
+    wanted = complete(plain, line[:3], mask, n=400, seed=1, temperature=0.5)
+    np.testing.assert_allclose(
+        found, model.support.forward(wanted), rtol=1e-6, atol=1e-9
+    )
+    np.testing.assert_array_equal(found[..., mask], np.tile(x[:3, mask], (400, 1, 1)))
+    assert not model.support.beyond(found.reshape(-1, 4)).any()
+
+
+def test_what_is_unknown_may_be_beyond_the_support():
+    model = flows.gaussian((2,), support="positive")
+    x = np.float32([[2.0, -5.0], [np.nan, 3.0]])
+    mask = np.array([[True, False], [False, True]])
+    drawn = complete(model, x, mask, n=2000, seed=1).numpy()
+    assert (drawn > 0).all() and (drawn[:, 0, 0] == 2).all()
+    # Units are independent log-normal ones.
+    assert abs(np.log(drawn[:, 1, 0]).mean()) < 0.1
+    assert abs(np.log(drawn[:, 1, 0]).std() - 1) < 0.1

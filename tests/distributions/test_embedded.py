@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from tests import laws
 from tfp_flows import FlowModel, flows
-from tfp_flows.distributions import Embedded
+from tfp_flows.distributions import Embedded, Flow
 
 N = 40
 
@@ -99,6 +99,51 @@ def test_it_trains_as_arrays_and_as_a_data_set(model, context):
     assert np.isfinite(trained.evaluate(data, verbose=0)).all()
     for old, new in zip(before, trained.flow._network.trainable_variables, strict=True):
         assert not np.allclose(old, new)
+
+
+def test_the_file_has_the_network_and_the_same_numbers(model, context, tmp_path):
+    x, saved = events(model), FlowModel(copy.deepcopy(model))
+    saved.compile(keras.optimizers.Adam(1e-3))
+    saved.fit(context, x, epochs=1, batch_size=20, verbose=0)
+    saved.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras")
+    assert again.flow.context_shape == model.context_shape
+    assert again.flow.context_dtype == model.context_dtype
+    np.testing.assert_array_equal(
+        again.predict((context, x), verbose=0), saved.predict((context, x), verbose=0)
+    )
+    again.fit(context, x, epochs=1, batch_size=20, verbose=0)
+    weights = tmp_path / "model.weights.h5"
+    saved.save_weights(weights)
+    again.load_weights(weights)
+    np.testing.assert_array_equal(
+        again.predict((context, x), verbose=0), saved.predict((context, x), verbose=0)
+    )
+
+
+@pytest.mark.parametrize("shape", [(3,), ()])
+def test_the_file_of_a_network_of_one_part(shape, tmp_path):
+    network = keras.Sequential([keras.layers.Embedding(10, 4)])
+    inner = flows.maf((2,), 1, (8,), context_shape=(*shape, 4))
+    saved = FlowModel(Embedded(inner, network, shape, "int32", name="words"))
+    laws.randomize(saved.flow, seed=3)
+    saved.save(tmp_path / "model.keras")
+    again = keras.models.load_model(tmp_path / "model.keras").flow
+    assert again.name == "words" and again.context_shape == shape
+    words = np.random.default_rng(0).integers(0, 10, (5, *shape))
+    x = np.zeros((5, 2), "float32")
+    np.testing.assert_array_equal(
+        again.log_prob(x, context=words), saved.flow.log_prob(x, context=words)
+    )
+
+
+def test_one_that_cannot_be_saved_leaves_no_file(tmp_path):
+    inner = flows.maf((2,), 1, (8,), context_shape=(8,))
+    by_hand = Flow(inner.bijector, inner.distribution)
+    model = FlowModel(Embedded(by_hand, keras.layers.Dense(8), (3,)))
+    with pytest.raises(ValueError, match="needs a flow from a recipe"):
+        model.save(tmp_path / "model.keras")
+    assert not list(tmp_path.iterdir())
 
 
 def test_given_is_a_plain_distribution(model, context):

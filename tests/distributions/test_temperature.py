@@ -1,12 +1,15 @@
 """Temperatures scale the noise about the base's mean, or are refused by name."""
 
+import math
+
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows import flows
 from tfp_flows.bijectors import ActNorm
-from tfp_flows.distributions import Flow
+from tfp_flows.distributions import Flow, complete
 
 tfd = tfp.distributions
 
@@ -47,3 +50,28 @@ def test_draws_shrink_towards_the_mean(traced):
     whole = sample(50, seed=1) - loc
     half = sample(50, seed=1, temperature=0.5) - loc
     np.testing.assert_allclose(half, 0.5 * whole, atol=1e-6)
+
+
+MODELS = {
+    "flow": lambda: flows.real_nvp((2,), 1, (4,)),
+    "autoregressive": lambda: flows.recurrent((2, 1), (4,), num_values=3),
+    "mixture": lambda: flows.gaussian_mixture((2,), 2),
+    "table": lambda: flows.tabular({"a": "real", "b": "boolean"}, hidden_units=(4,)),
+    "dequantized": lambda: flows.real_nvp((2,), 1, (4,), num_values=3),
+}
+
+
+@pytest.mark.parametrize("wrong", [-1, -0.5, math.nan, math.inf, [0.5, -1.0], "tensor"])
+@pytest.mark.parametrize("name", MODELS)
+def test_what_is_no_temperature_is_refused(name, wrong):
+    model = MODELS[name]()
+    wrong = tf.constant(-2.0) if isinstance(wrong, str) else wrong
+    match = "temperature must be finite and not negative, got "
+    with pytest.raises(ValueError, match=match):
+        model.sample(2, seed=1, temperature=wrong)
+    with pytest.raises(ValueError, match=match):
+        model.sample(2, seed=1, temperature=wrong, chunk_size=1)
+    shape = [1, *model.event_shape]
+    with pytest.raises(ValueError, match=match):
+        complete(model, np.zeros(shape), np.zeros(shape[1:], bool), temperature=wrong)
+    assert np.isfinite(np.asarray(model.sample(2, seed=1, temperature=0.0))).all()

@@ -220,3 +220,12 @@ def test_values_that_do_not_fit_are_refused_by_column_and_row(
 def test_tables_and_columns_that_do_not_fit_are_refused(columns, call, message):
     with pytest.raises(ValueError, match=message):
         call(columns)
+
+
+def test_whole_numbers_beyond_64_bits_are_real():
+    table = {"id": [2**70 + 2**60 * i for i in range(5)]}
+    columns = tables.infer(table)
+    assert columns["id"].kind == "real"
+    np.testing.assert_array_equal(
+        columns.encode(table)[:, 0], np.array(table["id"], float)
+    )

@@ -70,7 +70,10 @@ def test_a_run_leaves_everything_it_promises(digits_run):
     assert saved == json.loads((workdir / "report.json").read_text())
     names = [row["name"] for row in saved["scores"]]
     assert names == ["Gaussian", "mixture of 2 Gaussians", "nice", "real_nvp"]
-    assert (workdir / "report.md").read_text() in lines
+    table, diagnosis = (workdir / "report.md").read_text().split("\n## ")
+    assert (
+        table in lines and "c2st" in diagnosis and "c2st" in saved["diagnosis"]["found"]
+    )
     assert rows[-1]["bits_per_dim"] < rows[0]["bits_per_dim"]
 
 
@@ -130,10 +133,11 @@ def test_a_page_says_why_nothing_was_diagnosed(tmp_path, changes, message):
     part = pipelines.Part(pipelines.Arrays(np.zeros((3, 4))))
     splits = pipelines.Splits(part, part, part, None)
     why = page.diagnose(flows.gaussian((4,)), splits, config, print)
-    assert message in why
+    assert message in why.note and why.plain() == {"note": why.note}
+    assert why.note in why.text()
     page.save([score("<one>", [1.0, 2.0])], "a note", why, tmp_path)
     text = (tmp_path / "report.html").read_text()
-    assert why in text and "&lt;one&gt;" in text and "<one>" not in text
+    assert why.note in text and "&lt;one&gt;" in text and "<one>" not in text
 
 
 def test_a_model_that_cannot_be_diagnosed_does_not_end_the_job():
@@ -142,7 +146,7 @@ def test_a_model_that_cannot_be_diagnosed_does_not_end_the_job():
     part = pipelines.Part(pipelines.Arrays(np.random.default_rng(0).random((30, 4))))
     splits = pipelines.Splits(part, part, part, None)
     why = page.diagnose(model, splits, digits_real_nvp.get_config(), print)
-    assert why.startswith("Nothing was diagnosed: ") and "not finite" in why
+    assert why.note.startswith("Nothing was diagnosed: ") and "not finite" in why.note
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 
 from train import job, pipelines
-from train.configs import table
+from train.configs import digits_real_nvp, table
 from train.pipelines import frames
 
 
@@ -49,6 +49,53 @@ def test_a_table_with_gaps_is_trained_beside_gaussians(path, tmp_path, given):
     assert not (tmp_path / "export").exists()
     assert ("a column has few values (kind)" in report["note"]) == (not given)
     _assert_the_kept_model_has_the_score(settings, tmp_path, scores[-1]["nats"])
+
+
+def test_a_table_with_gaps_is_diagnosed_by_its_rows_without(path, tmp_path):
+    longer = tmp_path / "longer.csv"
+    pd.concat([pd.read_csv(path)] * 3).to_csv(longer, index=False)
+    settings = config(longer)
+    settings.data.num_test = settings.diagnosed = 45
+    report = job.run(settings, tmp_path, lambda line: None)
+    found = report["diagnosis"]
+    whole = int(found["note"].split(" as ")[1].split()[0])
+    assert f"{whole} of 45 test events" in found["note"] and 20 <= whole < 45
+    assert found["num_events"] == whole and "c2st" in found["found"]
+    assert "no flow inside" in found["left_out"]["latent normality"]
+    saved = json.loads((tmp_path / "report.json").read_text())
+    assert saved["diagnosis"] == found
+    for name in ("report.md", "report.html"):
+        text = (tmp_path / name).read_text()
+        assert found["note"] in text and "c2st" in text
+
+
+def test_of_too_few_rows_without_gaps_it_is_said_that_questions_need_them(
+    path, tmp_path
+):
+    settings = config(path)
+    settings.diagnosed = 20
+    report = job.run(settings, tmp_path, lambda line: None)
+    note = report["diagnosis"]["note"]
+    assert note.startswith("Nothing was diagnosed. All of these questions need rows")
+    assert note in (tmp_path / "report.md").read_text()
+    assert note in (tmp_path / "report.html").read_text()
+
+
+def test_gaussians_train_on_a_table_with_gaps(path, tmp_path):
+    settings = config(path)
+    settings.flow.name = "gaussian_mixture"
+    settings.flow.options = {"num_components": 2, "missing": True}
+    settings.rivals = {"single": digits_real_nvp.rival("gaussian", 1, missing=True)}
+    report = job.run(settings, tmp_path, lambda line: None)
+    names = [s["name"] for s in report["scores"]]
+    assert names[2:] == ["single", "gaussian_mixture"]
+    nats = [s["nats"] for s in report["scores"]]
+    assert np.isfinite(nats).all()
+    # An epoch after the same closed form: about the baselines' numbers.
+    np.testing.assert_allclose(nats[2], nats[0], atol=0.2)
+    settings.export = True
+    with pytest.raises(ValueError, match="gaussian_mixture takes missing values and"):
+        job.run(settings, tmp_path / "served")
 
 
 def _assert_the_kept_model_has_the_score(settings, workdir, nats):

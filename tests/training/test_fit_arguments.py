@@ -6,6 +6,7 @@ import re
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 import tensorflow as tf
 
@@ -177,3 +178,100 @@ def test_a_data_set_of_unknown_length_is_used_whole(steps_per_execution):
     told = unknown.apply(tf.data.experimental.assert_cardinality(5))
     made.fit(told, callbacks=[note], **fit)  # a warning would be an error here
     assert note.steps[2:] == [5, 5]
+
+
+class OneBatch(keras.utils.PyDataset):
+    def __len__(self):
+        return 1
+
+    def __getitem__(self, i):
+        return (np.zeros((8, 2), "float32"),)
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [
+        ({"epochs": -1}, "epochs must be an integer from 0 on, got -1"),
+        ({"epochs": 1.5}, "epochs must be an integer"),
+        ({"initial_epoch": -2}, "initial_epoch must be an integer from 0 on"),
+        ({"batch_size": True}, "batch_size must be a positive integer, got True"),
+        ({"validation_batch_size": 0}, "validation_batch_size must be a positive"),
+        ({"steps_per_epoch": 0}, "steps_per_epoch must be a positive integer, got 0"),
+        ({"validation_steps": 0, "validation_data": 0}, "validation_steps must be a p"),
+        ({"validation_split": 1.5}, "validation_split must be .* without 1, got 1.5"),
+        ({"validation_split": -0.2}, "validation_split must be .* got -0.2"),
+        ({"validation_split": "half"}, "validation_split must be .* got 'half'"),
+        ({"validation_freq": 0}, "validation_freq must be a positive integer, got 0"),
+        ({"callbacks": ["early"]}, "callbacks must be Keras callbacks, got 'early'"),
+        ({"sample_weight": ["a"] * 8}, "sample_weight holds text"),
+        ({"sample_weight": np.ones(8) * 1j}, "sample_weight holds complex numbers"),
+        ({"sample_weight": {0: 1.0}}, "sample_weight came as a dict"),
+    ],
+)
+def test_what_no_argument_can_be_is_refused_before_any_work(options, match):
+    model = FlowModel(flows.real_nvp((2,), 1, (4,)))
+    model.compile("adam", jit_compile=False)
+    x = np.random.default_rng(0).normal(size=(8, 2)).astype("float32")
+    with pytest.raises(ValueError, match=match):
+        model.fit(x, verbose=0, **options)
+    assert not model.flow.is_adapted
+
+
+@pytest.mark.parametrize("kind", ["data set", "Keras data set", "generator"])
+def test_a_share_is_cut_from_arrays_alone(kind):
+    x = np.random.default_rng(0).normal(size=(8, 2)).astype("float32")
+    data = {
+        "data set": lambda: tf.data.Dataset.from_tensor_slices(x).batch(4),
+        "Keras data set": OneBatch,
+        "generator": lambda: iter([(x,)]),
+    }[kind]()
+    model = FlowModel(flows.real_nvp((2,), 1, (4,)))
+    model.compile("adam", jit_compile=False)
+    with pytest.raises(ValueError, match="validation_split cuts arrays, got it beside"):
+        model.fit(data, validation_split=0.5, verbose=0)
+
+
+def test_other_methods_refuse_by_name_too():
+    model = FlowModel(flows.real_nvp((2,), 1, (4,)))
+    with pytest.raises(ValueError, match="needs an optimizer, got None"):
+        model.compile(None)
+    with pytest.raises(ValueError, match="steps_per_execution must be a positive"):
+        model.compile("adam", steps_per_execution=0)
+    model.compile("adam", jit_compile=False)
+    x, flat = np.zeros((8, 2), "float32"), np.zeros(8, "float32")
+    for ask in (model.evaluate, model.predict):
+        with pytest.raises(ValueError, match="steps must be a positive integer, got 0"):
+            ask(x, steps=0, verbose=0)
+        with pytest.raises(ValueError, match=r"of shape \[B, 2\], got \(8, 1\)"):
+            ask(flat, verbose=0)
+    with pytest.raises(ValueError, match=r"of shape \[B, 2\], got \(8, 1\)"):
+        model.fit(flat, verbose=0)
+
+
+def test_data_frames_of_nullable_and_mixed_numbers_are_arrays():
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame(
+        {
+            "real": pd.array(rng.normal(size=20), "Float64"),
+            "whole": pd.array(range(20), "Int64"),
+            "flag": rng.random(20) < 0.5,
+        }
+    )
+    model = FlowModel(flows.gaussian((3,), missing=True))
+    model.compile("adam", jit_compile=False)
+    model.fit(frame, verbose=0)
+    x = frame.to_numpy(float)
+    np.testing.assert_allclose(
+        model.predict(frame, verbose=0), model.flow.log_prob(x), rtol=1e-5
+    )
+    frame.loc[3, "real"] = pd.NA
+    found = model.predict(frame, verbose=0)
+    x[3, 0] = np.nan
+    np.testing.assert_allclose(found, model.flow.log_prob(x), rtol=1e-5)
+    plain = FlowModel(flows.real_nvp((3,), 1, (4,)))
+    plain.compile("adam", jit_compile=False)
+    with pytest.raises(ValueError, match="NaN or infinite values: row 3 of"):
+        plain.fit(frame, verbose=0)
+    weights = pd.Series(pd.array([0, 1] * 10, "Int64"))
+    weighted = model.evaluate(frame, sample_weight=weights, verbose=0)[0]
+    np.testing.assert_allclose(weighted, -found[1::2].mean(), rtol=1e-5)

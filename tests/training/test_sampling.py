@@ -114,3 +114,45 @@ def test_skipping_adapts_to_the_rows_that_are_finite():
     model = FlowModel(flows.real_nvp((2,), 2, (8,)), on_nonfinite="skip")
     model.compile("adam", jit_compile=False)
     assert np.isfinite(model.fit(x, verbose=0).history["nll"]).all()
+
+
+def shuffled(x, again):
+    rows = tf.data.Dataset.from_tensor_slices(x)
+    return rows.shuffle(len(x), seed=1, reshuffle_each_iteration=again).batch(50)
+
+
+@pytest.mark.parametrize("is_adapted", [False, True])
+@pytest.mark.parametrize("again", [False, True])
+def test_rows_have_numbers_only_where_passes_have_one_order(again, is_adapted):
+    x = np.random.default_rng(0).normal(size=(300, 2)).astype("float32")
+    bad, data = x.copy(), None
+    bad[123] = 7.5, np.nan
+    data = shuffled(bad, again)
+    model = FlowModel(flows.real_nvp((2,), 1, (4,)))
+    model.compile("adam", jit_compile=False)
+    if is_adapted:
+        model.fit(shuffled(x, again), shuffle=False, verbose=0)
+    with pytest.raises(ValueError, match=r"7\.5, nan|row \d") as error:
+        model.fit(data, shuffle=False, verbose=0)
+    text = str(error.value)
+    if again:
+        assert "[7.5, nan]" in text and "no numbers" in text and "row 1" not in text
+        assert getattr(error.value, "rows", ()) == ()
+        return
+    rows = np.concatenate(list(data.as_numpy_iterator()))
+    place = int(np.flatnonzero(np.isnan(rows).any(axis=1))[0])
+    assert f"row {place} " in text and "no numbers" not in text
+
+
+def test_values_beyond_the_support_have_no_number_either():
+    x = np.random.default_rng(0).uniform(1, 2, [100, 2]).astype("float32")
+    x[33] = -1.0
+    model = FlowModel(flows.gaussian((2,), support="positive"))
+    model.compile("adam", jit_compile=False)
+    with pytest.raises(ValueError, match="examples drawn for adapting .*no numbers"):
+        model.fit(shuffled(x, True), shuffle=False, verbose=0)
+    model.flow.adapt(x[:20])
+    with pytest.raises(
+        ValueError, match=r"no numbers.* \[-1, -1\].*beyond the support"
+    ):
+        model.fit(shuffled(x, True), shuffle=False, verbose=0)

@@ -193,3 +193,50 @@ def test_a_step_with_a_negative_weight_changes_nothing_and_names_the_row():
         made.fit(in_sets(24, weights), **QUIET)
     assert caught.value.rows == (13,)
     assert_same(values(made), before, atol=0, rtol=0)
+
+
+def of_unknown_size(weights, spec):
+    """Batches of five rows whose number, and that of the weights, no graph knows."""
+
+    def each():
+        for i in range(4):
+            yield X[5 * i : 5 * i + 5], weights
+
+    data = tf.data.Dataset.from_generator(
+        each, output_signature=(tf.TensorSpec([None, 2]), spec)
+    )
+    data = data.apply(tf.data.experimental.assert_cardinality(4))
+    return data.map(lambda x, w: (x, None, w))
+
+
+@pytest.mark.parametrize(
+    ("shape", "rank"), [((1,), 1), ((3,), 1), ((1,), 0), ((5, 1), 0), ((), 0)]
+)
+def test_weights_of_another_number_are_refused_where_graphs_know_none(shape, rank):
+    spec = tf.TensorSpec([None] if rank else None)
+    data, made = of_unknown_size(np.ones(shape, "float32"), spec), model()
+    before = values(made)
+    with pytest.raises(ValueError, match=r"one weight an example, of shape \(5,\)"):
+        made.fit(data, **QUIET)
+    for old, new in zip(before, values(made), strict=True):
+        np.testing.assert_array_equal(old, new)
+    with pytest.warns(UserWarning, match="no finite log_prob, or no weight"):
+        assert np.isnan(made.evaluate(data, verbose=0)).all()
+
+
+@pytest.mark.parametrize("bad", [-1.0, np.nan, np.inf])
+def test_bad_weights_are_named_where_graphs_know_no_size(bad):
+    weights = np.float32([1, 1, bad, 1, 1])
+    made = model()
+    with pytest.raises(NonFiniteLossError, match="weight that is not neg") as error:
+        made.fit(of_unknown_size(weights, tf.TensorSpec(None)), **QUIET)
+    assert error.value.rows == (2, 7, 12, 17)
+
+
+def test_good_weights_weigh_where_graphs_know_no_size():
+    weights = np.float32([1, 0, 2, 0.5, 1])
+    made = model()
+    found = made.evaluate(of_unknown_size(weights, tf.TensorSpec(None)), verbose=0)
+    log_prob = made.flow.log_prob(X[:20]).numpy().reshape(4, 5)
+    wanted = -(weights * log_prob).sum() / (4 * weights.sum())
+    np.testing.assert_allclose(found[0], wanted, rtol=1e-5)

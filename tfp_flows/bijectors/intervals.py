@@ -85,13 +85,14 @@ class Intervals(SupportMap):
     def beyond(self, y: Any) -> np.ndarray:
         """Returns which events lie beyond the support, bool `[N]`."""
         y = np.asarray(y, self.dtype.as_numpy_dtype)
-        is_beyond = (y < self._least) | (y > self._most)
+        is_beyond = (y < self._least) | (y > self._most) | np.isinf(y)
         return is_beyond.reshape([len(y), -1]).any(axis=1)
 
     def flaw(self, event: Any) -> tuple[str, str]:
         """Says which feature leaves its interval."""
         event = np.asarray(event, self.dtype.as_numpy_dtype)
-        place = np.argwhere((event < self._least) | (event > self._most))[0]
+        is_beyond = (event < self._least) | (event > self._most) | np.isinf(event)
+        place = np.argwhere(is_beyond)[0]
         column, interval = place[-1], self._intervals[place[-1]]
         where = column if len(place) == 1 else tuple(place.tolist())
         cure = "Drop such rows, or give the feature a wider support."
@@ -104,9 +105,29 @@ class Intervals(SupportMap):
         value = event[tuple(place)]
         return f"column {where} is {value!s}, and has to be {interval}", cure
 
+    @property
+    def is_by_unit(self) -> bool:
+        """Whether there are no circles, on which no unit is a real number."""
+        return not self._is_circle.any()
+
+    def by_unit(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns x and log|dx/dy| of each unit; NaN and 0 of missing ones."""
+        missing = tf.math.is_nan(y)
+        # Chosen before the logarithm is taken, so that no gradient meets NaN.
+        x, log_slope = self._inverse_of_each(tf.where(missing, self._inside, y))
+        nothing = tf.constant(math.nan, self.dtype)
+        return (
+            tf.where(missing, nothing, x),
+            tf.where(missing, tf.zeros_like(log_slope), log_slope),
+        )
+
     def inverse_and_log_det(self, y: Any, context: tf.Tensor | None = None):
         """Returns x and log|det dx/dy|."""
-        outside = (y < self._least) | (y > self._most)
+        x, log_slope = self._inverse_of_each(y)
+        return x, self._sum(log_slope)
+
+    def _inverse_of_each(self, y):
+        outside = (y < self._least) | (y > self._most) | tf.math.is_inf(y)
         y = tf.where(outside, self._inside, y)
         one = tf.ones([], self.dtype)
         log_below = tf.math.log(tf.where(self._has_low, y - self._low, one))
@@ -116,7 +137,7 @@ class Intervals(SupportMap):
         x = tf.where(self._is_circle, angle, x)
         log_slope = self._log_turn + self._log_width - log_below - log_above  # dx/dy
         nothing = tf.constant(-math.inf, self.dtype)
-        return x, self._sum(tf.where(outside, nothing, log_slope))
+        return x, tf.where(outside, nothing, log_slope)
 
     def forward_and_log_det(self, x: Any, context: tf.Tensor | None = None):
         """Returns y and log|det dy/dx|."""

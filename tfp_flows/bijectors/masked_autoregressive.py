@@ -15,6 +15,7 @@ from tfp_flows.networks.autoregressive_network import (
     generate,
     never_empty,
 )
+from tfp_flows.scalar_maps.by_unit import ByUnit
 from tfp_flows.scalar_maps.scalar_map import ScalarMap
 
 
@@ -32,6 +33,9 @@ class MaskedAutoregressive(KerasBijector):
     one call, density of foreign events by steps. Both directions are differentiable;
     through the steps a gradient keeps the record of every step in memory.
 
+    Of units that are angles the network sees cosine and sine, so that nothing jumps
+    where a circle closes, and of others the value and 0.
+
     With a network in reduced precision, samples are as exact as its rounding, since
     `step` and `call` may round differently.
 
@@ -39,10 +43,14 @@ class MaskedAutoregressive(KerasBijector):
     log_det `[*batch]`.
 
     Args:
-      network: autoregressive, with `num_params` of the scalar map; built here if it is
-        not yet. The identity at initialisation, since its last layer is zero.
-      scalar_map: f, what happens to each unit.
+      network: autoregressive, with `num_params` of the scalar map, and `num_features`
+        of 1, or 2 if there are angles; built here if it is not yet. The identity at
+        initialisation, since its last layer is zero.
+      scalar_map: f, what happens to each unit. A `ByUnit` chooses among the units of
+        the last axis.
       context_shape: shape of one context, or None.
+      angles: which units are angles, a bool array that broadcasts to the event shape,
+        or None for none.
       dtype: of the events.
       name: of the bijector.
 
@@ -68,11 +76,12 @@ class MaskedAutoregressive(KerasBijector):
         scalar_map: ScalarMap,
         *,
         context_shape: Sequence[int] | None = None,
+        angles: np.ndarray | None = None,
         dtype: Any = tf.float32,
         name: str = "masked_autoregressive",
     ):
         parameters = dict(locals())
-        _check(network, scalar_map, name)
+        _check(network, scalar_map, 1 if angles is None else 2, name)
         if not network.built:
             contexts = [] if context_shape is None else [(None, *context_shape)]
             network.build((None, *network.features_shape), *contexts)
@@ -86,6 +95,9 @@ class MaskedAutoregressive(KerasBijector):
             is_constant_jacobian=scalar_map.keeps_volume,
         )
         self._scalar_map = scalar_map
+        if angles is not None:
+            angles = np.broadcast_to(np.asarray(angles, bool), network.event_shape)
+        self._angles = self._no_dependency(angles)
 
     @property
     def order(self) -> np.ndarray:
@@ -109,12 +121,14 @@ class MaskedAutoregressive(KerasBijector):
           context: `[N, *context_shape]` for a conditional bijector.
         """
         if hasattr(self._layers["network"], "adapt"):
-            self._layers["network"].adapt(y, self._own(context))
+            shown = self._shown(tf.convert_to_tensor(y), self._angles)
+            self._layers["network"].adapt(shown, self._own(context))
 
     def inverse_and_log_det(self, y: Any, context: tf.Tensor | None = None):
         """Returns x and log|det dx/dy|."""
         rows, context = self._rows(y, context)
-        params = self._layers["network"].separate(rows, context)
+        shown = self._shown(rows, self._angles)
+        params = self._layers["network"].separate(shown, context)
         params = [tf.cast(p, self.dtype) for p in params]
         x, log_slope = self._scalar_map.inverse(rows, *params)
         log_slope = tf.zeros_like(x) if log_slope is None else log_slope
@@ -129,14 +143,36 @@ class MaskedAutoregressive(KerasBijector):
 
         def draw(params, i):
             params = tf.unstack(tf.cast(params, self.dtype), axis=-1)
-            y, log_slope = self._scalar_map.forward(blocks[i], *params)
+            scalar_map, angles = self._of_block(i)
+            y, log_slope = scalar_map.forward(blocks[i], *params)
             log_slope = tf.zeros_like(y) if log_slope is None else log_slope
-            return tf.cast(y, network.compute_dtype), [y, log_slope]
+            shown = self._shown(y, angles)
+            return tf.cast(shown, network.compute_dtype), [y, log_slope]
 
         batch = rows.shape[0] if rows.shape[0] is not None else tf.shape(rows)[0]
         found = generate(network, batch, draw, [self.dtype, self.dtype], context)
         y, log_slope = (as_many(part, events) for part in found)
         return self._like(x, y, log_slope, 1.0)
+
+    def _shown(self, y, angles):
+        """What the network sees of units, those of one side by side."""
+        if self._angles is None:
+            return y
+        zero = tf.zeros_like(y)
+        cosine = tf.where(angles, tf.cos(tf.where(angles, y, zero)), y)
+        sine = tf.where(angles, tf.sin(tf.where(angles, y, zero)), zero)
+        shape = tf.concat([tf.shape(y)[:-1], [2 * y.shape[-1]]], axis=0)
+        return tf.reshape(tf.stack([cosine, sine], axis=-1), shape)
+
+    def _of_block(self, i):
+        """Returns the map of the units of a position, and which of them are angles."""
+        if self._angles is None:
+            return self._scalar_map, None
+        units = self._angles.ravel()[self._layers["network"].order]
+        angles = tf.gather(tf.constant(units), i)
+        if isinstance(self._scalar_map, ByUnit):
+            return self._scalar_map.at(angles), angles
+        return self._scalar_map, angles
 
     def _rows(self, value, context):
         """Returns events and contexts with one batch axis, as networks want them."""
@@ -156,15 +192,17 @@ class MaskedAutoregressive(KerasBijector):
         return tf.reshape(rows, tf.shape(value)), tf.reshape(log_det, batch)
 
 
-def _check(network, scalar_map, name):
+def _check(network, scalar_map, num_features, name):
     if not isinstance(network, AutoregressiveNetwork):
         raise ValueError(
             f"{name} needs an AutoregressiveNetwork such as MADE, got "
             f"{type(network).__name__}. Other networks can go into a Coupling."
         )
-    if network.num_params != scalar_map.num_params or network.num_features != 1:
+    wanted = scalar_map.num_params, num_features
+    if (network.num_params, network.num_features) != wanted:
         raise ValueError(
             f"{name} needs a network with num_params={scalar_map.num_params}, as its "
-            f"{type(scalar_map).__name__} wants, and num_features=1, got "
+            f"{type(scalar_map).__name__} wants, and num_features={num_features}"
+            f"{', cosine and sine of angles' * (num_features - 1)}, got "
             f"{network.num_params} and {network.num_features}."
         )

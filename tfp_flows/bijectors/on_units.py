@@ -11,14 +11,15 @@ from tfp_flows.bijectors.keras_bijector import KerasBijector
 
 
 class OnUnits(Around):
-    """Applies a bijector to the chosen units of vectors.
+    """Applies a bijector to the chosen units of the last axis.
 
     forward: y[units] = f(x[units]), y[others] = x[others];  log_det: that of f
 
-    Shapes: x, y `[*batch, D]` -> log_det as the bijector's.
+    Shapes: x, y `[*batch, *positions, D]` -> log_det as the bijector's.
 
     Args:
-      bijector: f, on events `(number of chosen units,)`, whose shape it keeps.
+      bijector: f, on events `(*positions, number of chosen units)`, whose shape it
+        keeps.
       chosen: which of the D units f is given.
       name: of the bijector; f's if None.
 
@@ -40,7 +41,8 @@ class OnUnits(Around):
     ):
         parameters = dict(locals())
         flags = np.asarray(chosen, bool)
-        wanted = (int(flags.sum()),)
+        positions = bijector.event_shape[:-1]
+        wanted = (*positions, int(flags.sum()))
         if (bijector.event_shape, bijector.latent_shape) != (wanted, wanted):
             raise ValueError(
                 f"OnUnits needs a bijector on events of shape {wanted}, got "
@@ -48,7 +50,10 @@ class OnUnits(Around):
                 f"{bijector.event_shape}."
             )
         super().__init__(
-            bijector, flags.shape, parameters=parameters, name=name or bijector.name
+            bijector,
+            (*positions, *flags.shape),
+            parameters=parameters,
+            name=name or bijector.name,
         )
         units, others = np.flatnonzero(flags), np.flatnonzero(~flags)
         back = np.argsort(np.concatenate([units, others]))
@@ -60,6 +65,16 @@ class OnUnits(Around):
     def is_affine(self) -> bool:
         """Whether the bijector is."""
         return self._bijector.is_affine
+
+    def keeps_order(self, order: np.ndarray) -> bool:
+        """Returns whether the bijector keeps that of the chosen units."""
+        chosen = np.zeros(self._event_shape, bool)
+        chosen[..., self._units] = True
+        number = np.cumsum(chosen) - 1  # of a chosen unit among these
+        blocks = [number[block[chosen.ravel()[block]]] for block in order]
+        blocks = [block for block in blocks if block.size]
+        is_even = len({block.size for block in blocks}) == 1
+        return is_even and self._bijector.keeps_order(np.array(blocks))
 
     def adapt(self, y: tf.Tensor, context: tf.Tensor | None = None) -> None:
         """Adapts the bijector to the chosen units of `[N, D]`."""

@@ -32,6 +32,23 @@ class SupportMap(KerasBijector, abc.ABC):
         """The map itself."""
         return self
 
+    @property
+    def is_by_unit(self) -> bool:
+        """Whether each unit is mapped to a real number by itself, see `by_unit`."""
+        return False
+
+    def by_unit(self, y: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        """Returns x and log|dx/dy| of each unit, of a map that `is_by_unit`.
+
+        Args:
+          y: `[*batch, *event_shape]`; NaN, a value that is missing, stays NaN and has
+            the log-slope 0.
+
+        Returns:
+          Both `[*batch, *event_shape]`.
+        """
+        raise NotImplementedError(f"{type(self).__name__} maps events as a whole.")
+
     @abc.abstractmethod
     def beyond(self, y: Any) -> np.ndarray:
         """Returns which events lie beyond the support, bool `[N]`.

@@ -18,13 +18,14 @@ class WithCircles(Base):
     A density on circles: z and z + 2 pi are the same angle. It has no mean there; a
     temperature leaves uniform angles as they are.
 
-    Shapes: z `[*batch, D]` -> log_prob `[*batch]`.
+    Shapes: z `[*batch, *positions, D]` -> log_prob `[*batch]`.
 
     Args:
-      is_angle: which of the D units are angles.
+      is_angle: which of the D units of each position are angles.
       others: base q of the other units, in their order; None if there are none.
       dtype: of the events.
       name: of the distribution.
+      positions: sizes of the axes before the last, of sequences and the like.
 
     Raises:
       ValueError: if q does not fit the number of other units, or there is no angle.
@@ -42,10 +43,13 @@ class WithCircles(Base):
         others: Base | None = None,
         dtype: Any = tf.float32,
         name: str = "with_circles",
+        *,
+        positions: Sequence[int] = (),
     ):
         parameters = dict(locals())
         flags = np.asarray(is_angle, bool)
-        rest = () if flags.all() else (int((~flags).sum()),)
+        positions = tuple(int(n) for n in positions)
+        rest = () if flags.all() else (*positions, int((~flags).sum()))
         given = () if others is None else tuple(others.event_shape)
         if rest != given or not flags.any():
             raise ValueError(
@@ -55,8 +59,11 @@ class WithCircles(Base):
         self._others, self._is_angle = others, flags
         self._real, self._angles = np.flatnonzero(~flags), np.flatnonzero(flags)
         self._back = np.argsort(np.concatenate([self._real, self._angles]))
-        uniforms = len(self._angles) + (0 if others is None else others.num_uniforms)
-        super().__init__(flags.shape, uniforms, dtype, parameters, name)
+        self._angles_shape = (*positions, len(self._angles))
+        uniforms = math.prod(self._angles_shape)
+        uniforms += 0 if others is None else others.num_uniforms
+        shape = (*positions, *flags.shape)
+        super().__init__(shape, uniforms, dtype, parameters, name)
 
     @classmethod
     def _parameter_properties(cls, dtype, num_classes=None):
@@ -64,7 +71,7 @@ class WithCircles(Base):
 
     @property
     def is_angle(self) -> np.ndarray:
-        """Which units are angles, bool `[D]`."""
+        """Which units of a position are angles, bool `[D]`."""
         return self._is_angle
 
     @property
@@ -74,7 +81,7 @@ class WithCircles(Base):
 
     def _log_prob(self, z):
         others, angles = self._split(z)
-        uniform = -len(self._angles) * math.log(2 * math.pi)
+        uniform = -math.prod(self._angles_shape) * math.log(2 * math.pi)
         # Plus zero, which is NaN for an angle that is.
         log_prob = uniform + self._sum(0 * tf.sin(angles))
         return (
@@ -85,8 +92,10 @@ class WithCircles(Base):
 
     def from_uniform(self, u: tf.Tensor) -> tf.Tensor:
         """Maps the last uniform numbers to angles, those before to the other units."""
-        cut = self.num_uniforms - len(self._angles)
+        cut = self.num_uniforms - math.prod(self._angles_shape)
         angles = math.pi * (2.0 * u[..., cut:] - 1.0)
+        shape = tf.concat([tf.shape(u)[:-1], self._angles_shape], axis=0)
+        angles = tf.reshape(angles, shape)
         if self._others is None:
             return angles
         return self._joined(self._others.from_uniform(u[..., :cut]), angles)

@@ -84,6 +84,11 @@ class Embedded(Wrapper):
         return {}
 
     @property
+    def network(self) -> keras.Layer:
+        """What contexts go through."""
+        return self._network
+
+    @property
     def context_shape(self) -> Any:
         """Shape of what the network takes, or a mapping of shapes."""
         return tf.nest.map_structure(lambda spec: tuple(spec.shape), self._spec)

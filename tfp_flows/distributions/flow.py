@@ -46,6 +46,7 @@ class Flow(_TransformedDistribution, Model):
         None.
       name: of the distribution; the bijector's if None. Joint distributions take None
         for a name that they may choose.
+      parameters: a subclass's constructor's arguments, for `copy`.
 
     Raises:
       ValueError: if no base is given and the bijector has no latent shape.
@@ -62,8 +63,9 @@ class Flow(_TransformedDistribution, Model):
         bijector: tfp.bijectors.Bijector,
         distribution: tfd.Distribution | None = None,
         name: str | None = None,
+        parameters: dict | None = None,
     ):
-        parameters = dict(locals())
+        parameters = dict(locals()) if parameters is None else parameters
         if distribution is None:
             if not hasattr(bijector, "latent_shape"):
                 raise ValueError(
@@ -199,7 +201,17 @@ class Flow(_TransformedDistribution, Model):
         log_prob = self.distribution.log_prob(z) + log_det
         # What cannot be gives no gradient: its z is a stand-in.
         nothing = tf.constant(-math.inf, log_prob.dtype)
-        return tf.where(_is_impossible(log_prob), nothing, log_prob)
+        impossible = _is_impossible(log_prob) | self._is_infinite(x)
+        return tf.where(impossible, nothing, log_prob)
+
+    def _is_infinite(self, x):
+        """Which events hold an infinity, which is no real number; bool `[*batch]`."""
+
+        def any_of(part, ndims):
+            return tf.reduce_any(tf.math.is_inf(part), list(range(-ndims, 0)))
+
+        found = tf.nest.map_structure(any_of, x, self._ndims())
+        return functools.reduce(tf.logical_or, tf.nest.flatten(found))
 
     def _call_sample_n(self, sample_shape, seed, temperature=1.0, context=None):
         z = self._sample_base(sample_shape, seed, temperature, context)

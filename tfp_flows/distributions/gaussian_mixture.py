@@ -100,10 +100,12 @@ class GaussianMixture(Base, Model):
         """Fits the mixture by expectation-maximisation."""
         rows = np.reshape(tf.cast(z, tf.float64), [-1, self._size])
         num_components = self._layer["logits"].shape[0]
-        if len(rows) < num_components or np.isinf(rows).any():
+        count = int((~np.isnan(rows)).any(axis=1).sum())
+        if count < num_components or np.isinf(rows).any():
             raise ValueError(
                 f"{self.name} needs at least {num_components} events, all finite, to "
-                f"fit as many components, got {len(rows)}."
+                f"fit as many components, got {count} that hold any value, "
+                f"{int(np.isinf(rows).any(axis=1).sum())} of them an infinite one."
             )
         misses = np.isnan(rows).any()
         if misses:
@@ -203,12 +205,23 @@ class GaussianMixture(Base, Model):
         mixed = tf.einsum("kde,nke->nkd", self._layer["factor"], mixed)
         return self._layer["center"] + self._layer["unit"] * mixed
 
-    def components(self) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
-        """Returns log weights `[K]`, means `[K, D]` and L `[K, D, D]`, see above."""
-        factor = self._layer["factor"] * tf.exp(self._layer["log_diagonal"])[:, None]
-        factor = self._layer["unit"][:, None] * (factor @ self._mixing())
-        means = self._events(tf.zeros([1, 1, self._size], self.dtype))[0]
-        return tf.nn.log_softmax(self._layer["logits"]), means, factor
+    def components(self, dtype: Any = None) -> tuple[tf.Tensor, tf.Tensor, tf.Tensor]:
+        """Returns log weights `[K]`, means `[K, D]` and L `[K, D, D]`, see above.
+
+        Args:
+          dtype: of the arithmetic; that of the events if None. A mean far from 0 is
+            not rounded to that of the events in a wider one.
+        """
+        dtype = dtype or self.dtype
+        unit, factor, center, shift, log_diagonal = (
+            tf.cast(self._layer[name], dtype)
+            for name in ("unit", "factor", "center", "shift", "log_diagonal")
+        )
+        means = center + unit * tf.linalg.matvec(factor, shift)
+        factor = factor * tf.exp(log_diagonal)[:, None]
+        factor = unit[:, None] * (factor @ tf.cast(self._mixing(), dtype))
+        log_weight = tf.nn.log_softmax(tf.cast(self._layer["logits"], dtype))
+        return log_weight, means, factor
 
     def _mean(self):
         weight = tf.nn.softmax(self._layer["logits"])

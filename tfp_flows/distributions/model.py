@@ -88,6 +88,16 @@ class Model(tfd.Distribution):
         return False
 
     @property
+    def cure_of_missing(self) -> str:
+        """What to do about events with NaN, for messages."""
+        return "Drop or mend such rows."
+
+    @property
+    def prefers_graph(self) -> bool:
+        """Whether `jit_compile="auto"` is a graph for vectors too, XLA being slower."""
+        return False
+
+    @property
     def context_shape(self) -> Any:
         """Shape of one context, or None for an unconditional model.
 
@@ -257,7 +267,8 @@ class Model(tfd.Distribution):
           name: of the operations.
           chunk_size: how many events to draw at a time, "auto" for a number that
             follows from the model's widths, None for all at once.
-          **kwargs: `context=` for a conditional model, `temperature=`.
+          **kwargs: `context=` for a conditional model; `temperature=`, a number from 0
+            on, or one for each event.
 
         Returns:
           `[*sample_shape, *batch, *event_shape]`: a tensor, or, drawn in chunks, a
@@ -265,7 +276,8 @@ class Model(tfd.Distribution):
 
         Raises:
           ValueError: if chunks are asked for where they cannot be had: inside of a
-            `tf.function`, or with a base of TFP, whose noise is a whole batch's.
+            `tf.function`, or with a base of TFP, whose noise is a whole batch's; or for
+            a temperature that is negative or not finite.
 
         Examples:
           >>> import numpy as np
@@ -275,6 +287,7 @@ class Model(tfd.Distribution):
           >>> bool(np.allclose(in_chunks, flow.sample(10, seed=1), atol=1e-6))
           True
         """
+        numeric.check_temperature(kwargs.get("temperature", 1.0))
         if chunk_size is None:
             return super().sample(sample_shape, seed, name, **kwargs)
         from tfp_flows.distributions import chunks  # which knows bases, models too

@@ -64,6 +64,32 @@ def check(value: Any, what: str) -> None:
         raise ValueError(f"{what} holds {_KINDS[kind]}, wanted real numbers. {cure}")
 
 
+def check_temperature(temperature: Any) -> None:
+    """Refuses what is no temperature, where it can be seen.
+
+    Args:
+      temperature: a number, or one for each event; nothing is said of a tensor of a
+        graph.
+
+    Raises:
+      ValueError: if one is negative or not finite.
+
+    Examples:
+      >>> check_temperature(0.7)
+    """
+    is_tensor = tf.is_tensor(temperature)
+    known = tf.get_static_value(temperature) if is_tensor else temperature
+    if known is None:
+        return
+    values = np.ravel(np.asarray(known, np.float64))
+    bad = values[~(np.isfinite(values) & (values >= 0))]
+    if bad.size:
+        raise ValueError(
+            f"temperature must be finite and not negative, got {bad[0]:g}. Give 1 for "
+            "the model itself, less for more typical events, 0 for the most typical."
+        )
+
+
 def dense(value: Any, what: str) -> Any:
     """Returns lists, data frames and whatever else is an array as one; checked.
 
@@ -76,9 +102,24 @@ def dense(value: Any, what: str) -> Any:
         return tuple(dense(part, what) for part in value)
     if isinstance(value, dict):  # contexts with names; refused later for all else
         return {name: dense(part, f"{what}[{name!r}]") for name, part in value.items()}
+    value = _of_frame(value)
     check(value, what)
     is_array = isinstance(value, list) or hasattr(value, "__array__")
     return np.asarray(value) if is_array and not tf.is_tensor(value) else value
+
+
+def _of_frame(value):
+    """The numbers of a data frame whose columns have several types, or nullable ones.
+
+    NumPy would have Python objects of these.
+    """
+    if not (hasattr(value, "dtypes") and hasattr(value, "to_numpy")):
+        return value
+    types = list(value.dtypes) if hasattr(value, "columns") else [value.dtypes]
+    if not all(getattr(dtype, "kind", "O") in "biuf" for dtype in types):
+        return value
+    plain = all(isinstance(dtype, np.dtype) and dtype.kind != "b" for dtype in types)
+    return value if plain else value.to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def _kind(value, what):

@@ -78,11 +78,7 @@ def _coupling(shape, network, pattern, *, frame, maps, **options):
     circles, (circular, scalar_map) = frame.circles, maps
     if not circles.any():
         return Coupling(shape, network, pattern, scalar_map, **options)
-    active = circles[~pattern]
-    if active.all():
-        scalar_map = circular
-    elif active.any():
-        scalar_map = ByUnit(circular, scalar_map, active)
+    scalar_map = ByUnit.where(circles[~pattern], circular, scalar_map)
     return Coupling(shape, network, pattern, scalar_map, angles=circles, **options)
 
 

@@ -15,10 +15,11 @@ SHARED = {
     "dequantization": """"uniform", or "variational" for noise that a small flow learns,
         see `noise_flow`; for discrete data.""",
     "support": """where the features of the last axis lie: "real", "positive",
-        (low, high) with None for an end that there is not, or a sequence with one of
-        these for each; in flows of couplings ("periodic", low, high) as well. Or
+        (low, high) with None for an end that there is not, ("periodic", low, high)
+        where the recipe has steps for it, or a sequence with one of these for each. Or
         "simplex", for vectors whose positive entries sum to one. See `Intervals` and
         `Simplex`; for real numbers.""",
+    "missing": "whether NaN is a value that is not there, to be integrated out.",
     "base": """of the latent events: "normal", "logistic", or "student_t" for heavy
         tails, whose weight is learned, see `StudentT`.""",
     "context_shape": "`(C,)` for a conditional flow.",
@@ -57,8 +58,8 @@ class TwoLines(inspect.Signature):
     Examples:
       >>> from tfp_flows import flows
       >>> print(inspect.signature(flows.gaussian))
-      (event_shape, *, support='real', num_values=None, dtype='float32',
-          name=None)
+      (event_shape, *, support='real', missing=False, num_values=None,
+          dtype='float32', name=None)
     """
 
     def __str__(self):

@@ -25,6 +25,8 @@ from tfp_flows.flows._supports import Support, base_of
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
+VECTORS, ANY_RANK = (1,), (1, 2, 3, 4)  # of events, see `Frame.keeps_circles`
+
 
 @dataclasses.dataclass(frozen=True)
 class Frame:
@@ -42,8 +44,9 @@ class Frame:
       name: of the recipe.
       data: what the events are.
       network: what the networks are.
-      keeps_circles: whether the recipe's steps leave periodic features, the units
-        `circles`, on their circle, as angles in [-pi, pi].
+      keeps_circles: ranks of the events whose periodic features, those of the last
+        axis that `circles` marks, the recipe's steps leave on their circle, as angles
+        in [-pi, pi]; none for recipes without such steps.
 
     Raises:
       ValueError: if the options of the data do not fit each other.
@@ -58,11 +61,11 @@ class Frame:
     name: str
     data: Data
     network: Network
-    keeps_circles: bool = False
+    keeps_circles: Sequence[int] = ()
 
     @classmethod
     def of(
-        cls, name: str, options: Mapping[str, Any], keeps_circles: bool = False
+        cls, name: str, options: Mapping[str, Any], keeps_circles: Sequence[int] = ()
     ) -> "Frame":
         """Returns the frame of a recipe.
 
@@ -156,7 +159,7 @@ class Frame:
             return [make(self.shape)]
         if circles.all():
             return []
-        return [OnUnits(make((int((~circles).sum()),)), ~circles)]
+        return [OnUnits(make((*self.shape[:-1], int((~circles).sum()))), ~circles)]
 
     def _standardize(self, shape):
         return _standardize(shape, self.data.dtype, "standardize")

@@ -1,5 +1,6 @@
 """Flows of masked autoregressive steps, whatever the map and the direction."""
 
+import functools
 from collections.abc import Callable
 
 import tensorflow_probability as tfp
@@ -10,7 +11,7 @@ from tfp_flows.flows._frame import Frame
 from tfp_flows.flows._unusable import chosen
 from tfp_flows.networks import MADE
 from tfp_flows.networks.autoregressive_network import AutoregressiveNetwork
-from tfp_flows.scalar_maps import ScalarMap
+from tfp_flows.scalar_maps import ByUnit, CircularSpline, ScalarMap
 
 tfd = tfp.distributions
 
@@ -34,6 +35,7 @@ def masked_autoregressive_flow(
     seed: int = 0,
     network: Callable[..., AutoregressiveNetwork] | None = None,
     base: tfd.Distribution | None = None,
+    circular_map: ScalarMap | None = None,
 ) -> Model:
     """Builds a flow of masked autoregressive steps, each with a network.
 
@@ -49,9 +51,10 @@ def masked_autoregressive_flow(
       order: "alternating", "random" or "natural".
       block_size: units that `MADE` transforms at once.
       seed: of random orders.
-      network: builder of each step's network from event_shape and num_params, with an
-        order of its own; None for `MADE`.
+      network: builder of each step's network from event_shape and num_params, and the
+        num_features 2 if there are angles, with an order of its own; None for `MADE`.
       base: of the latent events; a standard normal if None.
+      circular_map: what is done to angles; a `CircularSpline` if None.
 
     Raises:
       ValueError: if there are no steps, or an option is not one of those named.
@@ -62,14 +65,19 @@ def masked_autoregressive_flow(
     orders = chosen(_ORDERS, order, "order", frame.name)
     shape, dtype = frame.shape, frame.data.dtype
     made = frame.builder(MADE, block_size=block_size, depth=num_steps, name="made")
-    steps = []
+    circles = frame.circles
+    scalar_map = ByUnit.where(circles, circular_map or CircularSpline(), scalar_map)
+    # Of angles cosine and sine are shown.
+    size = (shape, scalar_map.num_params, *([2] if circles.any() else []))
+    angles = circles if circles.any() else None
+    steps: list = []
     for i in range(num_steps):
         given = {"order": orders[i % len(orders)], "seed": seed + i}
-        size = (shape, scalar_map.num_params)
         part = MaskedAutoregressive(
             network(*size) if network else made(*size, **given),
             scalar_map,
             context_shape=frame.data.context_shape,
+            angles=angles,
             dtype=dtype,
             name=f"autoregressive_{i}",
         )
@@ -83,4 +91,6 @@ def _normalization(choice, frame, depth):
         return lambda i: []
     kind = chosen(_NORMS, choice, "normalization", frame.name)
     options = {"depth": depth, "dtype": frame.data.dtype}
-    return lambda i: [kind(frame.shape, **options, name=f"{choice}_{i}")]
+    return lambda i: frame.on_line(
+        functools.partial(kind, **options, name=f"{choice}_{i}")
+    )

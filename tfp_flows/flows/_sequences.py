@@ -1,5 +1,6 @@
 """Models of sequences, whatever the network that runs along time."""
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -9,7 +10,7 @@ from tfp_flows.distributions.elements import Categorical
 from tfp_flows.flows._frame import Frame
 from tfp_flows.flows._orders import Order, ordered
 from tfp_flows.networks.sequence_network import SequenceNetwork
-from tfp_flows.scalar_maps import ScalarMap, scalar_map_of
+from tfp_flows.scalar_maps import ByUnit, CircularSpline, ScalarMap, scalar_map_of
 
 
 def sequence_model(
@@ -24,7 +25,8 @@ def sequence_model(
 
     Real: `num_steps` masked autoregressive steps, all along time, so that z[t] is a
     function of x[.. t]. Each is preceded, on its data side, by an act norm over time
-    and, from the second one on, by an invertible matrix that mixes the channels.
+    and, from the second one on, by an invertible matrix that mixes the channels, but
+    for those that are angles.
     Integers: a categorical distribution for each unit, given all earlier time steps.
 
     Args:
@@ -52,13 +54,19 @@ def sequence_model(
         return frame.exact(one, unit)
     shared: dict[str, Any] = {"depth": num_steps, "dtype": data.dtype}
     given: dict[str, Any] = {"context_shape": data.context_shape, "dtype": data.dtype}
+    circles, shown = frame.circles, 1
+    if circles.any():  # of angles cosine and sine are shown
+        scalar_map = ByUnit.where(circles, CircularSpline(), scalar_map)
+        given["angles"], shown = circles, 2
     steps: list = []
     for i in range(num_steps):
-        steps.append(ActNorm(shape, **shared, name=f"act_norm_{i}"))
-        if i and shape[1] > 1:
-            steps.append(InvertibleLinear(shape, seed=i, **shared, name=f"linear_{i}"))
+        norm = functools.partial(ActNorm, **shared, name=f"act_norm_{i}")
+        steps += frame.on_line(norm)
+        if i and (~circles).sum() > 1:
+            mix = functools.partial(InvertibleLinear, **shared, name=f"linear_{i}")
+            steps += frame.on_line(functools.partial(mix, seed=i))
         own: dict[str, Any] = {"owner": frame.name, "depth": num_steps}
-        one = ordered(network, order, shape, scalar_map.num_params, **own)
+        one = ordered(network, order, shape, scalar_map.num_params, shown, **own)
         steps.append(
             MaskedAutoregressive(one, scalar_map, **given, name=f"autoregressive_{i}")
         )

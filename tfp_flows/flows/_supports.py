@@ -1,6 +1,7 @@
 """The options `support` and `base` of recipes: where events and their codes may lie."""
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,11 @@ from tfp_flows.distributions import (
 from tfp_flows.flows._options import Data
 from tfp_flows.flows._unusable import chosen
 
+_WHY = {  # recipes that never will
+    "gaussian": ": a normal variable has no period",
+    "gaussian_mixture": ": a normal variable has no period",
+    "nice": ": they keep volumes, so that a density on it would be even",
+}
 _BASES = {"normal": StandardNormal, "logistic": StandardLogistic, "student_t": StudentT}
 
 
@@ -54,8 +60,12 @@ class Support:
             return np.zeros(self.latent_shape, bool)
         return np.array([interval.is_periodic for interval in self.intervals])
 
-    def check(self, owner: str, keeps_circles: bool) -> None:
+    def check(self, owner: str, keeps_circles: Sequence[int]) -> None:
         """Refuses a support that the recipe has no steps for.
+
+        Args:
+          owner: name of the recipe.
+          keeps_circles: ranks of the events whose circles its steps keep.
 
         Raises:
           ValueError: for a simplex of other than rows of two entries or more, or
@@ -68,11 +78,12 @@ class Support:
             )
         if not self.circles.any():
             return
-        if len(self.event_shape) > 1 or not keeps_circles:
+        if len(self.event_shape) not in keeps_circles:
             raise ValueError(
                 f"{owner} has no steps that keep a periodic feature of events of shape "
-                f"{self.event_shape} on its circle. Take flows.neural_spline, real_nvp "
-                "or flow_pp for vectors (D,), with couplings."
+                f"{self.event_shape} on its circle{_WHY.get(owner, '')}. Take "
+                "flows.neural_spline, real_nvp, flow_pp, maf or iaf for vectors (D,), "
+                "or wavenet or recurrent for sequences (T, C)."
             )
 
     def bijectors(self, dtype: Any) -> list[KerasBijector]:
@@ -115,6 +126,7 @@ def base_of(
             f"{owner} cannot use base={data.base!r}: all features are periodic, and "
             "the base of an angle is uniform. Drop it."
         )
+    *positions, _ = shape
     count = int((~circles).sum())
-    others = kind((count,), data.dtype) if count else None
-    return WithCircles(circles, others, data.dtype)
+    others = kind((*positions, count), data.dtype) if count else None
+    return WithCircles(circles, others, data.dtype, positions=positions)

@@ -29,7 +29,17 @@ def of_real_numbers(options: Mapping[str, Any]) -> dict[str, str]:
     """Options of real numbers, with `num_values`."""
     if options["num_values"] is None:
         return {}
-    return {"support": "it is for real numbers, and num_values makes events integers"}
+    reason = "it is for real numbers, and num_values makes events integers"
+    return {"support": reason, "missing": reason}
+
+
+def of_whole_events(options: Mapping[str, Any]) -> dict[str, str]:
+    """Missing values of events that are mapped as a whole."""
+    if not isinstance(options["support"], str) or options["support"] != "simplex":
+        return {}
+    return {
+        "missing": "the entries of a simplex sum to one, so there is no density of some"
+    }
 
 
 def without_integers(options: Mapping[str, Any]) -> dict[str, str]:

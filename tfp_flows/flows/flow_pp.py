@@ -8,7 +8,7 @@ import keras
 from tfp_flows.distributions import Model
 from tfp_flows.flows import _unusable as unusable
 from tfp_flows.flows._couplings import coupling_flow
-from tfp_flows.flows._frame import Frame
+from tfp_flows.flows._frame import VECTORS, Frame
 from tfp_flows.flows._recipe import recipe
 from tfp_flows.scalar_maps import MixtureLogistic
 
@@ -75,7 +75,7 @@ def flow_pp(
           models with variational dequantization and architecture design. ICML 2019.
           arXiv:1902.00275
     """
-    frame = Frame.of("flow_pp", locals(), keeps_circles=True)
+    frame = Frame.of("flow_pp", locals(), keeps_circles=VECTORS)
     return coupling_flow(
         frame,
         MixtureLogistic(num_components, scale_bound),

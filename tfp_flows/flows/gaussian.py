@@ -4,17 +4,18 @@ from collections.abc import Sequence
 from typing import Any
 
 from tfp_flows.bijectors import Chain, TriangularAffine
-from tfp_flows.distributions import Flow, GaussianFlow, Model
+from tfp_flows.distributions import GaussianFlow, Model
 from tfp_flows.flows import _unusable as unusable
 from tfp_flows.flows._frame import Frame
 from tfp_flows.flows._recipe import recipe
 
 
-@recipe(unusable.of_real_numbers)
+@recipe(unusable.of_real_numbers, unusable.of_whole_events)
 def gaussian(
     event_shape: Sequence[int],
     *,
     support: Any = "real",
+    missing: bool = False,
     num_values: int | None = None,
     dtype: str = "float32",
     name: str | None = None,
@@ -24,7 +25,8 @@ def gaussian(
     With a `support` that of what the support's map makes of x.
 
     `adapt` gives the maximum-likelihood estimate; training by gradient works as well.
-    Values may be missing (NaN), see `GaussianFlow`.
+    With `missing`, NaN is a value that is not there, in training and scoring too: it is
+    integrated out in closed form, see `GaussianFlow`.
 
     Args:
       event_shape: shape of one event.
@@ -42,5 +44,5 @@ def gaussian(
     frame = Frame.of("gaussian", locals())
     affine = TriangularAffine(frame.shape, dtype=dtype)
     support = frame.support_map()
-    kind = Flow if support else GaussianFlow
-    return frame.wrapped(kind(Chain([*support, affine], name=frame.name)))
+    chain = Chain([*support, affine], name=frame.name)
+    return frame.wrapped(GaussianFlow(chain, missing=missing))

@@ -7,7 +7,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors import Chain
-from tfp_flows.distributions import Flow, GaussianFlow, GaussianMixture, Model
+from tfp_flows.distributions import GaussianFlow, GaussianMixture, Model
 from tfp_flows.flows import _unusable as unusable
 from tfp_flows.flows._frame import Frame
 from tfp_flows.flows._recipe import recipe
@@ -15,12 +15,13 @@ from tfp_flows.flows._recipe import recipe
 tfb = tfp.bijectors
 
 
-@recipe(unusable.of_real_numbers)
+@recipe(unusable.of_real_numbers, unusable.of_whole_events)
 def gaussian_mixture(
     event_shape: Sequence[int],
     num_components: int = 10,
     *,
     support: Any = "real",
+    missing: bool = False,
     num_values: int | None = None,
     covariance_floor: float = 1e-6,
     seed: int = 0,
@@ -30,7 +31,8 @@ def gaussian_mixture(
     """Builds a mixture of full-covariance Gaussians, for data of any scale.
 
     `adapt` fits it by expectation-maximisation; training by gradient works as well.
-    Values may be missing (NaN), see `GaussianFlow`.
+    With `missing`, NaN is a value that is not there, in training and scoring too: it is
+    integrated out in closed form, see `GaussianFlow`.
 
     Args:
       num_components: of the mixture.
@@ -39,9 +41,8 @@ def gaussian_mixture(
       seed: of the beginnings of expectation-maximisation.
 
     Returns:
-      `GaussianFlow` whose latent variable is the event itself; `Flow`, with a support,
-      whose latent variable is what its map makes of the event; or `Dequantized` if
-      `num_values` is given.
+      `GaussianFlow` whose latent variable is the event itself or, with a support, what
+      its map makes of the event; or `Dequantized` if `num_values` is given.
 
     Raises:
       ValueError: for a bad shape or number.
@@ -59,4 +60,4 @@ def gaussian_mixture(
     chain = Chain(
         support or [identity], event_shape=frame.data.event_shape, name=frame.name
     )
-    return frame.wrapped((Flow if support else GaussianFlow)(chain, base))
+    return frame.wrapped(GaussianFlow(chain, base, missing=missing))

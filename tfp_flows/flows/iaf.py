@@ -5,7 +5,7 @@ from typing import Any
 
 from tfp_flows.distributions import Model
 from tfp_flows.flows import _unusable as unusable
-from tfp_flows.flows._frame import Frame
+from tfp_flows.flows._frame import ANY_RANK, Frame
 from tfp_flows.flows._masked_autoregressive import masked_autoregressive_flow
 from tfp_flows.flows._recipe import recipe
 from tfp_flows.networks.autoregressive_network import AutoregressiveNetwork
@@ -59,7 +59,8 @@ def iaf(
       residual: skip connections in the networks.
       network: builder of each step's network, called with event_shape and num_params,
         such as `functools.partial(networks.RecurrentNetwork, units=(64,))` for
-        sequences; its order is its own. `MADE` if None.
+        sequences; its order is its own. With periodic features it is given
+        num_features=2 as third argument. `MADE` if None.
 
     Returns:
       `Flow`, or `Dequantized` if `num_values` is given.
@@ -76,7 +77,7 @@ def iaf(
       [1] Kingma, Salimans, Jozefowicz, Chen, Sutskever, Welling. Improving variational
           inference with inverse autoregressive flow. NeurIPS 2016. arXiv:1606.04934
     """
-    frame = Frame.of("iaf", locals())
+    frame = Frame.of("iaf", locals(), keeps_circles=ANY_RANK)
     return masked_autoregressive_flow(
         frame,
         scalar_map_of(scalar_map, scalar_map_options, frame.name),

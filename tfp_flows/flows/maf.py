@@ -5,7 +5,7 @@ from typing import Any
 
 from tfp_flows.distributions import GaussianMixture, Model
 from tfp_flows.flows import _unusable as unusable
-from tfp_flows.flows._frame import Frame
+from tfp_flows.flows._frame import ANY_RANK, Frame
 from tfp_flows.flows._masked_autoregressive import masked_autoregressive_flow
 from tfp_flows.flows._recipe import recipe
 from tfp_flows.networks.autoregressive_network import AutoregressiveNetwork
@@ -65,7 +65,8 @@ def maf(
       seed: of random orders and of the mixture's first means.
       network: builder of each step's network, called with event_shape and num_params,
         such as `functools.partial(networks.RecurrentNetwork, units=(64,))` for
-        sequences; its order is its own. `MADE` if None.
+        sequences; its order is its own. With periodic features it is given
+        num_features=2 as third argument. `MADE` if None.
 
     Returns:
       `Flow`, or `Dequantized` if `num_values` is given.
@@ -82,8 +83,14 @@ def maf(
       [1] Papamakarios, Pavlakou, Murray. Masked autoregressive flow for density
           estimation. NeurIPS 2017. arXiv:1705.07057
     """
-    frame = Frame.of("maf", locals())
+    frame = Frame.of("maf", locals(), keeps_circles=ANY_RANK)
     mixture = None
+    if num_components is not None and frame.circles.any():
+        raise ValueError(
+            f"maf got num_components={num_components} and a support with circles, on "
+            "which a normal variable has no place. Drop num_components: the base of "
+            "an angle is uniform."
+        )
     if num_components is not None:
         mixture = GaussianMixture(frame.shape, num_components, seed=seed, dtype=dtype)
     return masked_autoregressive_flow(

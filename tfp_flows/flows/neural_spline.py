@@ -8,7 +8,7 @@ import keras
 from tfp_flows.distributions import Model
 from tfp_flows.flows import _unusable as unusable
 from tfp_flows.flows._couplings import coupling_flow
-from tfp_flows.flows._frame import Frame
+from tfp_flows.flows._frame import ANY_RANK, VECTORS, Frame
 from tfp_flows.flows._masked_autoregressive import masked_autoregressive_flow
 from tfp_flows.flows._recipe import recipe
 from tfp_flows.scalar_maps import CircularSpline, RationalQuadratic
@@ -87,12 +87,19 @@ def neural_spline(
       [1] Durkan, Bekasov, Murray, Papamakarios. Neural spline flows. NeurIPS 2019.
           arXiv:1906.04032
     """
-    frame = Frame.of("neural_spline", locals(), keeps_circles=not autoregressive)
+    circles = ANY_RANK if autoregressive else VECTORS
+    frame = Frame.of("neural_spline", locals(), keeps_circles=circles)
     spline = RationalQuadratic(num_bins, bound, min_bin, min_derivative)
+    circular = CircularSpline(num_bins, min_bin, min_derivative)
     if autoregressive:
         norm = "act_norm" if act_norm else None
         return masked_autoregressive_flow(
-            frame, spline, num_steps, normalization=norm, network=network
+            frame,
+            spline,
+            num_steps,
+            normalization=norm,
+            network=network,
+            circular_map=circular,
         )
     return coupling_flow(
         frame,
@@ -102,5 +109,5 @@ def neural_spline(
         act_norm=act_norm,
         memory=memory,
         network=network,
-        circular_map=CircularSpline(num_bins, min_bin, min_derivative),
+        circular_map=circular,
     )

@@ -8,7 +8,7 @@ import keras
 from tfp_flows.distributions import Model
 from tfp_flows.flows import _unusable as unusable
 from tfp_flows.flows._couplings import coupling_flow
-from tfp_flows.flows._frame import Frame
+from tfp_flows.flows._frame import VECTORS, Frame
 from tfp_flows.flows._recipe import recipe
 from tfp_flows.scalar_maps import ScalarMap, scalar_map_of
 
@@ -78,7 +78,7 @@ def real_nvp(
       [1] Dinh, Sohl-Dickstein, Bengio. Density estimation using Real NVP. ICLR 2017.
           arXiv:1605.08803
     """
-    frame = Frame.of("real_nvp", locals(), keeps_circles=True)
+    frame = Frame.of("real_nvp", locals(), keeps_circles=VECTORS)
     if coupling == "affine":
         coupling_options = {"scale_bound": scale_bound, **(coupling_options or {})}
     return coupling_flow(

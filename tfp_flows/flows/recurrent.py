@@ -5,7 +5,7 @@ from typing import Any
 
 from tfp_flows.distributions import Model
 from tfp_flows.flows import _unusable as unusable
-from tfp_flows.flows._frame import Frame
+from tfp_flows.flows._frame import ANY_RANK, Frame
 from tfp_flows.flows._orders import Order
 from tfp_flows.flows._recipe import recipe
 from tfp_flows.flows._sequences import scalar_map_for, sequence_model
@@ -70,7 +70,7 @@ def recurrent(
       Graves. Generating sequences with recurrent neural networks. 2013.
           arXiv:1308.0850
     """
-    frame = Frame.of("recurrent", locals())
+    frame = Frame.of("recurrent", locals(), keeps_circles=ANY_RANK)
     network = frame.builder(
         RecurrentNetwork, units=tuple(units), cell=cell, name=frame.name
     )

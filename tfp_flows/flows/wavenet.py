@@ -5,7 +5,7 @@ from typing import Any
 
 from tfp_flows.distributions import Model
 from tfp_flows.flows import _unusable as unusable
-from tfp_flows.flows._frame import Frame
+from tfp_flows.flows._frame import ANY_RANK, Frame
 from tfp_flows.flows._orders import Order
 from tfp_flows.flows._recipe import recipe
 from tfp_flows.flows._sequences import scalar_map_for, sequence_model
@@ -77,7 +77,7 @@ def wavenet(
       [1] van den Oord et al. WaveNet: A generative model for raw audio. 2016.
           arXiv:1609.03499
     """
-    frame = Frame.of("wavenet", locals())
+    frame = Frame.of("wavenet", locals(), keeps_circles=ANY_RANK)
     network = frame.builder(
         CausalConv,
         num_layers=num_layers,

@@ -1,6 +1,8 @@
 """One scalar map for some units and another one for the rest."""
 
+import copy
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -27,11 +29,42 @@ class ByUnit(ScalarMap):
     """
 
     def __init__(
-        self, chosen_map: ScalarMap, other_map: ScalarMap, chosen: Sequence[bool]
+        self,
+        chosen_map: ScalarMap,
+        other_map: ScalarMap,
+        chosen: Sequence[bool] | np.ndarray,
     ):
         self.num_params = max(chosen_map.num_params, other_map.num_params)
         self._maps = {True: chosen_map, False: other_map}
-        self._chosen = np.asarray(chosen, bool)
+        self._chosen: Any = np.asarray(chosen, bool)
+
+    @classmethod
+    def where(
+        cls,
+        chosen: Sequence[bool] | np.ndarray,
+        chosen_map: ScalarMap,
+        other_map: ScalarMap,
+    ) -> ScalarMap:
+        """Returns the map of these units; one of the two if they are all or none.
+
+        Args:
+          chosen: which units have the first map, bool `[units]`.
+          chosen_map: of these.
+          other_map: of the others.
+        """
+        if not np.any(chosen):
+            return other_map
+        return chosen_map if np.all(chosen) else cls(chosen_map, other_map, chosen)
+
+    def at(self, chosen: Any) -> "ByUnit":
+        """Returns the same for other units.
+
+        Args:
+          chosen: which ones, bool `[units]`, a tensor or an array.
+        """
+        other = copy.copy(self)
+        other._chosen = chosen
+        return other
 
     def forward(self, x: tf.Tensor, *params):
         """Returns y and log dy/dx of each unit."""
@@ -45,7 +78,8 @@ class ByUnit(ScalarMap):
         results, log_slopes = [], []
         for is_chosen, scalar_map in self._maps.items():
             # Zero for units of the other map: a gradient not taken must be finite.
-            own = tf.where(self._chosen == is_chosen, value, tf.zeros_like(value))
+            own = tf.equal(self._chosen, is_chosen)
+            own = tf.where(own, value, tf.zeros_like(value))
             function = getattr(scalar_map, direction)
             result, log_slope = function(own, *params[: scalar_map.num_params])
             results.append(result)

@@ -294,7 +294,9 @@ def _array_of(name, values):
     if values and all(isinstance(v, (bool, np.bool_)) for v in values):
         return np.array(values, bool)
     if values and all(isinstance(v, (int, float, np.number)) for v in values):
-        return np.array(values)
+        found = np.array(values)
+        # Whole numbers beyond 64 bits would stay Python's.
+        return found.astype(np.float64) if found.dtype == object else found
     found = np.empty(len(values), object)
     found[:] = values
     return found

@@ -1,5 +1,6 @@
 """Data-dependent initialisation, the same on every replica and worker."""
 
+from collections.abc import Callable
 from typing import Any
 
 import keras
@@ -38,10 +39,15 @@ def adapt_to_sample(
     adapt(
         model,
         sampling.uniform(model.flow, passes(), model.adapt_examples, model.seed),
+        lambda: batches.is_steady(passes),
     )
 
 
-def adapt(model: keras.Model, sample: sampling.Sample) -> None:
+def adapt(
+    model: keras.Model,
+    sample: sampling.Sample,
+    is_steady: Callable[[], bool] = lambda: True,
+) -> None:
     """Adapts a model's flow to a sample, for all replicas.
 
     Runs in cross-replica context: an assignment there reaches every replica of this
@@ -51,13 +57,16 @@ def adapt(model: keras.Model, sample: sampling.Sample) -> None:
     Args:
       model: a `FlowModel`.
       sample: of its training data.
+      is_steady: whether another pass over these has the same order.
 
     Raises:
       ValueError: if the sample holds values that are not finite, or events beyond the
         support of the model.
     """
     flow, strategy = model.flow, model.distribute_strategy
-    sample = sampling.usable(flow, sample, drop=model.on_nonfinite == "skip")
+    sample = sampling.usable(
+        flow, sample, drop=model.on_nonfinite == "skip", is_steady=is_steady
+    )
     given = {} if sample.context is None else {"context": sample.context}
     with strategy.scope():
         flow.adapt(sample.x, **given)

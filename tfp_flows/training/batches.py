@@ -156,21 +156,6 @@ def parts_of_fit(
     return cut_to(slice(cut)), cut_to(slice(cut, None))
 
 
-def check_sizes(*batch_sizes: Any) -> None:
-    """Refuses numbers of examples that a batch cannot have.
-
-    Raises:
-      ValueError: if one is neither None nor a positive integer.
-    """
-    for size in batch_sizes:
-        is_count = isinstance(size, (int, np.integer)) and size > 0
-        if size is not None and not is_count:
-            raise ValueError(
-                f"batch_size must be a positive integer, got {size!r}. Leave it out "
-                "for batches of 32."
-            )
-
-
 def with_packed_validation(options: dict[str, Any]) -> dict[str, Any]:
     """Returns the arguments of `fit` with `validation_data` as a pair, `packed`."""
     held_out = options.get("validation_data")
@@ -205,6 +190,47 @@ def iterate(
         return None
     arrays = x if y is None else (x, y)
     return lambda: _slices(arrays, batch_size or 32)
+
+
+def check_shape(flow: Model, x: Any, y: Any = None) -> None:
+    """Refuses arrays of events of another shape, of which a graph would say less.
+
+    Args:
+      flow: the model.
+      x: as for `fit`, `packed`.
+      y: targets, when `x` is arrays of contexts.
+
+    Raises:
+      ValueError: saying the shape that came.
+    """
+    if not _is_arrays(x):
+        return
+    found = x if y is None else (x, y)
+    inner, target, _ = keras.utils.unpack_x_y_sample_weight(found)
+    events = inner if _is_nothing(target) else target
+    if hasattr(events, "shape"):  # a column alone is what Keras makes of one axis
+        shape = tf.TensorShape(events.shape)
+        _check_shape(flow, shape.concatenate([1]) if shape.rank == 1 else shape)
+
+
+def is_steady(passes: Callable[[], Iterator[Any]]) -> bool:
+    """Returns whether two passes begin with the same batch: then rows have numbers.
+
+    A data set that is shuffled anew each time gives its rows in another order.
+
+    Args:
+      passes: starts a pass, as from `iterate`.
+    """
+    one, two = (tf.nest.flatten(next(iter(passes()), None)) for _ in range(2))
+    return len(one) == len(two) and all(
+        a is b or _are_equal(np.asarray(a), np.asarray(b))
+        for a, b in zip(one, two, strict=True)
+    )
+
+
+def _are_equal(a, b):
+    is_float = a.dtype.kind == "f"
+    return a.shape == b.shape and np.array_equal(a, b, equal_nan=is_float)
 
 
 def check_supports(
@@ -266,20 +292,24 @@ def _unconditional(flow, x, target):
 def _checked(flow, x):
     numeric.check(x, "x")
     x = tf.convert_to_tensor(x)
-    event_shape = tf.TensorShape(flow.event_shape)
     if x.shape.rank is None:
-        x = tf.ensure_shape(x, [None, *event_shape])
-    elif x.shape.rank != event_shape.rank + 1 or not x.shape[1:].is_compatible_with(
+        x = tf.ensure_shape(x, [None, *flow.event_shape])
+    _check_shape(flow, x.shape)
+    # A flow on integers takes any numeric type, one on reals takes its own.
+    real = tf.as_dtype(flow.dtype).is_floating
+    return tf.cast(x, flow.dtype) if real else x
+
+
+def _check_shape(flow, shape):
+    event_shape = tf.TensorShape(flow.event_shape)
+    if shape.rank != event_shape.rank + 1 or not shape[1:].is_compatible_with(
         event_shape
     ):
         raise ValueError(
             f"The flow wants batches of shape [B, {', '.join(map(str, event_shape))}], "
-            f"got {x.shape}. Batch the dataset, and reshape x or build the flow with "
+            f"got {shape}. Batch the dataset, and reshape x or build the flow with "
             "the data's event_shape."
         )
-    # A flow on integers takes any numeric type, one on reals takes its own.
-    real = tf.as_dtype(flow.dtype).is_floating
-    return tf.cast(x, flow.dtype) if real else x
 
 
 def _each(batches):

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.training import batches, steps, weighting
+from tfp_flows.training import batches, sampling, steps, weighting
 from tfp_flows.training.guard import Reason
 
 _SHOWN = 10  # rows in a message; all of them are in the error's `rows`
@@ -92,6 +92,12 @@ def _without_log_prob(flow, passes, kind, limit):
         f"Of the {kind} data, in the order of one pass and counted from 0, row "
         f"{listed}{more} has no finite "
     )
+    if not batches.is_steady(passes):
+        among = (
+            f"Of one pass over the {kind} data {len(rows)} rows ({sampling.NO_NUMBERS})"
+            " have no finite "
+        )
+        where, rows = sampling.shown(x), []
     if not np.isfinite(weight):
         flaw = f"weight that is not negative. The first of them is {where}."
         cure = "Drop the rows, or mend their weights."
@@ -118,15 +124,21 @@ def _largest_gradient(model, passes, kind, limit):
     sizes[~np.isfinite(sizes)] = np.inf
     rows = np.flatnonzero(sizes >= sizes.max() / 2)
     flaw, _ = _flaw(model.flow, _row(x, rows[0]), _row(given, rows[0]))
-    listed = ", ".join(str(start + i) for i in rows[:_SHOWN])
     rate = float(tf.convert_to_tensor(model.optimizer.learning_rate))
+    listed = ", ".join(str(start + i) for i in rows[:_SHOWN])
+    which = (
+        f"row {listed}, in the order of one pass and counted from 0. The first of "
+        f"them, example {rows[0]} of batch {index}"
+    )
+    numbers = tuple(start + int(i) for i in rows)
+    if not batches.is_steady(passes):
+        values = sampling.shown(_row(x, rows[0]))
+        which, numbers = f"{values} ({sampling.NO_NUMBERS})", ()
     return Finding(
         f"The largest gradient of the {kind} data, of norm {sizes.max():.3g} at the "
-        f"learning rate {rate:.3g}, is that of row {listed}, in the order of one pass "
-        f"and counted from 0. The first of them, example {rows[0]} of batch {index}: "
-        f"{flaw}",
+        f"learning rate {rate:.3g}, is that of {which}: {flaw}",
         _STEP_CURE,
-        rows=tuple(start + int(i) for i in rows),
+        rows=numbers,
     )
 
 
@@ -171,8 +183,10 @@ def _blame(flow, x, given):
 def _flaw(flow, x, given):
     """Says what the values of one example are like, and what to do about them."""
     for name, value in {"x": x, **given}.items():
-        if not _is_finite(value):
+        if not _is_finite(value, flow.takes_missing):
             cure = f"Drop or mend the rows where {name} is not finite."
+            if name == "x" and np.isnan(np.asarray(value)).any():
+                cure = flow.cure_of_missing
             return f"The data themselves are not finite there, in {name}.", cure
     support = flow.support
     if support is not None and support.beyond(x).any():
@@ -189,7 +203,10 @@ def _flaw(flow, x, given):
                 "Scale and round the data to these integers, or build the model with "
                 "num_values= that covers them.",
             )
-    spread = f"The values of x lie between {values.min():.6g} and {values.max():.6g}."
+    there = values[~np.isnan(values)] if flow.takes_missing else values
+    if not there.size:
+        return "All values of x are missing.", _STEP_CURE
+    spread = f"The values of x lie between {there.min():.6g} and {there.max():.6g}."
     return spread, _STEP_CURE
 
 
@@ -202,5 +219,6 @@ def _broken(model):
     return f" The weights {broken} are not finite." if broken else ""
 
 
-def _is_finite(value):
-    return all(np.isfinite(np.asarray(part)).all() for part in tf.nest.flatten(value))
+def _is_finite(value, may_miss=False):
+    parts = [np.asarray(part) for part in tf.nest.flatten(value)]
+    return all((np.isfinite(p) | (may_miss & np.isnan(p))).all() for p in parts)

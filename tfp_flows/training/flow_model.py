@@ -6,18 +6,18 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from tfp_flows import flows
 from tfp_flows.distributions import Model
 from tfp_flows.training import (
     adaptation,
+    arguments,
     batches,
     guard,
     metrics,
     ownership,
+    rebuilding,
     replicas,
     seeds,
     steps,
-    weighting,
 )
 from tfp_flows.training.callbacks import with_guard
 from tfp_flows.training.reporting import ReportingModel
@@ -63,11 +63,11 @@ class FlowModel(ReportingModel):
       **kwargs: of `keras.Model`, such as `name`.
 
     Raises:
-      ValueError: if the flow has variables that none of its Keras layers owns (they
-        would not be saved), or was built under another strategy, or for a wrong
-        argument.
+      ValueError: for a wrong argument, a flow built under another strategy, or one with
+        variables that none of its Keras layers owns (they would not be saved).
 
     Examples:
+      >>> from tfp_flows import flows
       >>> model = FlowModel(flows.real_nvp((2,), num_steps=2, hidden_units=(8,)))
       >>> model.compile(optimizer=keras.optimizers.Adam(1e-3))
       >>> history = model.fit(tf.random.normal((64, 2)), epochs=2, verbose=0)
@@ -179,6 +179,7 @@ class FlowModel(ReportingModel):
             raise ValueError(
                 f'jit_compile must be True, False or "auto", got {jit_compile!r}.'
             )
+        arguments.check_compile(optimizer, steps_per_execution)
         # Keras would compile the whole step, with the collectives in it.
         with self.distribute_strategy.scope():
             super().compile(
@@ -230,9 +231,9 @@ class FlowModel(ReportingModel):
             and a flow not adapted yet, or data without end and no `steps_per_epoch`.
         """
         self._assert_compile_called("fit")
-        batches.check_sizes(batch_size, kwargs.get("validation_batch_size"))
-        weighting.refuse_classes(kwargs)
+        arguments.check_fit(x, batch_size, epochs, callbacks, kwargs)
         x, y = batches.packed(x, y, kwargs.pop("sample_weight", None))
+        batches.check_shape(self.flow, x, y)
         kwargs = batches.with_packed_validation(kwargs)
         training, held_out = batches.parts_of_fit(x, y, kwargs)
         if self.on_nonfinite == "raise":
@@ -313,16 +314,9 @@ class FlowModel(ReportingModel):
         Raises:
           ValueError: if the flow was not made by a recipe of `tfp_flows.flows`.
         """
-        recipe = self.flow.recipe
-        if recipe is None:
-            raise ValueError(
-                f"A .keras file needs a flow from a recipe, and {self.flow.name!r} was "
-                "put together by hand. Use save_weights('... .weights.h5') and build "
-                "the flow again before load_weights."
-            )
         return {
             "name": self.name,
-            "recipe": {"name": recipe.name, "options": dict(recipe.options)},
+            **rebuilding.config_of(self.flow),
             "adapt_examples": self.adapt_examples,
             "seed": self.seed,
             "on_nonfinite": self.on_nonfinite,
@@ -335,8 +329,7 @@ class FlowModel(ReportingModel):
     ) -> "FlowModel":
         """Rebuilds the flow by its recipe and the model around it."""
         config = dict(config)
-        recipe = config.pop("recipe")
-        return cls(flows.build(recipe["name"], **recipe["options"]), **config)
+        return cls(rebuilding.flow_of(config), **config)
 
     def get_compile_config(self) -> dict[str, Any]:
         """Returns the arguments of `compile`, serialized; empty before it."""

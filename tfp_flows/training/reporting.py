@@ -11,7 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.distributions import Model
-from tfp_flows.training import batches, callbacks, weighting
+from tfp_flows.training import arguments, batches, callbacks, weighting
 
 _OWNER = "tfp_flows"  # of a weights file: its recipe and the shapes of its weights
 
@@ -38,6 +38,11 @@ class ReportingModel(keras.Model):
     def skipped_steps(self) -> int:
         """How many steps were left out, as not finite, since `fit` last began."""
         return self.guard.record.skipped
+
+    def save(self, filepath: Any, *args, **kwargs) -> None:
+        """Saves the model, as Keras does; refuses before a file is begun."""
+        self.get_config()
+        super().save(filepath, *args, **kwargs)
 
     def save_own_variables(self, store: Any) -> None:
         """Saves beside the weights what says whose they are; Keras calls it."""
@@ -114,8 +119,10 @@ class ReportingModel(keras.Model):
         **kwargs,
     ) -> Any:
         """Returns the metrics, as Keras does; warns if the loss is not finite."""
-        batches.check_sizes(batch_size)
+        steps = args[0] if args else kwargs.get("steps")
+        arguments.check_sizes(batch_size=batch_size, steps=steps)
         x, y = batches.packed(x, y, sample_weight)
+        batches.check_shape(self.flow, x, y)
         values = super().evaluate(
             *(x, y, batch_size, verbose, None, *args), return_dict=return_dict, **kwargs
         )
@@ -123,16 +130,17 @@ class ReportingModel(keras.Model):
         if not math.isfinite(loss):
             warnings.warn(
                 f"The loss of the evaluated data is {loss}: some of them have no "
-                "finite log_prob. flow.log_prob(x) says which, and flow.trace(x) "
-                "where it begins.",
+                "finite log_prob, or no weight. flow.log_prob(x) says which, and "
+                "flow.trace(x) where it begins.",
                 stacklevel=2,
             )
         return values
 
     def predict(self, x: Any, batch_size: int | None = None, *args, **kwargs) -> Any:
         """Returns log_prob of each example, as Keras does; weights have no part."""
-        batches.check_sizes(batch_size)
+        arguments.check_sizes(batch_size=batch_size, steps=kwargs.get("steps"))
         x, _ = batches.packed(x)
+        batches.check_shape(self.flow, x)
         return super().predict(x, batch_size, *args, **kwargs)
 
 

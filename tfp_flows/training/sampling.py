@@ -1,6 +1,6 @@
 """A uniform sample of the training data, for data-dependent initialisation."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -8,6 +8,8 @@ import tensorflow as tf
 
 from tfp_flows.distributions import Model
 from tfp_flows.training import batches
+
+NO_NUMBERS = "each pass has another order, so rows have no numbers"
 
 
 class Sample(NamedTuple):
@@ -76,13 +78,19 @@ def uniform(flow: Model, data: Iterator[Any], num_examples: int, seed: int) -> S
     return Sample(x, packed, rows[order])
 
 
-def usable(flow: Model, sample: Sample, drop: bool) -> Sample:
+def usable(
+    flow: Model,
+    sample: Sample,
+    drop: bool,
+    is_steady: Callable[[], bool] = lambda: True,
+) -> Sample:
     """Returns the sample if all of it is finite and in the support of the model.
 
     Args:
       flow: the model.
       sample: as from `uniform`.
       drop: whether to leave other examples out.
+      is_steady: whether another pass has the same order, so that rows have numbers.
 
     Raises:
       ValueError: if an example is neither and is not to be dropped, or all are not.
@@ -98,18 +106,37 @@ def usable(flow: Model, sample: Sample, drop: bool) -> Sample:
     if not good.all() and not (drop and good.any()):
         bad = sample.rows[~good]
         more = f" and {bad.size - 10} more" if bad.size > 10 else ""
+        which = (
+            f"row {', '.join(map(str, bad[:10]))}{more} of the training data, counted "
+            "from 0 in the order of one pass"
+            if is_steady()
+            else f"{shown(sample.x[int(np.argmin(good))])} first ({NO_NUMBERS})"
+        )
         raise ValueError(
             f"{bad.size} of the {good.size} examples drawn for adapting the flow hold "
-            "NaN or infinite values: row "
-            f"{', '.join(map(str, bad[:10]))}{more} of the training data, counted from "
-            "0 in the order of one pass. Drop or mend such rows before fit."
+            f"NaN or infinite values: {which}. {flow.cure_of_missing}"
         )
     if flow.support is not None:
         inside = ~flow.support.beyond(sample.x)
-        if not (drop and (good & inside).any()):
-            flow.support.check(sample.x, sample.rows, "training data")
+        if not inside.all() and not (drop and (good & inside).any()):
+            named: tuple[Any, str] = (sample.rows, "training data")
+            if not is_steady():
+                named = (None, f"examples drawn for adapting the flow ({NO_NUMBERS})")
+            flow.support.check(sample.x, *named)
         good &= inside
     return sample if good.all() else _chosen(sample, good)
+
+
+def shown(example: Any) -> str:
+    """Returns the first values of an example, for messages about one without a number.
+
+    Args:
+      example: `[*event_shape]`.
+    """
+    values = np.ravel(example)
+    more = ", ..." if values.size > 8 else ""
+    listed = ", ".join(f"{v:.6g}" for v in values[:8])
+    return f"[{listed}{more}]"
 
 
 def _chosen(sample, good):

@@ -145,8 +145,12 @@ def use_xla(model: keras.Model, choice: bool | str | None) -> bool:
     return (
         bool(choice)
         and not talk
-        and (choice is True or len(model.flow.event_shape) == 1)
+        and (choice is True or _is_faster_compiled(model.flow))
     )
+
+
+def _is_faster_compiled(flow):
+    return len(flow.event_shape) == 1 and not flow.prefers_graph
 
 
 def _not_finite(values):

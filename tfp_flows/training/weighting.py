@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.distributions import numeric
+
 
 def check(weights: Any, count: int) -> None:
     """Refuses an array that holds no weights.
@@ -25,6 +27,7 @@ def check(weights: Any, count: int) -> None:
     Raises:
       ValueError: if they are not `[count]`, not finite, negative, or all zero.
     """
+    numeric.check(weights, "sample_weight")
     values = np.asarray(weights)
     if values.shape != (count,):
         raise ValueError(
@@ -59,8 +62,10 @@ def in_step(weights: Any, x: Any) -> tf.Tensor | None:
       x: the batch, `[B, ...]`.
 
     Returns:
-      float64 `[B]`, NaN in place of a number that is no weight: the step is then not
-      finite, and the guard treats it as any other such step. None if there are none.
+      float64 `[B]`, NaN in place of a number that is no weight, and of all if there is
+      not one an example, which a graph may only learn from the data: the step is then
+      not finite, and the guard treats it as any other such step. None if there are
+      none.
 
     Raises:
       ValueError: if they are not `[B]`.
@@ -74,8 +79,22 @@ def in_step(weights: Any, x: Any) -> tf.Tensor | None:
             f"The third element of a batch must be one weight an example, of shape "
             f"{batch}, got {values.shape}."
         )
+    if not (values.shape.is_fully_defined() and batch.is_fully_defined()):
+        values = _one_each(values, tf.shape(x)[:1])
     is_good = tf.math.is_finite(values) & (values >= 0)
     return tf.where(is_good, values, math.nan)
+
+
+def _one_each(values, batch):
+    """Weights of a shape that the graph does not know: another would be broadcast."""
+    is_one_each = tf.equal(tf.rank(values), 1) & tf.equal(tf.size(values), batch[0])
+    none = tf.constant(math.nan, values.dtype)
+    chosen = tf.cond(
+        is_one_each,
+        lambda: tf.reshape(values, [-1]),
+        lambda: tf.fill(batch, none),
+    )
+    return tf.ensure_shape(chosen, [None])
 
 
 def weighted(nll: tf.Tensor, weights: tf.Tensor | None) -> tf.Tensor:

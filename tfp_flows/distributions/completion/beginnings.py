@@ -14,6 +14,7 @@ import tensorflow as tf
 
 from tfp_flows.distributions.autoregressive import Autoregressive
 from tfp_flows.distributions.bases import StandardLogistic, StandardNormal
+from tfp_flows.distributions.circles import WithCircles
 from tfp_flows.distributions.completion.question import Question
 from tfp_flows.distributions.flow import Flow
 from tfp_flows.distributions.student_t import StudentT
@@ -69,7 +70,9 @@ def order_of(flow: Flow) -> np.ndarray | None:
     None as well if the units of its base depend on each other.
     """
     independent = (StandardNormal, StandardLogistic, StudentT)
-    if not isinstance(flow.distribution, independent):
+    base = flow.distribution
+    others = base.others if isinstance(base, WithCircles) else base
+    if others is not None and not isinstance(others, independent):
         return None
     return getattr(flow.bijector, "order", None)
 

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.distributions import numeric
 from tfp_flows.distributions.any_order import AnyOrder
 from tfp_flows.distributions.autoregressive import Autoregressive
 from tfp_flows.distributions.completion import beginnings, chains, gaussians
@@ -30,8 +31,8 @@ def complete(
 
     How depends on the model:
 
-    - `flows.gaussian`, `flows.gaussian_mixture`, and other affine flows of these:
-      exact, in closed form, any mask;
+    - `flows.gaussian`, `flows.gaussian_mixture`, and other affine flows of these, with
+      a support of intervals too: exact, in closed form, any mask;
     - `flows.any_order` and `flows.tabular`: exact, any mask, in a loop over the unknown
       units;
     - `Autoregressive` models: exact, if the known units come first in their order
@@ -79,6 +80,7 @@ def complete(
             f"complete needs a model of this library, got "
             f"{type(distribution).__name__}. Build one with tfp_flows.flows."
         )
+    numeric.check_temperature(temperature)
     question = Question.of(distribution, x, mask, n, context)
     return question.answer(_rows(question, seed, temperature))
 

@@ -9,6 +9,9 @@ p(x[u] | x[k], j) = N(mean[j, u] + A r, S[j, uu] - A A^T),  A = S[j, uk] C^-T,
 C, A and the factor of the conditional covariance are the blocks of one triangular
 factor of S with the known units first. A QR of a factor of S gives it without squaring
 the condition, as S itself would.
+
+Behind a support whose map takes each unit by itself all of this holds of what that
+makes of the units.
 """
 
 from typing import Any, NamedTuple
@@ -40,11 +43,14 @@ class Gaussians(NamedTuple):
 
 
 def gaussians_of(model: Model) -> Gaussians | None:
-    """Returns the Gaussians that a model is a mixture of, or None if it is not."""
+    """Returns the Gaussians that a model is a mixture of, or None if it is not.
+
+    Of a model with a support those of what the support's map makes of the units.
+    """
     if isinstance(model, GaussianMixture):
         return _of_mixture(model)
-    is_affine = getattr(getattr(model, "bijector", None), "is_affine", False)
-    if not isinstance(model, Flow) or not is_affine or model.context_shape:
+    parts = affine_parts(model)
+    if parts is None:
         return None
     if isinstance(model.distribution, StandardNormal):
         size = model.distribution.event_shape.num_elements()
@@ -54,33 +60,65 @@ def gaussians_of(model: Model) -> Gaussians | None:
         base = _of_mixture(model.distribution)
     else:
         return None
-    return _pushed(base, model)
+    return _pushed(base, parts, model.distribution)
+
+
+def affine_parts(model: Model) -> list | None:
+    """Returns the bijectors behind the support of an affine flow, the data side first.
+
+    None for other models, and for supports that mix the units or have circles.
+    """
+    if not isinstance(model, Flow) or model.context_shape:
+        return None
+    parts = [model.bijector]
+    if model.support is not None:
+        parts = list(getattr(model.bijector, "bijectors", ()))
+        is_first = bool(parts) and parts[0] is model.support
+        if not is_first or not model.support.is_by_unit:
+            return None
+        parts = parts[1:]
+    are_affine = all(getattr(part, "is_affine", False) for part in parts)
+    return parts if are_affine else None
 
 
 def _of_mixture(mixture):
-    return Gaussians(*(tf.cast(v, tf.float64) for v in mixture.components()))
+    return Gaussians(*mixture.components(tf.float64))
 
 
 def _eye(size):
     return tf.eye(size, dtype=tf.float64)
 
 
-def _pushed(base, flow):
-    """Returns the Gaussians on the data side of an affine bijector."""
+def _pushed(base, parts, distribution):
+    """Returns the Gaussians on the data side of affine bijectors."""
+    if not parts:
+        return base
     size = base.mean.shape[-1]
-    shape = flow.distribution.event_shape.as_list()
-    mean = tf.cast(tf.reshape(base.mean, [-1, *shape]), flow.distribution.dtype)
-    zero = tf.zeros([size, *shape], flow.distribution.dtype)
+    shape, dtype = distribution.event_shape.as_list(), distribution.dtype
+
+    def forward(z):
+        for part in reversed(parts):
+            z, _ = part.forward_and_log_det(z)
+        return z
+
+    zero = tf.zeros([size, *shape], dtype)
     with tf.GradientTape() as tape:
         tape.watch(zero)
-        out = tf.reshape(flow.bijector.forward(tf.identity(zero)), [size, size])
+        out = tf.reshape(forward(zero), [size, size])
         # Row i is unit i of an event of its own: one backward pass for all.
         chosen = tf.reduce_sum(tf.linalg.diag_part(out))
     slope = tf.cast(tf.reshape(tape.gradient(chosen, zero), [size, size]), tf.float64)
-    moved = tf.reshape(flow.bijector.forward(tf.identity(mean)), [-1, size])
-    return Gaussians(
-        base.log_weight, tf.cast(moved, tf.float64), slope[None] @ base.factor
+    mean = tf.cast(tf.reshape(base.mean, [-1, *shape]), dtype)
+    moved = forward(mean)
+    # Far from 0 it is rounded; the way back, which is exact there, says by how much.
+    back = moved
+    for part in parts:
+        back, _ = part.inverse_and_log_det(back)
+    back, moved = (
+        tf.cast(tf.reshape(v, [-1, size]), tf.float64) for v in (back, moved)
     )
+    mean = moved + tf.linalg.matvec(slope, base.mean - back)
+    return Gaussians(base.log_weight, mean, slope[None] @ base.factor)
 
 
 def complete(
@@ -98,8 +136,12 @@ def complete(
       `[n * N, *event_shape]`.
     """
     asked, dtype = question.tiled(), question.model.dtype
-    size = gaussians.mean.shape[-1]
-    x = tf.cast(tf.reshape(asked.x, [-1, size]), tf.float64)
+    size, support = gaussians.mean.shape[-1], question.model.support
+    x = asked.x
+    if support is not None:
+        gone = tf.constant(np.nan, dtype)
+        x, _ = support.by_unit(tf.where(asked.known, x, gone))
+    x = tf.cast(tf.reshape(x, [-1, size]), tf.float64)
     u = noise.uniform(
         [tf.shape(x)[0], size + 1], noise.salted(seed, "completion"), tf.float64
     )
@@ -116,6 +158,8 @@ def complete(
         back = np.argsort(np.concatenate(places))
         drawn = tf.gather(tf.concat(parts, axis=0), back)
     drawn = tf.reshape(tf.cast(drawn, dtype), tf.shape(asked.x))
+    if support is not None:
+        drawn, _ = support.forward_and_log_det(drawn)
     return tf.where(asked.known, asked.x, drawn)
 
 

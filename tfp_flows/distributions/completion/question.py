@@ -43,7 +43,7 @@ class Question:
         event = model.event_shape.as_list()
         x, batch, flat_context = _rows(model, x, event, context)
         known = _known(mask, event, batch)
-        _check_missing(model, x, known)
+        known = _there(model, x, known)
         _check_support(model, x, known)
         return cls(model, x, known, flat_context, batch, int(n))
 
@@ -101,16 +101,20 @@ def _known(mask, event, batch):
         ) from None
 
 
-def _check_missing(model, x, known):
-    if not hasattr(x, "numpy") or model.takes_missing:
-        return
+def _there(model, x, known):
+    """What is known, and there; of a traced x nobody knows yet."""
+    if not hasattr(x, "numpy"):
+        return known
     missing = np.isnan(x) & known
+    if missing.any() and model.takes_missing:  # is drawn
+        return known & ~missing
     if missing.any():
         raise ValueError(
             f"complete got NaN for {int(missing.sum())} known units, of the rows "
             f"{np.unique(np.argwhere(missing)[:, 0])[:10].tolist()}. Make the mask "
             "False there: mask & ~np.isnan(x)."
         )
+    return known
 
 
 def _check_support(model, x, known):
