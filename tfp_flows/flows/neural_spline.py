@@ -91,23 +91,11 @@ def neural_spline(
     frame = Frame.of("neural_spline", locals(), keeps_circles=circles)
     spline = RationalQuadratic(num_bins, bound, min_bin, min_derivative)
     circular = CircularSpline(num_bins, min_bin, min_derivative)
+    build: Callable[..., Model] = coupling_flow
+    own = {"num_levels": num_levels, "act_norm": act_norm, "memory": memory}
     if autoregressive:
-        norm = "act_norm" if act_norm else None
-        return masked_autoregressive_flow(
-            frame,
-            spline,
-            num_steps,
-            normalization=norm,
-            network=network,
-            circular_map=circular,
-        )
-    return coupling_flow(
-        frame,
-        spline,
-        num_steps,
-        num_levels=num_levels,
-        act_norm=act_norm,
-        memory=memory,
-        network=network,
-        circular_map=circular,
+        build = masked_autoregressive_flow
+        own = {"normalization": "act_norm" if act_norm else None}
+    return build(
+        frame, spline, num_steps, network=network, circular_map=circular, **own
     )

@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from tfp_flows.tables.values import as_array, is_missing, plain
+
 # Kind -> what `Column` takes for it, and what its values are.
 KINDS = {
     "real": ((), "any numbers"),
@@ -64,7 +66,7 @@ class Column:
                 f"Column {self.name!r} has the unknown kind {self.kind!r}. Choose from "
                 f"{', '.join(KINDS)}."
             )
-        object.__setattr__(self, "name", _plain(self.name))
+        object.__setattr__(self, "name", plain(self.name))
         if not isinstance(self.name, (str, int)):
             raise ValueError(
                 f"A column's name is text or a whole number, got {self.name!r}. Give "
@@ -175,11 +177,11 @@ class Column:
 
     def _code(self, codes, value, row):
         try:
-            return codes[_plain(value)]
+            return codes[plain(value)]
         except (KeyError, TypeError):
             known = "True and False" if self.values is None else _listed(self.values)
             raise ValueError(
-                f"Column {self.name!r}, row {row}: {_plain(value)!r} is none of its "
+                f"Column {self.name!r}, row {row}: {plain(value)!r} is none of its "
                 f"values {known}. Mend the row, make it None if it is not known, or "
                 "name all values when the columns are made."
             ) from None
@@ -256,61 +258,6 @@ class Column:
         return {name: value for name, value in found.items() if value is not None}
 
 
-def as_array(values: Any, name: Any) -> np.ndarray:
-    """Returns values `[N]` as an array; those of several types as objects.
-
-    Args:
-      values: a list, an array or a series; masked values are missing.
-      name: of the column, for the message.
-
-    Raises:
-      ValueError: for a single value, or one that has several axes.
-    """
-    if hasattr(values, "to_numpy"):  # a series of pandas
-        values = values.to_numpy()
-    elif isinstance(values, np.ma.MaskedArray):
-        mask = np.ma.getmaskarray(values)
-        values = values.data.astype(object)
-        values[mask] = None
-    elif hasattr(values, "__array__") and not isinstance(values, np.generic):
-        values = np.asarray(values)
-    else:
-        values = _array_of(name, values)
-    if values.ndim != 1:
-        raise ValueError(
-            f"Column {name!r} has the shape {values.shape}, wanted one value a row. "
-            "Give it as several columns."
-        )
-    return values
-
-
-def _array_of(name, values):
-    if isinstance(values, (str, bytes)) or not hasattr(values, "__iter__"):
-        raise ValueError(
-            f"Column {name!r} is {values!r}, wanted a list or array of values, one a "
-            f"row. Give [{values!r}] for a table of one row."
-        )
-    values = list(values)
-    if values and all(isinstance(v, (bool, np.bool_)) for v in values):
-        return np.array(values, bool)
-    if values and all(isinstance(v, (int, float, np.number)) for v in values):
-        found = np.array(values)
-        # Whole numbers beyond 64 bits would stay Python's.
-        return found.astype(np.float64) if found.dtype == object else found
-    found = np.empty(len(values), object)
-    found[:] = values
-    return found
-
-
-def is_missing(value: Any) -> bool:
-    """Returns whether a value stands for one that is not there: None, NaN, NA, NaT."""
-    if value is None or type(value).__name__ in ("NAType", "NaTType"):
-        return True
-    if isinstance(value, (np.datetime64, np.timedelta64)):
-        return bool(np.isnat(value))
-    return isinstance(value, (float, np.floating)) and math.isnan(value)
-
-
 def _is_number(value):
     is_number = isinstance(value, (int, float, np.integer, np.floating))
     return is_number and not isinstance(value, bool)
@@ -323,7 +270,7 @@ def _checked_values(column):
         raise ValueError(
             f"Column {name!r} has the values {values!r}. Give a list of them."
         )
-    values = tuple(map(_plain, values))
+    values = tuple(map(plain, values))
     wrong = [v for v in values if not isinstance(v, (str, int, float))]
     wrong += [v for v in values if isinstance(v, float) and not math.isfinite(v)]
     if wrong:
@@ -340,13 +287,6 @@ def _checked_values(column):
             "under one name, or drop the column."
         )
     return values
-
-
-def _plain(value):
-    """Python's own number or text in place of NumPy's; 1.0 is 1."""
-    value = value.item() if isinstance(value, np.generic) else value
-    is_whole = isinstance(value, float) and value.is_integer()  # as beside NaN
-    return int(value) if is_whole else value
 
 
 def _listed(values):

@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from tfp_flows.tables.column import LARGEST_INTEGER, Column, as_array, is_missing
+from tfp_flows.tables.column import LARGEST_INTEGER, Column
 from tfp_flows.tables.columns import Columns, column_of, named_arrays
+from tfp_flows.tables.values import as_array, is_missing
 
 _RATIO = 20.0  # largest over smallest value: above, logarithms say more
 _SMALL = 20  # integers of fewer values may be codes: said, not decided

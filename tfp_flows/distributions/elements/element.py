@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -170,3 +171,14 @@ def pick(values: tf.Tensor, index: tf.Tensor) -> tf.Tensor:
     return tf.reduce_sum(
         values * tf.one_hot(index, values.shape[-1], dtype=values.dtype), axis=-1
     )
+
+
+def logistic_log_density(apart: tf.Tensor, log_scales: tf.Tensor) -> tf.Tensor:
+    """Returns log of a logistic's density at a distance from its mean."""
+    y = tf.abs(apart) * tf.exp(-log_scales)
+    return -y - log_scales - 2.0 * tf.math.softplus(-y)
+
+
+def above_0(x: tf.Tensor) -> tf.Tensor:
+    """Returns x, or the smallest normal number of its dtype if that is larger."""
+    return tf.maximum(x, np.finfo(x.dtype.as_numpy_dtype).tiny)

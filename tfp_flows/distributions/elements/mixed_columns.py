@@ -16,8 +16,10 @@ from tfp_flows.distributions.elements.column_facts import (
 )
 from tfp_flows.distributions.elements.element import (
     Element,
+    above_0,
     as_real,
     inverse_cdf,
+    logistic_log_density,
     pick,
     soft_bound,
 )
@@ -178,7 +180,7 @@ class MixedColumns(Element):
             white, log_slope = self._white(x)
             logits, means, log_scales = self._components(params)
             apart = white[..., None] - means
-            density = _log_density(apart, log_scales)
+            density = logistic_log_density(apart, log_scales)
             density = tf.reduce_logsumexp(logits + density, axis=-1) + log_slope
             total = tf.where(at("is_line"), density, total)
             if self._has("is_integer"):
@@ -269,10 +271,10 @@ class MixedColumns(Element):
             log_slope = tf.where(at("is_positive"), -tf.math.log(safe), log_slope)
         if self._has("is_bounded"):
             inside = tf.where(at("is_bounded"), x, at("inside"))
-            below = tf.math.log(_above_0(inside - at("low")))
-            above = tf.math.log(_above_0(at("high") - inside))
+            below = tf.math.log(above_0(inside - at("low")))
+            above = tf.math.log(above_0(at("high") - inside))
             on_line = tf.where(at("is_bounded"), below - above, on_line)
-            slope = tf.math.log(_above_0(at("high") - at("low"))) - below - above
+            slope = tf.math.log(above_0(at("high") - at("low"))) - below - above
             log_slope = tf.where(at("is_bounded"), slope, log_slope)
         white = (on_line - at("center")) / at("scale") - at("rest")
         return white, log_slope - tf.math.log(at("scale"))
@@ -343,13 +345,3 @@ class MixedColumns(Element):
         place = tf.range(self._most, dtype=params.dtype)
         there = place <= self._fact("high")[..., None]
         return tf.where(there, params[..., : self._most], _NEVER)
-
-
-def _log_density(apart, log_scales):
-    """Log of a logistic's density at a distance from its mean."""
-    y = tf.abs(apart) * tf.exp(-log_scales)
-    return -y - log_scales - 2.0 * tf.math.softplus(-y)
-
-
-def _above_0(x):
-    return tf.maximum(x, np.finfo(x.dtype.as_numpy_dtype).tiny)
