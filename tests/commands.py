@@ -74,9 +74,8 @@ def mistake(command: str) -> str | None:
     """Returns what is wrong with a command in one line, None if nothing is."""
     for printed, instead in FOR_THE_READER.items():
         command = re.sub(rf"{re.escape(printed)}(?=\s|$)", instead, command)
-    words = shlex.split(
-        re.sub(r"(?<=\s)\[([^]]*)\]", r"\1", command)
-    )  # what may be left out
+    command = re.sub(r"(?<=\s)\[([^]]*)\]", r"\1", command)  # what may be left out
+    words = shlex.split(command)
     judges = {"python": _of_python, "make": _of_make, "pip": _of_pip}
     return judges.get(words[0], _of_paths)(words)
 

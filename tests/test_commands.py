@@ -1,11 +1,13 @@
 """The commands that documents tell their readers to run are those that there are."""
 
+import operator
 import pathlib
 import re
 
 import pytest
 
 from tests import commands, pages
+from train.configs import digits_glow
 
 ROOT = pages.ROOT
 PAGES = [
@@ -74,6 +76,16 @@ def test_fields_that_are_named_alone_are_those_of_the_config(page):
     assert named
     whole = (flag if "=" in flag else f"{flag}=local" for flag in named)
     assert not refused(f"python -m train {flags}" for flags in whole)
+
+
+def test_fields_of_jobs_that_are_spoken_of_are_there():
+    config = digits_glow.get_config()
+    spans = {
+        s for p in PAGES for s in re.findall(r"`config((?:\.[a-z_]+)+)`", p.read_text())
+    }
+    assert len(spans) > 3
+    for span in spans:
+        operator.attrgetter(span[1:])(config)
 
 
 def test_every_page_with_python_is_run():

@@ -21,7 +21,7 @@ def test_it_is_the_papers_formula():
     mixture = MixtureLogistic(num_components=2, scale_bound=1.5)
     raw = np.array([0.3, -0.2, 1.0, -2.0, 0.5, -0.4, 0.7, 0.6])
     y = np.linspace(-4, 4, 9)
-    # Gains 0.75 and 1.25, first weights 1.25 and 0.75, |log s| <= 3; halves of what adds.
+    # Gains 0.75 and 1.25, first weights 1.25 and 0.75, |log s| <= 3; halves add up.
     weights = np.exp(raw[:2]) * [1.25, 0.75]
     means, log_s = raw[2:4] * [0.75, 1.25], 3 * np.tanh(raw[4:6] / 2 / 3)
     cdf = 1 / (1 + np.exp(-(y[:, None] - means) / np.exp(log_s)))
