@@ -1,10 +1,14 @@
 """The commands that documents tell their readers to run are those that there are."""
 
+import ast
+import json
 import operator
 import pathlib
 import re
+import subprocess
 
 import pytest
+import yaml
 
 from tests import commands, pages
 from train.configs import digits_glow
@@ -93,6 +97,29 @@ def test_every_page_with_python_is_run():
     with_python = [p for p in PAGES if "```python\n" in p.read_text()]
     assert len(with_python) > 15
     assert not [name(p) for p in with_python if f'"{name(p)}"' not in tests]
+
+
+def well_formed(language, block):
+    if language == "json":
+        json.loads(block)
+    elif language == "yaml":
+        assert list(yaml.safe_load_all(block))
+    elif language == "bash":
+        subprocess.run(["bash", "-n"], input=block, text=True, check=True)
+    else:
+        ast.parse(block)
+
+
+def test_blocks_that_no_test_runs_are_well_formed():
+    kinds = ("bash", "json", "py", "python", "text", "yaml")
+    found = set()
+    for path in PAGES:
+        fences = re.findall(r"```(\w+)\n(.*?)```", path.read_text(), re.S)
+        for language, block in fences:
+            if language in kinds:
+                found.add(language)
+                well_formed(language, block)
+    assert found == set(kinds)
 
 
 MADE_UP = """
