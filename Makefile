@@ -56,7 +56,7 @@ release-check: ## Builds and checks what a release uploads, on every Python here
 	bash .ci/release_check
 
 clean: ## Removes the virtual environments and what was built.
-	rm -rf .venv .venv-scoring site build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
+	rm -rf .venv .venv-scoring .cache site build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache
 
 .venv/.train: EXTRAS = train
 .venv/.test: EXTRAS = train,test

@@ -14,7 +14,7 @@ from tfp_flows.scalar_maps import SCALAR_MAPS
 from tfp_flows.serving import exporter
 from train.pipelines import splits as pipeline_splits
 
-PAGE = pathlib.Path(__file__).parents[1] / "docs" / "extending.md"
+PAGE = pathlib.Path(__file__).parents[1] / "docs/extending.md"
 REGISTRIES = [
     SCALAR_MAPS,
     _recipe._RECIPES,

@@ -150,6 +150,27 @@ def test_the_power_of_a_sine_stands_at_its_frequency_while_it_lasts():
     assert power[:, seconds > 0.6].max() < -100.0
 
 
+@pytest.mark.parametrize("steps", [8, 100, 512, 5000])
+def test_a_sound_fills_its_panel_however_short(steps):
+    figure = plots.spectrograms(*RNG.normal(size=(2, 1, steps)), RATE)
+    paper = pixels(figure)
+    for axis in figure.axes[:2]:
+        box = axis.get_position()
+        rows = slice(*(len(paper) * (1 - np.array([box.y1, box.y0]))).astype(int))
+        columns = slice(*(paper.shape[1] * np.array([box.x0, box.x1])).astype(int))
+        white = (paper[rows, columns] == 1.0).all(axis=-1).mean()
+        assert white < 0.1
+
+
+def test_the_pitch_of_a_short_sound_is_seen_while_it_changes():
+    time = np.arange(512) / 4000
+    pitch = np.where(time < 0.064, 500.0, 1000.0)
+    seconds, frequency, power = plots.decibels(np.sin(2 * np.pi * pitch * time), 4000)
+    loudest = frequency[power.argmax(axis=0)]
+    assert (loudest[seconds < 0.045] == 500.0).all() and (seconds < 0.045).any()
+    assert (loudest[seconds > 0.085] == 1000.0).all() and (seconds > 0.085).any()
+
+
 @pytest.mark.parametrize(
     ("ask", "message"),
     [
@@ -173,6 +194,7 @@ def test_the_power_of_a_sine_stands_at_its_frequency_while_it_lasts():
         (lambda: plots.shares([1.0], ["a", "b"]), "2 names"),
         (lambda: plots.sequences(SOUND, SOUND), "as many samples"),
         (lambda: plots.spectrograms(SOUND[0], SOUND, RATE), "amplitudes"),
+        (lambda: plots.spectrograms(SOUND[:, :7], SOUND, RATE), "Give 8 or more"),
     ],
 )
 def test_bad_input_is_one_clear_error(ask, message):

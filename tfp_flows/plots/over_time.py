@@ -7,7 +7,8 @@ import numpy as np
 import scipy.signal
 from matplotlib.figure import Figure
 
-_WINDOW = 512  # steps of a spectrum: 64 ms and 16 Hz at 8,000 steps a second
+_WINDOW = 512  # steps of a spectrum at most: 64 ms and 16 Hz at 8,000 steps a second
+_SHORTEST = 8  # steps of a sound: one of a single spectrum would have no width
 _RANGE = 60.0  # decibels from the loudest to the darkest
 
 
@@ -97,7 +98,7 @@ def spectrograms(samples: Any, data: Any, rate: int) -> Figure:
       rate: samples a second.
 
     Raises:
-      ValueError: if they are no sounds.
+      ValueError: if they are no sounds, or shorter than 8 steps.
 
     Examples:
       >>> x = np.random.default_rng(0).normal(size=(1, 4000))
@@ -109,6 +110,11 @@ def spectrograms(samples: Any, data: Any, rate: int) -> Figure:
         raise ValueError(
             f"spectrograms needs amplitudes [N, steps], got shapes {samples.shape} and "
             f"{data.shape}."
+        )
+    if min(samples.shape[1], data.shape[1]) < _SHORTEST:
+        raise ValueError(
+            f"spectrograms got sounds of {samples.shape[1]} and {data.shape[1]} steps. "
+            f"Give {_SHORTEST} or more."
         )
     figure = Figure(figsize=(9, 2.2 * rows), layout="constrained")
     axes = figure.subplots(rows, 2, squeeze=False)
@@ -130,8 +136,11 @@ def spectrograms(samples: Any, data: Any, rate: int) -> Figure:
 def decibels(sound: Any, rate: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Returns times in s, frequencies in Hz, and the power there in dB.
 
+    A spectrum is of 512 steps, of short sounds the power of two that is a quarter of
+    them or less, so that there are always several after each other.
+
     Args:
-      sound: amplitudes `[steps]`.
+      sound: amplitudes `[steps]`, of 8 steps or more.
       rate: samples a second.
 
     Examples:
@@ -139,7 +148,7 @@ def decibels(sound: Any, rate: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]
       >>> power.shape == (len(frequency), len(time)), float(power.max())
       (True, -120.0)
     """
-    window = min(_WINDOW, len(sound))
+    window = min(_WINDOW, 2 ** int(np.log2(len(sound) / 4)))
     frequency, time, power = scipy.signal.spectrogram(
         np.asarray(sound),
         rate,

@@ -1,8 +1,8 @@
 """Glow on scikit-learn's handwritten digits: `python -m train`.
 
 Expect: 1.85 bits/dim (standard error 0.02) on the 250 test digits after 220 epochs,
-beside 1.99 of RealNVP, 2.24 of NICE and 2.58 of the best mixture; about 10 minutes in
-all on one busy CPU core.
+beside 1.99 of RealNVP, 2.24 of NICE and 2.58 of the best mixture; 10 to 20 minutes in
+all, 18 beside much other work.
 """
 
 import ml_collections
