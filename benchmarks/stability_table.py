@@ -13,7 +13,8 @@ _HEAD = """# Plain Adam on every recipe
 batch 32, four epochs, without warm-up or clipping, on raw data. Nats an event.
 
 - first: mean loss of the freshly adapted, untrained model on the training data.
-- last: mean loss over the last epoch; the worst of the seeds in brackets.
+- last: first, plus the mean rise over the last epoch of what batches lose above the
+  untrained model on the same events; the worst of the seeds in brackets.
 - excess: the most by which a batch's loss, of any seed, was above what the untrained
   model has on the same events; allowed are 5 % and 1 nat for every 10 dimensions.
 - tuned: last of one run with what the jobs of the version before needed, AdamW with a
