@@ -32,11 +32,12 @@ def test_what_is_no_seed_is_refused(name, seed):
 
 
 @pytest.mark.parametrize(
-    "shape", [-1, 2.5, [2, -1], "a", None, True, [[1, 2]], [[1], [1, 2]], tf.constant(-1)]
+    "shape",
+    [-1, 2.5, [2, -1], "a", None, True, [[1, 2]], [[1], [1, 2]], tf.constant(-1)],
 )
 @pytest.mark.parametrize("name", MODELS)
 def test_what_is_no_number_of_events_is_refused(name, shape):
-    with pytest.raises(ValueError, match="sample needs an integer from 0 on or a shape"):
+    with pytest.raises(ValueError, match="sample needs an integer from 0 on"):
         MODELS[name]().sample(shape, seed=1)
 
 

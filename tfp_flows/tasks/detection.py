@@ -199,8 +199,8 @@ def _check_scores(scores, title, name):
     if len(bad):
         raise ValueError(
             f"{len(bad)} of {len(scores)} {title} have no density, NaN, under {name}, "
-            f"the first one at row {bad[0]}: no rank among them means anything. Drop or "
-            "mend them."
+            f"the first one at row {bad[0]}: no rank among them means anything. Drop "
+            "or mend them."
         )
 
 
