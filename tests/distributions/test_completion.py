@@ -140,3 +140,9 @@ def test_no_events_have_no_completions(recipe, batch):
     shape = (*batch, *model.event_shape)
     x = np.zeros(shape, model.dtype.as_numpy_dtype)
     assert complete(model, x, np.zeros(shape, bool), 3, seed=1).shape == (3, *shape)
+
+
+@pytest.mark.parametrize("n", [None, 2.5, 0, "all"])
+def test_what_is_no_number_of_draws_is_refused(n):
+    with pytest.raises(ValueError, match="n >= 1 draws for each event, got"):
+        complete(flows.gaussian((2,)), np.zeros([1, 2], np.float32), False, n)
