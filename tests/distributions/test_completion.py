@@ -121,3 +121,28 @@ def test_every_event_may_have_a_mask_of_its_own():
         known = (states == x)[:, mask].all(axis=1)
         conditional = np.where(known, np.exp(model.log_prob(states)), 0.0)
         assert_frequencies(drawn[:, i], states, conditional / conditional.sum())
+
+
+@pytest.mark.parametrize("batch", [(0,), (2, 0)])
+@pytest.mark.parametrize(
+    "recipe",
+    [
+        lambda: flows.gaussian((2,)),
+        lambda: flows.gaussian_mixture((2,), 2, missing=True),
+        lambda: flows.maf((2,), 1, (4,)),
+        lambda: flows.real_nvp((2,), 1, (4,)),
+        lambda: flows.recurrent((2, 1), (4,), num_values=3),
+        lambda: flows.tabular({"a": "real", "b": "boolean"}, hidden_units=(4,)),
+    ],
+)
+def test_no_events_have_no_completions(recipe, batch):
+    model = recipe()
+    shape = (*batch, *model.event_shape)
+    x = np.zeros(shape, model.dtype.as_numpy_dtype)
+    assert complete(model, x, np.zeros(shape, bool), 3, seed=1).shape == (3, *shape)
+
+
+@pytest.mark.parametrize("n", [None, 2.5, 0, "all"])
+def test_what_is_no_number_of_draws_is_refused(n):
+    with pytest.raises(ValueError, match="n >= 1 draws for each event, got"):
+        complete(flows.gaussian((2,)), np.zeros([1, 2], np.float32), False, n)

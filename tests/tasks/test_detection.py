@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+import tensorflow_probability as tfp
 
 from tests import laws
 from tfp_flows import flows, tasks
@@ -102,3 +103,22 @@ def test_what_is_refused(models):
         tasks.AnomalyDetector(models[0], calibration[:, :3])
     with pytest.raises(ValueError, match="has no conditional surprise"):
         detector(models, "log_prob", calibration).attributions(calibration)
+
+
+@pytest.mark.parametrize("method", ["log_prob", "typicality", "density_of_states"])
+def test_events_without_a_density_are_no_calibration(method):
+    flow = flows.gaussian((1,))
+    good, bad = [[0.0], [1.0], [2.0]], [[0.0], [np.nan], [1.0]]
+    with pytest.raises(ValueError, match="1 of 3 calibration events have no density"):
+        tasks.AnomalyDetector(flow, bad, method)
+    if method != "log_prob":
+        with pytest.raises(ValueError, match="1 of 3 reference events have no density"):
+            tasks.AnomalyDetector(flow, good, method, reference=bad)
+    if method != "density_of_states":  # which needs codes of whole events
+        # With missing values the density is that of what is there.
+        tasks.AnomalyDetector(flows.gaussian((1,), missing=True), bad, method)
+
+
+def test_what_is_no_model_is_refused():
+    with pytest.raises(ValueError, match="needs a model of this library, got Normal"):
+        tasks.AnomalyDetector(tfp.distributions.Normal(0.0, 1.0), [[0.0]])

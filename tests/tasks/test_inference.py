@@ -204,3 +204,15 @@ def test_observations_have_the_shape_of_simulations(learnt):
         learnt.given(np.zeros([2]))
     with pytest.raises(ValueError, match="1 numbers that are not finite"):
         learnt.given([0.0, np.nan, 0.0])
+
+
+def test_a_simulator_may_compute_in_place():
+    def in_place(theta):
+        theta *= 2.0
+        return theta
+
+    prior = tfd.Independent(tfd.Normal(tf.zeros(2), 1.0), 1)
+    found = tasks.simulate(in_place, prior, 5, seed=1)
+    wanted = tasks.simulate(lambda theta: 2.0 * theta, prior, 5, seed=1)
+    np.testing.assert_array_equal(found.theta, wanted.theta)
+    np.testing.assert_array_equal(found.x, wanted.x)

@@ -88,3 +88,29 @@ def test_what_is_refused(flow):
         tasks.mean_of_class(flow, np.zeros([2, 3], np.float32))
     with pytest.raises(ValueError, match="1 <= n <= 2, the number of events, got 3"):
         tasks.most_typical(flows.gaussian((1,)), [[0.0], [1.0]], n=3)
+
+
+@pytest.mark.parametrize("task", ["interpolate", "attribute_vector", "mean_of_class"])
+def test_events_without_a_code_are_refused(task):
+    model, good = flows.gaussian((2,), support="positive"), np.ones([2, 2], np.float32)
+
+    def ask(model, x):
+        others = () if task == "mean_of_class" else (good[: len(x)],)
+        return getattr(tasks, task)(model, x, *others)
+
+    for bad in (np.nan, np.inf, -1.0):
+        with pytest.raises(ValueError, match="Some events have no code under gaussian"):
+            ask(model, good * np.float32([[bad], [1.0]]))
+    with pytest.raises(ValueError, match="needs a model of this library, got Normal"):
+        ask(tfp.distributions.Normal(0.0, 1.0), good)
+    if task != "interpolate":
+        with pytest.raises(ValueError, match="A mean needs events .* got none"):
+            ask(model, good[:0])
+
+
+def test_typical_events_come_in_any_type_and_nan_is_the_least():
+    x = np.array([[np.nan, 0.0], [9.0, 9.0], [1.4, 0.0]])
+    order = tasks.most_typical(flows.maf((2,), 1, (4,)), x, n=3).numpy()
+    np.testing.assert_array_equal(order, x[[2, 1, 0]])
+    with pytest.raises(ValueError, match="wants events of shape"):
+        tasks.most_typical(flows.gaussian((2,)), np.zeros([3, 3]))

@@ -225,7 +225,13 @@ def sum_of(x):
     [
         ({"n": 0}, "n of at least 1, got 0"),
         ({"num_steps": 0}, "num_steps of at least 1"),
+        ({"n": 2.5}, "n of at least 1, got 2.5. Give an integer"),
         ({"rate": 0.0}, "rate above 0"),
+        ({"rate": "fast"}, "rate above 0, got 'fast'"),
+        ({"plausible": None}, r"quantile in \[0, 1\), got None"),
+        ({"objective": 3}, "needs functions of events .*, got 3"),
+        ({"constraints": [None]}, "needs functions of events .*, got None"),
+        ({"model": object()}, "needs a model of this library, got object"),
         ({"plausible": 1.0}, r"quantile in \[0, 1\), got 1.0"),
         ({"plausible": -0.1}, r"quantile in \[0, 1\)"),
         ({"plausible": np.nan}, r"quantile in \[0, 1\)"),
@@ -255,9 +261,8 @@ def sum_of(x):
 )
 def test_what_is_refused(ellipsoid, change, message):
     with pytest.raises(ValueError, match=message):
-        tasks.optimize(
-            ellipsoid.flow, **{"objective": sum_of, "num_steps": 30, "n": 2, **change}
-        )
+        given = {"model": ellipsoid.flow, "objective": sum_of, "num_steps": 30, "n": 2}
+        tasks.optimize(**{**given, **change})
 
 
 def test_integers_without_a_code_have_no_gradient(grid):

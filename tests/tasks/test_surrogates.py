@@ -75,3 +75,25 @@ def test_one_chain_has_nothing_to_be_compared_with():
         tasks.neutra(banana, flow, num_chains=1)
     with pytest.raises(ValueError, match="positive numbers"):
         tasks.surrogate(banana, flow, num_steps=0)
+
+
+@pytest.mark.parametrize("task", [tasks.surrogate, tasks.neutra])
+@pytest.mark.parametrize(
+    ("target", "message"),
+    [
+        (3, "target is a function of events .*, got 3"),
+        (tf.reduce_sum, r"For 3 events the target gives shape \(\)"),
+        (lambda x: x, r"For 3 events the target gives shape \(3, 2\)"),
+        (lambda x: None, "For 3 events the target gives shape None"),
+        (lambda x: tf.round(x[:, 0]), "has no gradient"),
+        (lambda x: x[:, 0].numpy(), "has no gradient"),
+    ],
+)
+def test_what_is_no_target_is_refused(task, target, message):
+    with pytest.raises(ValueError, match=message):
+        task(target, flows.gaussian((2,)))
+
+
+def test_chains_do_not_begin_where_the_target_is_no_number():
+    with pytest.raises(ValueError, match="not a number at all samples of the flow"):
+        tasks.neutra(lambda x: x[:, 0] * np.nan, flows.gaussian((2,)))

@@ -245,3 +245,52 @@ def test_one_batch_by_hand_raises_too():
         model.train_on_batch(outlier()[290:])
     assert_equal_bits(state(model), before)
     assert np.isfinite(model.train_on_batch(rows())).all()
+
+
+class InPython(keras.optimizers.schedules.LearningRateSchedule):
+    """A schedule that XLA cannot compile."""
+
+    def __call__(self, step):
+        return tf.py_function(lambda s: 1e-2 / (1.0 + float(s)), [step], tf.float32)
+
+    def get_config(self):
+        return {}
+
+
+def clipped_in_python(weight):
+    """A constraint that XLA cannot compile."""
+    clipped = tf.py_function(lambda w: tf.minimum(w, 0.1), [weight.value], tf.float32)
+    return tf.ensure_shape(clipped, weight.shape)
+
+
+class DoublingInPython(keras.optimizers.SGD):
+    """An optimizer that XLA cannot compile."""
+
+    def update_step(self, gradient, variable, learning_rate):
+        doubled = tf.py_function(lambda g: 2.0 * g, [gradient], tf.float32)
+        super().update_step(
+            tf.ensure_shape(doubled, variable.shape), variable, learning_rate
+        )
+
+
+@pytest.mark.parametrize("what", ["schedule", "optimizer", "scaled", "constraint"])
+def test_what_only_python_can_do_trains_where_xla_is_a_choice(what):
+    optimizers = {
+        "schedule": lambda: keras.optimizers.Adam(InPython()),
+        "optimizer": lambda: DoublingInPython(1e-2),
+        "scaled": lambda: keras.optimizers.LossScaleOptimizer(DoublingInPython(1e-2)),
+        "constraint": lambda: keras.optimizers.SGD(1e-2),
+    }
+
+    def network():
+        constraint = clipped_in_python if what == "constraint" else None
+        return keras.Sequential([keras.layers.Dense(8, kernel_constraint=constraint)])
+
+    def fitted(jit_compile):
+        options = {"jit_compile": jit_compile}
+        model = built(optimizers[what](), network=network, compile_with=options)
+        model.fit(rows(64), batch_size=32, shuffle=False, verbose=0)
+        return model.get_weights()
+
+    for v, w in zip(fitted("auto"), fitted(False), strict=True):
+        np.testing.assert_allclose(v, w, atol=1e-5)

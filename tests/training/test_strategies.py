@@ -161,6 +161,10 @@ def test_evaluating_on_two_replicas_is_exact_with_an_uneven_batch():
     np.testing.assert_allclose(scores["nll"], expected, rtol=1e-5)
 
 
+def averaging(**options):
+    return keras.optimizers.SGD(1e-2, use_ema=True, **options)
+
+
 def test_a_flow_of_another_strategy_is_refused():
     flow = flows.real_nvp((4,), 2, (8,))
     with mirrored().scope(), pytest.raises(ValueError, match="scope"):
@@ -177,14 +181,36 @@ def test_a_flow_of_another_strategy_is_refused():
             {"optimizer": lambda: keras.optimizers.SGD(gradient_accumulation_steps=2)},
             "one device only",
         ),
+        (
+            OTHERS["spline"],
+            {"optimizer": lambda: averaging(ema_overwrite_frequency=2)},
+            "ema_overwrite_frequency=2 works on one device only",
+        ),
     ],
-    ids=["batch norm alone", "XLA", "accumulation"],
+    ids=["batch norm alone", "XLA", "accumulation", "averages"],
 )
 def test_what_would_see_a_replicas_part_only_is_refused(flow, compiled, message):
     with mirrored().scope():
         model = FlowModel(flow())
         with pytest.raises(ValueError, match=message):
             model.compile(**{k: v() if callable(v) else v for k, v in compiled.items()})
+
+
+@pytest.mark.parametrize("option", ["ema_overwrite_frequency", "accumulation"])
+def test_a_mirrored_strategy_of_one_device_refuses_the_same(option):
+    options = {"ema_overwrite_frequency": 2}
+    if option == "accumulation":
+        options = {"gradient_accumulation_steps": 2}
+    with tf.distribute.MirroredStrategy(["CPU:0"]).scope():
+        model = FlowModel(OTHERS["spline"]())
+        with pytest.raises(ValueError, match="on one device only, without a mirrored"):
+            model.compile(keras.optimizers.LossScaleOptimizer(averaging(**options)))
+    # Elsewhere both work.
+    rows = np.random.default_rng(0).normal(size=(20, 4)).astype("float32")
+    with tf.distribute.OneDeviceStrategy("CPU:0").scope():
+        model = FlowModel(OTHERS["spline"](), adapt_examples=20)
+        model.compile(averaging(**options))
+    assert np.isfinite(model.fit(rows, batch_size=5, verbose=0).history["loss"][0])
 
 
 def test_gathered_gradients_of_two_batches_are_those_of_one():

@@ -8,7 +8,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows import progress
-from tfp_flows.distributions import rows
+from tfp_flows.distributions import noise, rows
 from tfp_flows.distributions.bases import Base, independent_parts
 
 _BUDGET = 2**23  # bytes that the widest activation of an automatic chunk may take
@@ -112,11 +112,10 @@ def _check(model, chunk_size):
 
 
 def _pair(seed):
-    """Two numbers that stand for a seed, as `noise.salted` would take them."""
-    if isinstance(seed, int):
-        return tf.constant([(seed >> 31) & 0x7FFFFFFF, seed & 0x7FFFFFFF])
-    pair = tfp.random.sanitize_seed(seed) if seed is None else seed
-    pair = tf.cast(tf.convert_to_tensor(pair), tf.int32)
+    """Two numbers that stand for a seed."""
+    pair = noise.as_integers(seed)
+    if pair is None:
+        pair = tfp.random.sanitize_seed(None)
     if pair.shape != [2]:
         raise ValueError(
             "Sampling in chunks needs a seed that is an integer or two integers, got "

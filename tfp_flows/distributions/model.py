@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
@@ -132,7 +133,21 @@ class Model(tfd.Distribution):
 
     @property
     def keras_layers(self) -> tuple[keras.Layer, ...]:
-        """The Keras layers that own all weights, each once."""
+        """The Keras layers that own all weights, each once.
+
+        A layer of yours that only stores a model does not see its weights, as a
+        distribution is no layer: store these too, or a `FlowModel`.
+
+        Examples:
+          >>> from tfp_flows import flows
+          >>> class Score(keras.layers.Layer):
+          ...     def __init__(self, model):
+          ...         super().__init__()
+          ...         self.model, self.parts = model, list(model.keras_layers)
+          >>> flow = flows.maf((2,), 1, (4,))
+          >>> len(Score(flow).trainable_variables) == len(flow.trainable_variables)
+          True
+        """
         layers: list[keras.Layer] = []
         for part in (self, *self.submodules):
             if isinstance(part, Model):
@@ -262,8 +277,8 @@ class Model(tfd.Distribution):
 
         Args:
           sample_shape: how many, an integer or a shape.
-          seed: Python integer or integers `[2]`: the same one gives the same events,
-            with any `chunk_size`.
+          seed: integer or integers `[2]`: the same one gives the same events, with any
+            `chunk_size`.
           name: of the operations.
           chunk_size: how many events to draw at a time, "auto" for a number that
             follows from the model's widths, None for all at once.
@@ -276,8 +291,8 @@ class Model(tfd.Distribution):
 
         Raises:
           ValueError: if chunks are asked for where they cannot be had: inside of a
-            `tf.function`, or with a base of TFP, whose noise is a whole batch's; or for
-            a temperature that is negative or not finite.
+            `tf.function`, or with a base of TFP, whose noise is a whole batch's; for a
+            temperature that is negative or not finite; or for what is no shape or seed.
 
         Examples:
           >>> import numpy as np
@@ -287,12 +302,30 @@ class Model(tfd.Distribution):
           >>> bool(np.allclose(in_chunks, flow.sample(10, seed=1), atol=1e-6))
           True
         """
+        numeric.check_sample_shape(sample_shape)
         numeric.check_temperature(kwargs.get("temperature", 1.0))
         if chunk_size is None:
             return super().sample(sample_shape, seed, name, **kwargs)
         from tfp_flows.distributions import chunks  # which knows bases, models too
 
         return chunks.sample(self, sample_shape, seed, chunk_size, **kwargs)
+
+    def __getitem__(self, slices: Any) -> Any:
+        """Slices the batch, as TFP does.
+
+        Raises:
+          IndexError: for what is not in the batch; a model without one has no parts.
+        """
+        try:
+            np.broadcast_to(0, self.batch_shape.as_list())[slices]
+        except IndexError as error:
+            raise IndexError(
+                f"{self.name!r} has the batch shape {self.batch_shape}, which "
+                f"[{slices!r}] is not in. Index its events: sample(5)[0]."
+            ) from error
+        except (TypeError, ValueError, NotImplementedError):
+            pass  # known in a graph only
+        return super().__getitem__(slices)
 
     def prob(self, value: Any, name: str = "prob", **kwargs) -> tf.Tensor:
         """Returns exp(log_prob), see there."""

@@ -90,6 +90,38 @@ def check_temperature(temperature: Any) -> None:
         )
 
 
+def check_sample_shape(sample_shape: Any) -> None:
+    """Refuses what does not say how many events to draw, where it can be seen.
+
+    Args:
+      sample_shape: an integer or a shape; nothing is said of a tensor of a graph.
+
+    Raises:
+      ValueError: for fractions, negative numbers, and what is no shape.
+
+    Examples:
+      >>> check_sample_shape(3)
+      >>> check_sample_shape([2, 3])
+    """
+    known = sample_shape
+    if tf.is_tensor(sample_shape):
+        known = tf.get_static_value(sample_shape)
+        if known is None:
+            return
+    try:
+        sizes = np.asarray(known)
+    except NotImplementedError:  # tensors of a graph in a list
+        return
+    except ValueError:  # rows of different lengths
+        sizes = np.asarray(None)
+    is_count = sizes.dtype.kind in "iu" and bool((sizes >= 0).all())
+    if sizes.ndim > 1 or not (is_count or (sizes.ndim == 1 and sizes.size == 0)):
+        raise ValueError(
+            "sample needs an integer from 0 on or a shape, such as 5 or (2, 5), got "
+            f"{sample_shape!r}. Give the number of events as sample_shape."
+        )
+
+
 def dense(value: Any, what: str) -> Any:
     """Returns lists, data frames and whatever else is an array as one; checked.
 

@@ -30,9 +30,14 @@ class Conditioned:
           context: `[*context_shape]` for a conditional model.
 
         Raises:
-          ValueError: if the context is missing, not wanted or not a single one, or if
-            the model's events are no tensors.
+          ValueError: if the context is missing, not wanted or not a single one, if the
+            model's events are no tensors, or for what is no model of this library.
         """
+        if not isinstance(model, Model):
+            raise ValueError(
+                "This task needs a model of this library, got "
+                f"{type(model).__name__}. Build one with tfp_flows.flows."
+            )
         if tf.nest.is_nested(model.dtype):
             raise ValueError(
                 f"{model.name} has events of several parts, {model.event_shape}. This "

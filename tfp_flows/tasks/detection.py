@@ -89,8 +89,11 @@ class AnomalyDetector:
             reference = self._asked.checked(reference, "reference events")
             # A copy: TFP's cache knows what was just drawn.
             self._reference = self._densities.of_many(tf.identity(reference))
+            _check_scores(self._reference.sum(axis=1), "reference events", model.name)
         self._calibration = self._asked.checked(calibration, "calibration events")
-        self._scores = np.sort(self.score(self._calibration))
+        scores = self.score(self._calibration)
+        _check_scores(scores, "calibration events", model.name)
+        self._scores = np.sort(scores)
 
     def score(self, x: Any) -> np.ndarray:
         """Returns how strange events are, `[N]`, higher is stranger.
@@ -188,6 +191,16 @@ def _check_method(method, background):
         raise ValueError(
             f"AnomalyDetector got method={method!r} and background={background!s:.40}. "
             "The likelihood ratio needs a background model, the others take none."
+        )
+
+
+def _check_scores(scores, title, name):
+    bad = np.flatnonzero(np.isnan(scores))
+    if len(bad):
+        raise ValueError(
+            f"{len(bad)} of {len(scores)} {title} have no density, NaN, under {name}, "
+            f"the first one at row {bad[0]}: no rank among them means anything. Drop "
+            "or mend them."
         )
 
 

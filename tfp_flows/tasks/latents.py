@@ -4,9 +4,11 @@ import functools
 import math
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from tfp_flows.distributions import Model, StandardNormal, rows
+from tfp_flows.tasks.codes import Conditioned
 
 
 def interpolate(
@@ -139,7 +141,7 @@ def most_typical(
       `[n, *event_shape]`, the most typical first.
 
     Raises:
-      ValueError: if n is not within 1 and N.
+      ValueError: if n is not within 1 and N, or events have another shape.
 
     Examples:
       >>> from tfp_flows import flows
@@ -147,6 +149,7 @@ def most_typical(
       >>> print(most_typical(flows.gaussian((2,)), x).numpy())
       [[1.4 0. ]]
     """
+    events = Conditioned.of(model, context).checked(x, "events")
     x = tf.convert_to_tensor(x)
     if not 1 <= n <= len(x):
         raise ValueError(
@@ -156,11 +159,17 @@ def most_typical(
     noise: dict[str, Any] = {} if model.is_exact else {"seed": seed}
     samples = model.sample(num_samples, seed=seed, **given)
     typical = tf.reduce_mean(model.log_prob(tf.identity(samples), **given, **noise))
-    distance = tf.abs(model.log_prob(x, **given, **noise) - typical)
+    distance = tf.abs(model.log_prob(events, **given, **noise) - typical)
+    distance = tf.where(tf.math.is_nan(distance), math.inf, distance)  # the last
     return tf.gather(x, tf.argsort(distance)[:n])
 
 
 def _codes(model, x, context):
+    if not isinstance(model, Model):
+        raise ValueError(
+            "This task needs a model of this library, got "
+            f"{type(model).__name__}. Build one with tfp_flows.flows."
+        )
     if model.flow is None:
         raise ValueError(
             f"{model.name} has no latent space: an event has no code to move. Use a "
@@ -168,12 +177,20 @@ def _codes(model, x, context):
         )
     rows.check_context(context, model.context_shape, model.name)
     given = () if context is None else (context,)
-    return model.encode(x, *given)
+    z = model.encode(x, *given)
+    if hasattr(z, "numpy") and not np.isfinite(z).all():
+        raise ValueError(
+            f"Some events have no code under {model.name}: they hold NaN or infinite "
+            "values, or lie beyond its support. Drop or mend them."
+        )
+    return z
 
 
 def _mean(model, x, context):
     """Mean code of events; of angles their mean direction."""
     z = _codes(model, x, context)
+    if z.shape.rank == 0 or z.shape[0] == 0:
+        raise ValueError("A mean needs events [N, *event_shape], got none. Give some.")
     mean = tf.reduce_mean(z, axis=0)
     is_angle = getattr(model.distribution, "is_angle", None)
     if is_angle is None:

@@ -1,5 +1,7 @@
 """Optimisation over the plausible events of a model."""
 
+import math
+import numbers
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
@@ -108,6 +110,7 @@ def optimize(
     asked = Conditioned.of(model, context)
     if callable(constraints):
         constraints = (constraints,)
+    _check_functions(objective, constraints)
     problem = Problem(
         asked,
         objective,
@@ -129,17 +132,30 @@ def optimize(
 
 
 def _check_options(plausible, n, num_steps, rate, num_samples):
-    if not 0 <= plausible < 1:
+    if not isinstance(plausible, numbers.Real) or not 0 <= plausible < 1:
         raise ValueError(
-            f"plausible must be a quantile in [0, 1), got {plausible}. With 0.05 the "
+            f"plausible must be a quantile in [0, 1), got {plausible!r}. With 0.05 the "
             "5 % least likely of the model's samples would not be plausible."
         )
     counts = {"n": n, "num_steps": num_steps, "num_samples": num_samples}
     for name, count in counts.items():
-        if count < 1:
-            raise ValueError(f"optimize needs {name} of at least 1, got {count}.")
-    if not rate > 0:
-        raise ValueError(f"optimize needs a rate above 0, got {rate}.")
+        if not isinstance(count, numbers.Integral) or count < 1:
+            raise ValueError(
+                f"optimize needs {name} of at least 1, got {count!r}. Give an integer."
+            )
+    if not isinstance(rate, numbers.Real) or not 0 < rate < math.inf:
+        raise ValueError(
+            f"optimize needs a rate above 0, got {rate!r}. Leave it out for 0.1."
+        )
+
+
+def _check_functions(objective, constraints):
+    wrong = [f for f in (objective, *constraints) if not callable(f)]
+    if wrong:
+        raise ValueError(
+            "optimize needs functions of events [N, *event_shape], one number for each "
+            f"event, got {wrong[0]!r}. Give a function, such as lambda x: x[:, 0]."
+        )
 
 
 def _by_gradient(problem, wanted):

@@ -73,7 +73,7 @@ def simulate(
             f"The prior {prior.name!r} is improper: samples of it, or their "
             "log-densities, are not finite. Give it finite bounds or scales."
         )
-    x = np.asarray(simulator(theta))
+    x = np.asarray(simulator(theta.copy()))  # which may compute in place
     if x.ndim < 2 or len(x) != n or x.dtype.kind not in "biuf":
         raise ValueError(
             f"The simulator got parameters of shape {theta.shape} and returned shape "

@@ -106,7 +106,8 @@ def surrogate(
       seed: of the samples.
 
     Raises:
-      ValueError: if the flow or a number cannot be used, or the target is not finite.
+      ValueError: if the flow, the target or a number cannot be used, or the target is
+        not finite.
 
     Examples:
       >>> from tfp_flows import flows
@@ -121,6 +122,7 @@ def surrogate(
           arXiv:1505.05770
     """
     _check(flow, "surrogate", num_steps, batch_size, num_samples)
+    _check_target(target_log_prob, flow, seed)
     weights = flow.trainable_variables
     rate = keras.optimizers.schedules.CosineDecay(learning_rate, num_steps)
     optimizer = keras.optimizers.Adam(rate)
@@ -180,7 +182,7 @@ def neutra(
       The draws `[n, *event_shape]` and the measures of x's units.
 
     Raises:
-      ValueError: if the flow or a number cannot be used.
+      ValueError: if the flow, the target or a number cannot be used.
 
     Examples:
       >>> from tfp_flows import flows
@@ -197,6 +199,12 @@ def neutra(
     _check(flow, "neutra", n)
     lengths = (num_warm_up, num_steps, max_tree_depth)
     markov_chains.check_lengths("neutra", num_chains, *lengths)
+    if not np.isfinite(_check_target(target_log_prob, flow, seed)).any():
+        raise ValueError(
+            "The target density is 0 or not a number at all samples of the flow that "
+            "were tried, where chains begin. Give the flow the target's support by a "
+            "bijector, or train it by tasks.surrogate."
+        )
     seeds = tfp.random.split_seed(noise.salted(seed, "neutra")[:2], 2)
     start = flow.distribution.sample(num_chains, seed=seeds[0])
     latent = start.shape[1:].as_list()
@@ -231,3 +239,29 @@ def _check(flow, owner, *numbers):
         raise ValueError(
             f"tasks.{owner} needs positive numbers, got {min(numbers)} among them."
         )
+
+
+def _check_target(target_log_prob, flow, seed):
+    """Refuses what is no log-density with a gradient; returns some values of it."""
+    if not callable(target_log_prob):
+        raise ValueError(
+            "The target is a function of events [N, *event_shape], got "
+            f"{target_log_prob!r}. Give its log-density, such as target.log_prob."
+        )
+    count = 1 + (flow.event_shape or [1])[-1]  # no other axis is of that length
+    x = tf.identity(flow.sample(count, seed=noise.salted(seed, "target")[:2]))
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        value = target_log_prob(x)
+    shape = None if value is None else tuple(np.shape(value))
+    if shape != (count,):
+        raise ValueError(
+            f"For {count} events the target gives shape {shape}. It must give one "
+            f"log-density for each, ({count},): sum over the event's axes."
+        )
+    if not tf.is_tensor(value) or tape.gradient(value, x) is None:
+        raise ValueError(
+            "The target has no gradient, which the samples follow. Write it in "
+            "TensorFlow, without rounding or NumPy."
+        )
+    return value

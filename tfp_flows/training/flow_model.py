@@ -194,7 +194,7 @@ class FlowModel(ReportingModel):
         self._loss_tracker = None  # `metrics` has its own, in float64
         self._jit_compile_choice = jit_compile
         self._steps = steps.ReplicaSteps(self, steps.use_xla(self, jit_compile))
-        self.guard.watch(self, self._steps.jit_compile)
+        self.guard.watch(self, steps.use_xla_for_update(self, jit_compile))
 
     def fit(
         self,

@@ -119,16 +119,12 @@ def talk_within_steps(model: keras.Model, flow: Model) -> bool:
 
     Raises:
       ValueError: if there are replicas and a layer or the optimizer would see one
-        replica's own part of a batch only.
+        replica's own part of a batch only, or for what Keras' optimizers cannot do with
+        mirrored variables.
     """
+    _check_branches(model)
     if model.distribute_strategy.num_replicas_in_sync == 1:
         return False
-    inner = getattr(model.optimizer, "inner_optimizer", model.optimizer)
-    if inner.gradient_accumulation_steps:
-        raise ValueError(
-            "gradient_accumulation_steps works on one device only: Keras gathers each "
-            "replica's own gradients. Take a larger batch, which the replicas share."
-        )
     kind = keras.layers.BatchNormalization
     norms = [v for v in model._flatten_layers() if isinstance(v, kind)]
     alone = [v.name for v in norms if not v.synchronized]
@@ -139,6 +135,31 @@ def talk_within_steps(model: keras.Model, flow: Model) -> bool:
             "keras.layers.BatchNormalization(synchronized=True)."
         )
     return bool(norms) or any(isinstance(v, BatchNorm) for v in flow.submodules)
+
+
+def _check_branches(model):
+    """Refuses what Keras does in a branch, where mirrored variables cannot change."""
+    strategy = model.distribute_strategy
+    mirroring = (
+        tf.distribute.MirroredStrategy,
+        tf.distribute.MultiWorkerMirroredStrategy,
+    )
+    if strategy.num_replicas_in_sync == 1 and not isinstance(strategy, mirroring):
+        return
+    inner = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    if inner.gradient_accumulation_steps:
+        raise ValueError(
+            "gradient_accumulation_steps works on one device only, without a mirrored "
+            "strategy: Keras gathers each replica's own gradients. Take a larger "
+            "batch, which the replicas share."
+        )
+    if inner.use_ema and inner.ema_overwrite_frequency:
+        raise ValueError(
+            f"ema_overwrite_frequency={inner.ema_overwrite_frequency} works on one "
+            "device only, without a mirrored strategy: Keras cannot put averages in "
+            "the place of mirrored weights between steps. Leave it out, as fit does so "
+            "at its end, or use keras.callbacks.SwapEMAWeights."
+        )
 
 
 def send_from_first(

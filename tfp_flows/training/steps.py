@@ -149,6 +149,25 @@ def use_xla(model: keras.Model, choice: bool | str | None) -> bool:
     )
 
 
+def use_xla_for_update(model: keras.Model, choice: bool | str | None) -> bool:
+    """Returns whether XLA compiles the update too, where it compiles the steps.
+
+    For "auto" only what is Keras' own: an optimizer, a schedule or a constraint of the
+    user's may do what XLA cannot, such as call Python.
+    """
+    if not use_xla(model, choice):
+        return False
+    inner = getattr(model.optimizer, "inner_optimizer", model.optimizer)
+    rate = getattr(inner, "_learning_rate", None)  # a variable, a schedule or a call
+    constraints = [v.constraint for v in model.trainable_variables]
+    parts = (model.optimizer, inner, rate, *constraints)
+    return choice is True or all(map(_is_of_keras, parts))
+
+
+def _is_of_keras(part):
+    return part is None or type(part).__module__.split(".")[0] == "keras"
+
+
 def _is_faster_compiled(flow):
     return len(flow.event_shape) == 1 and not flow.prefers_graph
 

@@ -82,6 +82,8 @@ def complete(
         )
     numeric.check_temperature(temperature)
     question = Question.of(distribution, x, mask, n, context)
+    if question.x.shape[0] == 0:  # no events have no completions
+        return question.answer(question.x)
     return question.answer(_rows(question, seed, temperature))
 
 

@@ -1,6 +1,7 @@
 """What a completion is asked: events, which units are known, and how many draws."""
 
 import dataclasses
+import numbers
 from typing import Any
 
 import numpy as np
@@ -38,8 +39,8 @@ class Question:
           ValueError: if n is not positive, x, mask or context do not fit, or what is
             known is NaN or lies beyond the model's support.
         """
-        if n < 1:
-            raise ValueError(f"complete needs n >= 1 draws for each event, got {n}.")
+        if not isinstance(n, numbers.Integral) or n < 1:
+            raise ValueError(f"complete needs n >= 1 draws for each event, got {n!r}.")
         event = model.event_shape.as_list()
         x, batch, flat_context = _rows(model, x, event, context)
         known = _known(mask, event, batch)
