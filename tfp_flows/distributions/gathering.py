@@ -7,8 +7,30 @@ import numpy as np
 import tensorflow as tf
 
 
-def whole(data: Any, context: Any, context_shape: Any) -> tuple[Any, Any]:
-    """Returns (x, context) as whole tensors from arrays or a data set of batches."""
+def whole(data: Any, context: Any, model: Any) -> tuple[Any, Any]:
+    """Returns (x, context) as whole tensors from arrays or a data set of batches.
+
+    Args:
+      data: events, or a data set of them, or of (context, x).
+      context: of an array of events.
+      model: whose contexts they are.
+
+    Raises:
+      ValueError: if the data set is empty.
+    """
+    x, context = _joined(data, context, model.context_shape)
+    if context is not None:
+        # Parts inside of parts are not asked through TFP, which would convert it.
+        context = tf.nest.map_structure(_real, context, model.context_dtype)
+    return x, context
+
+
+def _real(part, dtype):
+    """Casts to a real type; whole numbers are checked by what takes them."""
+    return part if dtype.is_integer else tf.cast(part, dtype)
+
+
+def _joined(data, context, context_shape):
     if not isinstance(data, tf.data.Dataset):
         return tf.convert_to_tensor(data), context
     batches = list(data)

@@ -5,11 +5,10 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.distributions import gathering, numeric, structure
+from tfp_flows.distributions import copies, gathering, numeric, structure
 
 tfb, tfd = tfp.bijectors, tfp.distributions
 
@@ -190,10 +189,7 @@ class Model(tfd.Distribution):
           >>> flow.is_adapted
           True
         """
-        x, context = gathering.whole(data, context, self.context_shape)
-        if context is not None:
-            # Parts inside of parts are not asked through TFP, which would convert it.
-            context = tf.nest.map_structure(_real, context, self.context_dtype)
+        x, context = gathering.whole(data, context, self)
         if self.num_values is None:
             x = tf.cast(x, self.dtype)
             self._tell_constant(x)
@@ -316,15 +312,7 @@ class Model(tfd.Distribution):
         Raises:
           IndexError: for what is not in the batch; a model without one has no parts.
         """
-        try:
-            np.broadcast_to(0, self.batch_shape.as_list())[slices]
-        except IndexError as error:
-            raise IndexError(
-                f"{self.name!r} has the batch shape {self.batch_shape}, which "
-                f"[{slices!r}] is not in. Index its events: sample(5)[0]."
-            ) from error
-        except (TypeError, ValueError, NotImplementedError):
-            pass  # known in a graph only
+        numeric.check_slices(slices, self.batch_shape, self.name)
         return super().__getitem__(slices)
 
     def prob(self, value: Any, name: str = "prob", **kwargs) -> tf.Tensor:
@@ -358,16 +346,4 @@ class Model(tfd.Distribution):
         # was put together by hand is copied part by part.
         if self.rebuild is None:
             return super().__reduce_ex__(protocol)
-        return _restored, (self.rebuild, [v.numpy() for v in self.raw_variables])
-
-
-def _restored(rebuild, values):
-    model = rebuild()
-    for variable, value in zip(model.raw_variables, values, strict=True):
-        variable.assign(value)
-    return model
-
-
-def _real(part, dtype):
-    """Casts to a real type; whole numbers are checked by what takes them."""
-    return part if dtype.is_integer else tf.cast(part, dtype)
+        return copies.restored, (self.rebuild, [v.numpy() for v in self.raw_variables])

@@ -172,3 +172,25 @@ def _kind(value, what):
             f"{what} came as a list whose rows have different lengths, wanted an "
             "array. Give all rows the event's shape; a pair (context, x) is a tuple."
         ) from error
+
+
+def check_slices(slices: Any, batch_shape: tf.TensorShape, owner: str) -> None:
+    """Refuses an index that is not in a batch, where both are known.
+
+    Args:
+      slices: as in `x[slices]`.
+      batch_shape: of a distribution.
+      owner: its name.
+
+    Raises:
+      IndexError: saying what came.
+    """
+    try:
+        np.broadcast_to(0, batch_shape.as_list())[slices]
+    except IndexError as error:
+        raise IndexError(
+            f"{owner!r} has the batch shape {batch_shape}, which [{slices!r}] is not "
+            "in. Index its events: sample(5)[0]."
+        ) from error
+    except (TypeError, ValueError, NotImplementedError):
+        pass  # known in a graph only

@@ -84,15 +84,6 @@ def maf(
           estimation. NeurIPS 2017. arXiv:1705.07057
     """
     frame = Frame.of("maf", locals(), keeps_circles=ANY_RANK)
-    mixture = None
-    if num_components is not None and frame.circles.any():
-        raise ValueError(
-            f"maf got num_components={num_components} and a support with circles, on "
-            "which a normal variable has no place. Drop num_components: the base of "
-            "an angle is uniform."
-        )
-    if num_components is not None:
-        mixture = GaussianMixture(frame.shape, num_components, seed=seed, dtype=dtype)
     return masked_autoregressive_flow(
         frame,
         scalar_map_of(scalar_map, scalar_map_options, frame.name),
@@ -102,5 +93,19 @@ def maf(
         block_size=block_size,
         seed=seed,
         network=network,
-        base=mixture,
+        base=_mixture(frame, num_components, seed),
     )
+
+
+def _mixture(frame, num_components, seed):
+    """The base of as many Gaussians, or None."""
+    if num_components is None:
+        return None
+    if frame.circles.any():
+        raise ValueError(
+            f"maf got num_components={num_components} and a support with circles, on "
+            "which a normal variable has no place. Drop num_components: the base of "
+            "an angle is uniform."
+        )
+    dtype = frame.data.dtype
+    return GaussianMixture(frame.shape, num_components, seed=seed, dtype=dtype)

@@ -197,8 +197,9 @@ def neutra(
           arXiv:1903.03704
     """
     _check(flow, "neutra", n)
-    lengths = (num_warm_up, num_steps, max_tree_depth)
-    markov_chains.check_lengths("neutra", num_chains, *lengths)
+    markov_chains.check_lengths(
+        "neutra", num_chains, num_warm_up, num_steps, max_tree_depth
+    )
     if not np.isfinite(_check_target(target_log_prob, flow, seed)).any():
         raise ValueError(
             "The target density is 0 or not a number at all samples of the flow that "
