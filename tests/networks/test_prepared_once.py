@@ -41,6 +41,22 @@ def test_equal_tensors_of_several_functions_are_one():
     assert len(one) == len(other) == 1 and one[0] is other[0]
 
 
+def test_equal_constants_are_one_also_as_results():
+    def call(x):
+        two = [tf.constant([1.0, 2.0]) for _ in range(5)]
+        return [x * two[0] + two[1], two[2], two[3], tf.constant([1, 2]), tf.shape(x)]
+
+    signature = [tf.TensorSpec([None], name="x")]
+    function = tf.function(call, signature, autograph=False)
+    (fixed,) = prepared_once({"f": function}).values()
+    ops = fixed.get_concrete_function().graph.get_operations()
+    constants = [op.get_attr("value") for op in ops if op.type == "Const"]
+    assert len({c.SerializeToString() for c in constants}) == len(constants) == 2
+    x = tf.constant([3.0, 4.0])
+    for one, other in zip(fixed(x), call(x), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
 def test_a_variable_that_the_function_changes_is_read_and_changed():
     count = tf.Variable(1.0)
 

@@ -167,6 +167,7 @@ def _imported(graph, ops: Sequence[tf.Operation], given, names) -> list[tf.Tenso
     for node in nodes:
         inputs = [n for n in node.input if n[0] != "^" or n[1:] in kept]
         node.input[:] = inputs
+    nodes, same = _each_constant_once(nodes)
     del definition.node[:]
     definition.node.extend(nodes)
     wanted, here = (
@@ -176,8 +177,29 @@ def _imported(graph, ops: Sequence[tf.Operation], given, names) -> list[tf.Tenso
     found = tf.graph_util.import_graph_def(
         definition,
         {name: here.capture(given[name]) for name in sorted(used & given.keys())},
-        return_elements=wanted,
+        return_elements=[same.get(n, n) for n in wanted],
         name="s",  # a prefix of every name, and names are half of a graph
     )
     found = {**given, **dict(zip(wanted, found, strict=True))}
     return [tf.convert_to_tensor(found[name]) for name in names]
+
+
+def _each_constant_once(nodes):
+    """Leaves out constants that another node holds: of a Glow's nodes a third.
+
+    Returns the nodes and, for the outputs of what is left out, the ones in their place.
+    """
+    first: dict[bytes, str] = {}
+    same, kept = {}, []
+    for node in nodes:
+        if node.op == "Const" and not node.input:
+            value = node.attr["value"].SerializeToString(deterministic=True)
+            name = first.setdefault(value, node.name)
+            if name != node.name:
+                for form in ("{}", "^{}", "{}:0"):
+                    same[form.format(node.name)] = form.format(name)
+                continue
+        kept.append(node)
+    for node in kept:
+        node.input[:] = [same.get(n, n) for n in node.input]
+    return kept, same
