@@ -167,7 +167,7 @@ def _imported(graph, ops: Sequence[tf.Operation], given, names) -> list[tf.Tenso
     for node in nodes:
         inputs = [n for n in node.input if n[0] != "^" or n[1:] in kept]
         node.input[:] = inputs
-    nodes, same = _each_constant_once(nodes)
+    nodes, same = _each_constant_once(nodes, given)
     del definition.node[:]
     definition.node.extend(nodes)
     wanted, here = (
@@ -184,15 +184,16 @@ def _imported(graph, ops: Sequence[tf.Operation], given, names) -> list[tf.Tenso
     return [tf.convert_to_tensor(found[name]) for name in names]
 
 
-def _each_constant_once(nodes):
+def _each_constant_once(nodes, given):
     """Leaves out constants that another node holds: of a Glow's nodes a third.
 
-    Returns the nodes and, for the outputs of what is left out, the ones in their place.
+    Those that values are given for stay, to be found by their names. Returns the nodes
+    and, for the outputs of what is left out, the ones in their place.
     """
     first: dict[bytes, str] = {}
     same, kept = {}, []
     for node in nodes:
-        if node.op == "Const" and not node.input:
+        if node.op == "Const" and not node.input and f"{node.name}:0" not in given:
             value = node.attr["value"].SerializeToString(deterministic=True)
             name = first.setdefault(value, node.name)
             if name != node.name:
