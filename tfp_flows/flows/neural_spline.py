@@ -90,12 +90,10 @@ def neural_spline(
     circles = ANY_RANK if autoregressive else VECTORS
     frame = Frame.of("neural_spline", locals(), keeps_circles=circles)
     spline = RationalQuadratic(num_bins, bound, min_bin, min_derivative)
-    circular = CircularSpline(num_bins, min_bin, min_derivative)
+    circle = CircularSpline(num_bins, min_bin, min_derivative)
     build: Callable[..., Model] = coupling_flow
     own = {"num_levels": num_levels, "act_norm": act_norm, "memory": memory}
     if autoregressive:
         build = masked_autoregressive_flow
         own = {"normalization": "act_norm" if act_norm else None}
-    return build(
-        frame, spline, num_steps, network=network, circular_map=circular, **own
-    )
+    return build(frame, spline, num_steps, network=network, circular_map=circle, **own)

@@ -200,12 +200,7 @@ def neutra(
     markov_chains.check_lengths(
         "neutra", num_chains, num_warm_up, num_steps, max_tree_depth
     )
-    if not np.isfinite(_check_target(target_log_prob, flow, seed)).any():
-        raise ValueError(
-            "The target density is 0 or not a number at all samples of the flow that "
-            "were tried, where chains begin. Give the flow the target's support by a "
-            "bijector, or train it by tasks.surrogate."
-        )
+    _check_beginnings(target_log_prob, flow, seed)
     seeds = tfp.random.split_seed(noise.salted(seed, "neutra")[:2], 2)
     start = flow.distribution.sample(num_chains, seed=seeds[0])
     latent = start.shape[1:].as_list()
@@ -227,6 +222,16 @@ def neutra(
     return markov_chains.Draws(
         markov_chains.evenly(x, n), *markov_chains.convergence(x), accepted[0]
     )
+
+
+def _check_beginnings(target_log_prob, flow, seed):
+    """Refuses a target that is nowhere positive where chains begin."""
+    if not np.isfinite(_check_target(target_log_prob, flow, seed)).any():
+        raise ValueError(
+            "The target density is 0 or not a number at all samples of the flow that "
+            "were tried, where chains begin. Give the flow the target's support by a "
+            "bijector, or train it by tasks.surrogate."
+        )
 
 
 def _check(flow, owner, *numbers):
