@@ -135,10 +135,13 @@ def test_versions_and_labels_are_asked_for(server, kind):
 
 
 @pytest.mark.parametrize("scheme", ["http://", ""])
-def test_a_server_that_is_not_there_costs_no_more_than_the_timeout(scheme):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        target = f"{scheme}127.0.0.1:{free.getsockname()[1]}"
+@pytest.mark.parametrize("hangs", [False, True])
+def test_a_silent_server_costs_no_more_than_the_timeout(scheme, hangs):
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        if hangs:  # else nobody is there
+            server.listen()
+        target = f"{scheme}127.0.0.1:{server.getsockname()[1]}"
         start = time.monotonic()
         with Client(target, "model", timeout=1.0, attempts=100) as client:
             with pytest.raises(ServerError) as caught:
