@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.bijectors.running import tracing
 from tfp_flows.bijectors.shapes import broadcast_batch
 from tfp_flows.networks.autoregressive_network import as_many, never_empty
 from tfp_flows.networks.heads import ZeroDense
@@ -163,10 +164,12 @@ class Conditioner:
 
     def _params(self, layers, rows, context):
         filled = rows
-        if self._positions:  # convolutions of some CPUs misshape what is empty
+        # Convolutions of some CPUs misshape what is empty; what is served never is.
+        fills = self._positions and tracing.purpose() != "export"
+        if fills:
             filled, context = never_empty(rows), never_empty(context)
         params = layers["head"](self._run(layers["network"], filled, context))
-        return as_many(params, rows) if self._positions else params
+        return as_many(params, rows) if fills else params
 
 
 def one_batch_axis(x: tf.Tensor, event_ndims: int) -> tf.Tensor:

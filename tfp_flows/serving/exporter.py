@@ -19,7 +19,7 @@ from tfp_flows.distributions import (
     Embedded,
     Model,
 )
-from tfp_flows.networks.weights.prepared_once import prepared_once
+from tfp_flows.networks.weights.prepared_once import prepared_once, run_once
 from tfp_flows.serving import (
     batching,
     batching_file,
@@ -256,7 +256,8 @@ def _answers(functions, rows, rtol):
         # As a concrete function: calling many functions once each would look like
         # retracing to TensorFlow, which warns of it.
         function = functions[name].get_concrete_function()
-        outputs = function(*[tf.constant(v) for v in inputs.values()])
+        with run_once():
+            outputs = function(*[tf.constant(v) for v in inputs.values()])
         outputs = {key: value.numpy() for key, value in outputs.items()}
         if not outputs["valid"].any():
             raise ValueError(

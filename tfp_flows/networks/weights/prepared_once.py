@@ -8,7 +8,8 @@ larger than 2 GB, while a variable costs two kilobytes of graph to save, restore
 read it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,27 @@ def prepared_once(functions: Mapping[str, Any]) -> dict[str, Any]:
     held = {id(outside) for graph in graphs for outside in _held(graph)}
     known: dict = {}
     return {name: _fixed(f, held, known) for name, f in functions.items()}
+
+
+@contextmanager
+def run_once() -> Iterator[None]:
+    """Runs traced functions as they are: to optimize one takes longer than to run it.
+
+    Functions that are traced within are optimized wherever else they run.
+
+    Examples:
+      >>> doubled = tf.function(lambda x: 2.0 * x)
+      >>> with run_once():
+      ...     doubled(tf.ones([])).numpy().item()
+      2.0
+    """
+    name = "disable_meta_optimizer"
+    before = tf.config.optimizer.get_experimental_options().get(name, False)
+    tf.config.optimizer.set_experimental_options({name: True})
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_experimental_options({name: before})
 
 
 def _weights_only(graph, held):
@@ -143,8 +165,10 @@ def _computed(graph, of_weights, captured, names, known):
     ops = [op for op in graph.get_operations() if op.name in ops]
     ops = [op for op in ops if op.type != "Placeholder"]
     run = tf.function(lambda: _imported(graph, ops, captured, names), autograph=False)
-    values = {}
-    for name, value in zip(names, run.get_concrete_function()(), strict=True):
+    values, concrete = {}, run.get_concrete_function()
+    with run_once():
+        found = concrete()
+    for name, value in zip(names, found, strict=True):
         key = value.dtype, tuple(value.shape), value.numpy().tobytes()
         if key not in known:
             known[key] = _stored(value)
@@ -167,7 +191,7 @@ def _imported(graph, ops: Sequence[tf.Operation], given, names) -> list[tf.Tenso
     for node in nodes:
         inputs = [n for n in node.input if n[0] != "^" or n[1:] in kept]
         node.input[:] = inputs
-    nodes, same = _each_constant_once(nodes, given)
+    nodes, same = _each_once(nodes, {op.name: op for op in ops}, given)
     del definition.node[:]
     definition.node.extend(nodes)
     wanted, here = (
@@ -184,23 +208,44 @@ def _imported(graph, ops: Sequence[tf.Operation], given, names) -> list[tf.Tenso
     return [tf.convert_to_tensor(found[name]) for name in names]
 
 
-def _each_constant_once(nodes, given):
-    """Leaves out constants that another node holds: of a Glow's nodes a third.
+def _each_once(nodes, ops, given):
+    """Leaves out what another node computes: of a Glow's nodes a half.
 
+    A runtime would find them, too, in seconds, for each signature and at every start.
     Those that values are given for stay, to be found by their names. Returns the nodes
     and, for the outputs of what is left out, the ones in their place.
     """
     first: dict[bytes, str] = {}
-    same, kept = {}, []
+    same: dict[str, str] = {}
+    kept = []
     for node in nodes:
-        if node.op == "Const" and not node.input and f"{node.name}:0" not in given:
-            value = node.attr["value"].SerializeToString(deterministic=True)
-            name = first.setdefault(value, node.name)
-            if name != node.name:
-                for form in ("{}", "^{}", "{}:0"):
-                    same[form.format(node.name)] = form.format(name)
-                continue
-        kept.append(node)
-    for node in kept:
         node.input[:] = [same.get(n, n) for n in node.input]
+        op = ops[node.name]
+        if not _is_pure(op) or any(t.name in given for t in op.outputs):
+            kept.append(node)
+        elif node.op == "StopGradient":  # nobody differentiates what is exported
+            _replace(same, node.name, node.input[0])
+        else:
+            name = first.setdefault(_content(node), node.name)
+            if name == node.name:
+                kept.append(node)
+            else:
+                for i in range(len(op.outputs)):
+                    _replace(same, node.name, f"{name}:{i}" if i else name, i)
     return kept, same
+
+
+def _content(node):
+    """What a node computes: all but its name."""
+    content = type(node)()
+    content.CopyFrom(node)
+    content.name = ""
+    content.ClearField("experimental_debug_info")
+    return content.SerializeToString(deterministic=True)
+
+
+def _replace(same, name, by, output=0):
+    """Notes which tensor, written as an input is, stands for an output of a node."""
+    same[f"{name}:{output}"] = by if ":" in by else f"{by}:0"
+    if output == 0:
+        same[name], same[f"^{name}"] = by, f"^{by.partition(':')[0]}"
