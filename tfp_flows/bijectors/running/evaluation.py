@@ -7,6 +7,7 @@ from typing import Any
 import tensorflow as tf
 
 from tfp_flows.bijectors.running import tracing
+from tfp_flows.networks.weights import prepared
 from tfp_flows.networks.weights.training_mode import TrainingMode
 
 # Where XLA is the faster one on a CPU: positions of an image, and of all of what one
@@ -106,7 +107,9 @@ def in_halves(function: Pass, event_ndims: int, context_ndims: int) -> Pass:
         parts = _halves(value, context, event_ndims, context_ndims)
         if len(parts) == 1:
             return function(value, context)
-        values, log_dets = zip(*[function(*part) for part in parts], strict=True)
+        with prepared.computed_once():
+            found = [function(*part) for part in parts]
+        values, log_dets = zip(*found, strict=True)
         # The same for all events: as many axes as the batch has, if it differs.
         differs = log_dets[0].shape.rank == _batch(value, event_ndims).rank
         log_det = tf.concat(log_dets, axis=0) if differs else log_dets[0]

@@ -60,6 +60,17 @@ def preparing(source: Callable[[Method], Any] | None) -> Iterator[None]:
         _STATE.source = before
 
 
+@contextmanager
+def computed_once() -> Iterator[None]:
+    """Has `AllMembers` compute once in a graph: for the same weights used again."""
+    before = getattr(_STATE, "computed", None)
+    _STATE.computed = {} if before is None else before
+    try:
+        yield
+    finally:
+        _STATE.computed = before
+
+
 def given(values: Mapping[Method, Any]) -> Callable[[Method], Any]:
     """Returns a source that has these values and computes all others."""
     return lambda method: values[method] if method in values else method()
@@ -91,6 +102,15 @@ class AllMembers:
 
         Weights that nothing else reads are None.
         """
+        computed = getattr(_STATE, "computed", None)
+        if computed is None:
+            return self._all()
+        key = self, tf.compat.v1.get_default_graph()
+        if key not in computed:
+            computed[key] = self._all()
+        return computed[key]
+
+    def _all(self):
         arrays = self._stack.values()
         values = self._compute(arrays)
         others = [
