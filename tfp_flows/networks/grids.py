@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
 import tensorflow as tf
 
 
@@ -23,6 +24,27 @@ def convolve(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     if x.shape[0] == 0:  # for which some CPUs' kernels return as many channels as came
         return tf.zeros([*x.shape[:-1], kernel.shape[-1]], x.dtype)
     return tf.nn.convolution(x, tf.cast(kernel, x.dtype), padding="SAME")
+
+
+def taps_within(positions: Sequence[int], kernel_size: int) -> np.ndarray:
+    """Returns which taps of `convolve`'s kernel lie within the event at each position.
+
+    Args:
+      positions: sides of the event.
+      kernel_size: sides of the kernel.
+
+    Returns:
+      Ones and zeros, int8 `[number of positions, number of taps]`, both row-major.
+
+    Examples:
+      >>> taps_within([3], 3).tolist()
+      [[0, 1, 1], [1, 1, 1], [1, 1, 0]]
+    """
+    found = np.ones([1, 1], np.int8)
+    for side in positions:
+        at = np.arange(side)[:, None] + np.arange(kernel_size) - (kernel_size - 1) // 2
+        found = np.kron(found, ((at >= 0) & (at < side)).astype(np.int8))
+    return found
 
 
 def at_all_positions(vectors: tf.Tensor, as_in: tf.Tensor) -> tf.Tensor:

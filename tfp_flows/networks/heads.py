@@ -17,7 +17,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.networks import gains
-from tfp_flows.networks.grids import convolve
+from tfp_flows.networks.grids import convolve, taps_within
 from tfp_flows.networks.weights.prepared import prepared
 
 
@@ -120,25 +120,38 @@ class ZeroConv(Head):
 
     def build(self, h_shape: tuple[Any, ...]):
         """Makes the weights."""
-        window = [self.kernel_size] * (len(h_shape) - 2)
+        positions = h_shape[1:-1]
+        window = [self.kernel_size] * len(positions)
         self._add_weights((*window, h_shape[-1], self.units))
+        self._seen = taps_within(positions, self.kernel_size)
+        self._positions = positions
 
     @property
     def prepared_from(self) -> list[keras.Variable]:
         """The variables that nothing but `prepare` reads."""
-        return [self.kernel, self.bias]
+        return [self.kernel, self.bias, self.center]
 
     def prepare(self) -> list[tf.Tensor]:
-        """Returns kernel and bias with their factors."""
-        kernel, bias = (tf.convert_to_tensor(v) for v in self.prepared_from)
-        return [kernel * self._gain, bias * self._share]
+        """Returns the kernel, and what is added at each position `[*positions, units]`.
+
+        Outside of the event lie features like the mean ones, zeros once centred. So c
+        counts at each position for the taps of the kernel that are within the event.
+        That is a sum over weights; to centre the features takes an operation as large
+        as their layer.
+        """
+        kernel, bias, center = (tf.convert_to_tensor(v) for v in self.prepared_from)
+        kernel *= self._gain
+        of_taps = tf.reduce_sum(kernel * center[:, None], axis=-2)
+        # With an axis in front: products of all members at once want one.
+        of_taps = tf.reshape(of_taps, [1, -1, self.units])
+        seen = tf.constant(self._seen[None], kernel.dtype)
+        added = bias * self._share - seen @ of_taps
+        return [kernel, tf.reshape(added, [*self._positions, self.units])]
 
     def call(self, h: tf.Tensor):
         """Returns `[B, *positions, units]`."""
-        kernel, bias = prepared(self.prepare)
-        # Before the padding: outside of the event lie features like the mean ones.
-        y = convolve(h - self.center, kernel)
-        return tf.nn.bias_add(y, tf.cast(bias, h.dtype))
+        kernel, added = prepared(self.prepare)
+        return convolve(h, kernel) + tf.cast(added, h.dtype)
 
     def get_config(self):
         """Returns the constructor's arguments."""
