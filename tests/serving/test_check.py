@@ -149,6 +149,18 @@ def test_other_weights_are_a_mismatch(copy):
     assert "FAILED" in refused(copy)
 
 
+def test_a_card_that_promises_larger_integers_is_refused(tmp_path):
+    flow = flows.real_nvp((4,), 2, (8,), num_values=17)
+    laws.randomize(flow)
+    directory = export(flow, tmp_path)
+    path = directory / card_check.FILE_NAME
+    card = json.loads(path.read_text())
+    path.write_text(json.dumps(card | {"num_values": 19}))
+    manifest.write(directory)
+    line = refused(directory)
+    assert "with 18 in x is called invalid, the card says num_values 19" in line
+
+
 def _save_card(directory):
     """Writes a card that says the truth of a module, and the checksums."""
     content = (directory / "saved_model.pb").read_bytes()

@@ -45,6 +45,7 @@ def signature(
     asked = _Signature(session, name, expected, card)
     asked.check_rows()
     asked.check_bad_rows()
+    asked.check_largest()
     asked.check_shapes()
     asked.check_batches()
 
@@ -127,6 +128,19 @@ class _Signature:
                 self._compare(outputs, slice(1, None), where)
                 if outputs.get("valid", np.zeros(1))[0]:
                     raise self._error(f"a row with {what} in {key} is called valid")
+
+    def check_largest(self):
+        """Makes one integer as large as the card says it can be."""
+        x, values = self._expected.inputs.get("x"), self._card["num_values"]
+        if x is None or values is None or not self._expected.outputs["valid"][0]:
+            return
+        x = x.copy()
+        x[0].flat[0] = values - 1
+        if not self._run({**self._expected.inputs, "x": x})["valid"][0]:
+            raise self._error(
+                f"a row with {values - 1} in x is called invalid, the card says "
+                f"num_values {values}"
+            )
 
     def check_shapes(self):
         """Sends each input with a wrong shape; anything but code 3 is wrong."""
