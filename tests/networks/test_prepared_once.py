@@ -3,7 +3,7 @@
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.networks.weights.prepared_once import prepared_once
+from tfp_flows.networks.weights.prepared_once import prepared_once, run_once
 
 
 def traced(function):
@@ -55,6 +55,39 @@ def test_equal_constants_are_one_also_as_results():
     x = tf.constant([3.0, 4.0])
     for one, other in zip(fixed(x), call(x), strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+def test_equal_operations_are_one_and_gradients_are_not_stopped():
+    def call(x):
+        halves = [tf.split(tf.stop_gradient(x), 2, axis=-1) for _ in range(3)]
+        return {"sum": tf.add_n([a * b for a, b in halves]), "of x": halves[2][1]}
+
+    plain = traced(call)
+    fixed = prepared_once({"f": plain})["f"]
+    x = tf.constant([[3.0, 4.0], [5.0, 6.0]])
+    found = fixed(x)
+    for name, value in plain(x).items():
+        np.testing.assert_array_equal(found[name], value)
+    assert kinds(plain).count("Split") == kinds(plain).count("Mul") == 3
+    assert kinds(fixed).count("Split") == kinds(fixed).count("Mul") == 1
+    assert "StopGradient" not in kinds(fixed)
+
+
+def test_draws_of_equal_generators_stay_apart():
+    def call(x):
+        return [tf.random.uniform(tf.shape(x)) for _ in range(2)]
+
+    one, other = prepared_once({"f": traced(call)})["f"](tf.zeros([3, 2]))
+    assert np.any(one != other)
+
+
+def test_what_is_run_once_is_optimized_elsewhere():
+    options = tf.config.optimizer.get_experimental_options
+    on = {name: value for name, value in options().items() if value}
+    with run_once():
+        assert options()["disable_meta_optimizer"]
+    assert not options()["disable_meta_optimizer"]
+    assert {k: v for k, v in options().items() if v} == on
 
 
 def test_a_variable_that_the_function_changes_is_read_and_changed():

@@ -78,6 +78,18 @@ def test_halves_go_side_by_side_where_a_batch_is_large_enough(memory):
     assert len(calls_of_steps(call, tf.TensorSpec([None, 2, 2, 4], y.dtype))) == 3
 
 
+def test_halves_share_what_follows_from_weights_alone():
+    _, repeat, y, _ = pair(image_step, "constant")
+    call = evaluated(repeat.inverse)
+
+    def prepared(y):
+        ops = call.get_concrete_function(y).graph.get_operations()
+        calls = [op for op in ops if "PartitionedCall" in op.type]
+        return [op for op in calls if "_traced_step" not in op.get_attr("f").name]
+
+    assert len(prepared(y)) == len(prepared(y[:7])) == 1
+
+
 def test_batch_statistics_in_training_are_those_of_the_whole_batch():
     _, repeat, y, _ = pair(image_step, "activations")
 
