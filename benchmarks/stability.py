@@ -101,19 +101,7 @@ def main() -> None:
     if arguments.table:
         _write_page(arguments)
         return
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    done = {_key(found) for found in stability_table.read(arguments.out)}
-    groups = groups_of(arguments.data_dir)
-    if arguments.tuned:
-        groups = [group._replace(runs=((_TUNED_RATE, 0),)) for group in groups]
-    else:
-        done |= _on_page(groups, arguments.page)
-    groups = [
-        group._replace(runs=runs)
-        for group in groups
-        if re.search(arguments.only, " ".join(group[:3]))
-        and (runs := tuple(r for r in group.runs if (*group[:3], *r) not in done))
-    ]
+    groups = _left(arguments)
     print(f"{sum(len(g.runs) for g in groups)} runs of {len(groups)} models are left.")
     with concurrent.futures.ProcessPoolExecutor(
         arguments.processes,
@@ -126,6 +114,23 @@ def main() -> None:
         ]
         for job in concurrent.futures.as_completed(jobs):
             job.result()
+
+
+def _left(arguments):
+    """Returns the groups with the runs that are still to be done."""
+    arguments.out.parent.mkdir(parents=True, exist_ok=True)
+    done = {_key(found) for found in stability_table.read(arguments.out)}
+    groups = groups_of(arguments.data_dir)
+    if arguments.tuned:
+        groups = [group._replace(runs=((_TUNED_RATE, 0),)) for group in groups]
+    else:
+        done |= _on_page(groups, arguments.page)
+    return [
+        group._replace(runs=runs)
+        for group in groups
+        if re.search(arguments.only, " ".join(group[:3]))
+        and (runs := tuple(r for r in group.runs if (*group[:3], *r) not in done))
+    ]
 
 
 def _write_page(arguments):

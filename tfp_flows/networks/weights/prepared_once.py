@@ -209,9 +209,9 @@ def _imported(graph, ops: Sequence[tf.Operation], given, names) -> list[tf.Tenso
 
 
 def _each_once(nodes, ops, given):
-    """Leaves out what another node computes: of a Glow's nodes a half.
+    """Leaves out what another node computes: a third of a Glow's nodes are constants.
 
-    A runtime would find them, too, in seconds, for each signature and at every start.
+    A runtime would find them, too, at every start and for each signature anew.
     Those that values are given for stay, to be found by their names. Returns the nodes
     and, for the outputs of what is left out, the ones in their place.
     """
