@@ -22,10 +22,10 @@ def interpolate(
 ) -> tf.Tensor:
     """Returns the events on the way from a to b in the latent space.
 
-    Under a standard normal the way is a great circle [1], which keeps the typical length
-    of z; a straight line would lead through unlikely short ones. Under other bases it
-    is the straight line, and of angles the shorter arc. Contexts go on a straight line,
-    too.
+    Under a standard normal the way is a great circle [1], which keeps the typical
+    length of z; a straight line would lead through unlikely short ones. Under other
+    bases it is the straight line, and of angles the shorter arc. Contexts go on a
+    straight line, too.
 
     Args:
       model: with a flow.
