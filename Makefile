@@ -42,8 +42,9 @@ lint: .venv/.test ## Checks style, formatting and types.
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+# Not quiet: what is not shown is not counted, and a warning would pass.
 docs: .venv/.docs ## Builds the documentation into site/; a broken link fails.
-	$(BIN)/mkdocs build --quiet
+	$(BIN)/mkdocs build
 
 docs-serve: .venv/.docs ## Shows the documentation in a browser while it is written.
 	$(BIN)/mkdocs serve

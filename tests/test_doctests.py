@@ -3,7 +3,9 @@
 import doctest
 import importlib
 import importlib.util
+import inspect
 import pathlib
+import re
 
 import pytest
 
@@ -36,14 +38,37 @@ def test_examples_run(name):
     assert result.failed == 0
 
 
-@pytest.mark.parametrize("package", PACKAGES)
-def test_every_public_name_has_an_example(package):
+def offered(package):
+    """Public classes and functions of a package, by name."""
     module = importlib.import_module(package)
     names = [n for n in module.__all__ if HAS_BEAM or package != "tfp_flows.scoring"]
-    offered = {name: getattr(module, name) for name in names}
-    without = [
+    found = {name: getattr(module, name) for name in names}
+    return {name: part for name, part in found.items() if callable(part)}
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_public_name_has_an_example(package):
+    found = offered(package)
+    assert not [name for name in found if ">>>" not in (found[name].__doc__ or "")]
+
+
+def unexplained(part):
+    """Arguments that a docstring does not have, unless it refers to another one."""
+    text = inspect.getdoc(part) or ""
+    if inspect.isclass(part) and issubclass(part, Exception):
+        return []  # made by the package, not by its users
+    if re.search(r"Arguments: see\s", text):
+        return []
+    several = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    names = [
         name
-        for name, found in offered.items()
-        if callable(found) and ">>>" not in (found.__doc__ or "")
+        for name, parameter in inspect.signature(part).parameters.items()
+        if parameter.kind not in several and name[0] != "_"
     ]
-    assert not without
+    return [n for n in names if not re.search(rf"^\s+{n}: ", text, re.M)]
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_every_argument_of_a_public_name_is_explained(package):
+    missing = {name: unexplained(part) for name, part in offered(package).items()}
+    assert not {name: args for name, args in missing.items() if args}

@@ -70,10 +70,32 @@ def test_the_errors_that_are_explained_are_those_raised():
     assert not [m for m in explained if m.rstrip("…") not in raised]
 
 
+def test_what_fit_is_said_to_refuse_is_refused_in_these_words():
+    text = " ".join((ROOT / "docs/fit.md").read_text().split())
+    quoted = re.findall(r"[Rr]efused[^|`]*: `([^`]+)`", text)
+    raised = "\n".join(messages())
+    assert len(quoted) >= 6
+    assert not [words for words in quoted if words not in raised]
+
+
 def test_the_reference_has_every_recipe():
     text = (ROOT / "docs/reference/flows.md").read_text()
     missing = [n for n in tfp_flows.flows.__all__ if not re.search(rf"\b{n}\b", text)]
     assert not missing
+
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("docs/**/*.md")]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_links_lead_to_files_that_readers_of_the_page_have(page):
+    text = re.sub(r"```.*?```", "", page.read_text(), flags=re.S)
+    links = re.findall(r"\]\(([^)#\s]+)(?:#[^)]*)?\)", text)
+    shown = ROOT / "docs" if page.is_relative_to(ROOT / "docs") else ROOT
+    for link in links:
+        if not link.startswith("http"):
+            target = (page.parent / link).resolve()
+            assert target.exists() and target.is_relative_to(shown), link
 
 
 def test_readme_is_one_page():

@@ -3,6 +3,7 @@
 import ast
 import pathlib
 import re
+import textwrap
 
 CONFIGS = pathlib.Path(__file__).parent / "configs"
 
@@ -28,5 +29,13 @@ def page() -> str:
     """Returns the list as text for a terminal."""
     lines = ["Configs, each by python -m train --config=train/configs/<name>.py:", ""]
     for name, (trains, expected) in described().items():
-        lines += [f"  {name}: {trains}", f"    {expected}"]
+        lines += [_wrapped(f"{name}: {trains}", 2), _wrapped(expected, 4)]
     return "\n".join(lines)
+
+
+def _wrapped(text, indent):
+    """Lines that no terminal cuts; what goes on is indented like the second."""
+    following = " " * 4
+    return textwrap.fill(
+        text, 88, initial_indent=" " * indent, subsequent_indent=following
+    )

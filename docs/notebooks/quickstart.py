@@ -55,9 +55,11 @@ print(f"{np.exp(flow.log_prob(grid)).sum() * cell:.4f}")
 upper = test[moon[2000:] == 0]
 z = flow.encode(upper).numpy()
 figure, axes = plt.subplots(1, 2, figsize=(7, 3), layout="constrained")
-for axis, points, title in zip(axes, (upper, z), ("data", "encoded"), strict=True):
+for axis, name, points in zip(axes, "xz", (upper, z), strict=True):
     axis.scatter(*points.T, c=upper[:, 0] // 0.5, s=8)
-    axis.set(title=title, aspect="equal")
+    axis.set(xlabel=f"{name}0", ylabel=f"{name}1", aspect="equal")
+axes[0].set_title("data")
+axes[1].set_title("encoded")
 print(np.abs(flow.decode(z) - upper).max())
 
 # %% [markdown]

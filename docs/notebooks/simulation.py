@@ -74,7 +74,7 @@ for name, true, mean, deviation in zip(
 plots.corner(draws, prior.sample(2000, seed=2), NAMES)
 
 # %% [markdown]
-# What the posterior predicts, beside what was observed:
+# What the posterior predicts (blue), beside what was observed (black):
 
 # %%
 future = populations(draws[:100])
@@ -82,7 +82,7 @@ figure, axes = plt.subplots(1, 2, figsize=(8, 3), layout="constrained")
 for i, (axis, title) in enumerate(zip(axes, ("rabbits", "foxes"), strict=True)):
     axis.plot(future[:, :, i].T, color="C0", alpha=0.1)
     axis.plot(np.exp(observed.reshape(20, 2)[:, i]), "k.")
-    axis.set(title=title, xlabel="time", yscale="log")
+    axis.set(title=title, xlabel="time", ylabel="count", yscale="log")
 
 # %% [markdown]
 # Is it to be believed? Simulation-based calibration: the ranks of the true rates among

@@ -41,6 +41,11 @@ BOTH = {
         lambda: flows.real_nvp((3,), 2, (8,), scale_bound=1.0),
         Affine(1.0),
     ),
+    "real_nvp without a bound": (
+        lambda f: flows.real_nvp((3,), 2, (8,), coupling=f),
+        lambda: flows.real_nvp((3,), 2, (8,), coupling_options={"scale": "exp"}),
+        Affine(scale="exp"),
+    ),
     "splines of real_nvp": (
         lambda f: flows.real_nvp((3,), 2, (8,), coupling=f),
         lambda: flows.neural_spline(

@@ -64,6 +64,17 @@ def test_every_figure_is_returned_and_has_something_on_it(name):
     assert len(np.unique(paper.reshape(-1, 3), axis=0)) > 20
 
 
+@pytest.mark.parametrize("name", FIGURES)
+def test_axes_say_what_they_show(name):
+    axes = [a for a in FIGURES[name]().axes if a.axison and a.get_subplotspec()]
+    for axis in axes:  # those of a column, and of a row, may share a name
+        place = axis.get_subplotspec()
+        column = [a for a in axes if a.get_subplotspec().colspan == place.colspan]
+        row = [a for a in axes if a.get_subplotspec().rowspan == place.rowspan]
+        assert any(a.get_xlabel() for a in column)
+        assert any(a.get_ylabel() for a in row)
+
+
 def test_pyplot_knows_of_no_figure():
     from matplotlib import pyplot
 
@@ -119,7 +130,8 @@ def test_the_density_on_the_paper_is_that_of_the_model():
 def test_the_worst_code_is_named_and_a_normal_one_is_on_the_line():
     pit = special.ndtr(TABLE) * [1.0, 1.0, 0.5]
     figure = plots.latent_normality(pit, BAND)
-    assert figure.axes[1].get_legend_handles_labels()[1] == ["code 2, the furthest off"]
+    named = ["other codes", "code 2, the furthest off", "band"]
+    assert figure.axes[1].get_legend_handles_labels()[1] == named
     line = figure.axes[0].lines[0].get_xydata()
     np.testing.assert_allclose(np.sort(TABLE[:, 0]), line[:, 1], atol=1e-6)
     # The band is the same in both pictures: the share of values up to each point.

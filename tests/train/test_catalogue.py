@@ -32,3 +32,4 @@ def test_the_command_lists_them(flag):
         check=True,
     )
     assert "digits_glow: Glow on scikit-learn's handwritten digits" in done.stdout
+    assert max(map(len, done.stdout.splitlines())) <= 88  # no line that a terminal cuts

@@ -18,7 +18,20 @@ class AdditiveCoupling(Coupling):
     inverse:  x[active] = y[active] - shift(y[passive])
     log_det:  0
 
-    Shapes, cost, arguments and errors: see `Coupling`.
+    Shapes: x, y `[*batch, *event_shape]` -> log_det `[]`, always 0. Cost: one network
+    call a direction.
+
+    Args:
+      event_shape: shape of one event, of any rank.
+      network: Keras layer or model, see `Conditioner`.
+      mask: bool array that broadcasts to `event_shape`; True marks passive units.
+      context_shape: shape of one context, or None.
+      head: last layer, as in `Conditioner`.
+      dtype: of the events.
+      name: of the bijector.
+
+    Raises:
+      ValueError: if the mask or the network does not fit, as in `Coupling`.
 
     Examples:
       >>> from tfp_flows.networks import MLP, masks

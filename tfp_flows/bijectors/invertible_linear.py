@@ -123,7 +123,21 @@ class InvertibleLinear(PositionAffine):
 class InvertibleConv1x1(InvertibleLinear):
     """Glow's invertible 1x1 convolution: `InvertibleLinear` at each position.
 
-    Shapes: x, y `[*batch, *positions, C]` -> log_det `[]`. Arguments: see there.
+    Shapes: x, y `[*batch, *positions, C]` -> log_det `[]`.
+
+    Args:
+      event_shape: shape of one event with positions, such as `(H, W, C)`.
+      parametrization: "lu", "plain" or "householder".
+      initial: "rotation", "permutation" or "identity".
+      seed: of the initial matrix, a Python integer.
+      use_bias: whether a shift of each channel is learned.
+      depth: steps of the flow that an event passes through, see `networks.gains`.
+      dtype: of the events.
+      name: of the bijector.
+
+    Raises:
+      ValueError: for an event without positions, or options that `InvertibleLinear`
+        refuses.
 
     Examples:
       >>> InvertibleConv1x1((4, 4, 6)).inverse(tf.ones([5, 4, 4, 6])).shape

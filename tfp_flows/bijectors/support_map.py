@@ -16,7 +16,14 @@ class SupportMap(KerasBijector, abc.ABC):
     `FlowModel.fit` refuse them with a message that names row and column. It has no
     weights.
 
-    Implementing one: write both directions, `beyond` and `flaw`.
+    Implementing one: write both directions, `beyond` and `flaw`. Arguments: see
+    `KerasBijector`.
+
+    Shapes: y `[*batch, *event_shape]` on the data side -> x `[*batch, *latent_shape]`,
+    log_det `[*batch]`, nats.
+
+    Raises:
+      ValueError: by `adapt`, for events beyond the support.
 
     Examples:
       >>> from tfp_flows import flows

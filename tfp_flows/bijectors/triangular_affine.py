@@ -36,6 +36,9 @@ class TriangularAffine(KerasBijector):
       dtype: of the events.
       name: of the bijector.
 
+    Raises:
+      ValueError: by `adapt`, for events whose covariance is singular.
+
     Examples:
       >>> TriangularAffine((3,)).inverse(tf.zeros([5, 3])).shape
       TensorShape([5, 3])

@@ -25,6 +25,9 @@ class UniformBand:
       count: number of values.
       level: probability that all of a curve is inside.
 
+    Raises:
+      ValueError: by `of`, for counts that are not positive or a level beyond (0, 1).
+
     Examples:
       >>> band = UniformBand.of(200)
       >>> uniform = (np.arange(200) + 0.5) / 200

@@ -134,17 +134,26 @@ class Flow(_TransformedDistribution, Model):
         """Returns z = bijector.inverse(x; context), `[*batch, *latent_shape]`.
 
         NaN for an event outside of the support, where `log_prob` is -inf.
+
+        Args:
+          x: events `[*batch, *event_shape]`.
+          context: `[*batch, *context_shape]` of a conditional flow; broadcasts.
         """
         return self.encode_and_log_det(x, context)[0]
 
     def decode(self, z: Any, context: Any = None) -> tf.Tensor:
-        """Returns x = bijector.forward(z; context), `[*batch, *event_shape]`."""
+        """Returns x = bijector.forward(z; context), `[*batch, *event_shape]`.
+
+        Args:
+          z: codes `[*batch, *latent_shape]`.
+          context: `[*batch, *context_shape]` of a conditional flow; broadcasts.
+        """
         return self.decode_and_log_det(z, context)[0]
 
     def encode_and_log_det(self, x: Any, context: Any = None) -> tuple:
         """Returns z and log|det dz/dx| in nats, `[*batch]`.
 
-        NaN and -inf for an event outside of the support.
+        NaN and -inf for an event outside of the support. Arguments: see `encode`.
         """
         x = _fresh(x, self.bijector.forward_dtype(self.distribution.dtype))
         kwargs = {} if context is None else {"context": context}
@@ -153,7 +162,7 @@ class Flow(_TransformedDistribution, Model):
         return _where(_is_impossible(log_det), math.nan, z), log_det
 
     def decode_and_log_det(self, z: Any, context: Any = None) -> tuple:
-        """Returns x and log|det dx/dz| in nats, `[*batch]`."""
+        """Returns x and log|det dx/dz| in nats, `[*batch]`; arguments as `decode`."""
         z = _fresh(z, self.distribution.dtype)
         kwargs = {} if context is None else {"context": context}
         x = self.bijector.forward(z, **kwargs)

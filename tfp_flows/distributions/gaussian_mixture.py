@@ -44,6 +44,10 @@ class GaussianMixture(Base, Model):
     Examples:
       >>> GaussianMixture((2,), 3).log_prob(tf.zeros([5, 2])).shape
       TensorShape([5])
+
+    References:
+      Dempster, Laird, Rubin. Maximum likelihood from incomplete data via the EM
+      algorithm. Journal of the Royal Statistical Society B 39, 1977.
     """
 
     def __init__(

@@ -79,7 +79,7 @@ def real_nvp(
           arXiv:1605.08803
     """
     frame = Frame.of("real_nvp", locals(), keeps_circles=VECTORS)
-    if coupling == "affine":
+    if coupling == "affine" and scale_bound != 2.0:  # which maps with a bound have
         coupling_options = {"scale_bound": scale_bound, **(coupling_options or {})}
     return coupling_flow(
         frame,

@@ -29,7 +29,7 @@ def reversible(
     network_dtype: str | None = None,
     name: str | None = None,
 ) -> Model:
-    """Builds a flow of reversible blocks over pairs (x, u) as a model of x.
+    """Builds a flow of reversible blocks [1] over pairs (x, u) as a model of x.
 
     `result.joint` is the flow over lists [x, u]; `log_prob` of the result is the lower
     bound with u drawn from a standard normal, `importance_log_prob` a tighter one.
@@ -48,6 +48,10 @@ def reversible(
     Examples:
       >>> reversible((3,), 2, (8,)).sample(5, seed=1).shape
       TensorShape([5, 3])
+
+    References:
+      [1] Gomez, Ren, Urtasun, Grosse. The reversible residual network. NeurIPS 2017.
+          arXiv:1707.04585
     """
     frame = Frame.of("reversible", locals())
     shape, network = frame.shape, network or frame.builder(MLP)

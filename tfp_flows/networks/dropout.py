@@ -20,6 +20,9 @@ class Dropout(keras.layers.Dropout):
     Args:
       rate: share of the features that are set to zero in training mode; the others are
         divided by 1 - rate.
+      noise_shape: shape of the mask, as for `keras.layers.Dropout`; that of the input
+        if None.
+      seed: of the masks, a Python integer; drawn from Keras' global one if None.
       **kwargs: of `keras.layers.Layer`, such as `dtype` and `name`.
 
     Raises:

@@ -165,6 +165,14 @@ def zero_conv(
 
     TensorFlow keeps some 30 KiB for every name that a variable was made with.
 
+    Args:
+      dtype: of the weights.
+      kernel_size: sides of the kernel.
+      depth: steps of the flow that an event passes through, see `Head`.
+
+    Returns:
+      A function of the number of units, see `ZeroConv` for their shapes.
+
     Examples:
       >>> zero_conv("float32")(6)(tf.ones([1, 4, 4, 2])).shape
       TensorShape([1, 4, 4, 6])

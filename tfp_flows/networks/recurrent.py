@@ -17,8 +17,8 @@ _CELLS = {"lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
 class RecurrentNetwork(SequenceNetwork):
     """A stack of LSTM or GRU layers that is shown the sequence one step late.
 
-    h[0][t] = (x[t-1], context[t]);  h[n][t] = cell_n(h[n-1][t], state_n[t-1])
-    params[t] = P h[N][t], and P begins at zero
+        h[0][t] = (x[t-1], context[t]);  h[n][t] = cell_n(h[n-1][t], state_n[t-1])
+        params[t] = P h[N][t], and P begins at zero
 
     The layers are those of Keras: `call` runs them over the whole sequence (with cuDNN
     on a GPU), `step` runs their cells once on the state that it is given.

@@ -42,10 +42,7 @@ def latent_normality(pit: Any, band: Any) -> Figure:
     figure = Figure(figsize=(9, 4), layout="constrained")
     quantiles, shares = figure.subplots(1, 2)
     drawn = {*range(0, size, -(-size // _MOST_LINES)), worst}
-    for i in sorted(drawn, key=lambda i: i == worst):  # the worst above the others
-        style: dict[str, Any] = {"c": "0.6", "lw": 0.5}
-        if i == worst:
-            style = {"c": "C3", "lw": 1.2, "label": f"code {worst}, the furthest off"}
+    for i, style in _styles(drawn, worst).items():
         quantiles.plot(_normal(even), _normal(ordered[:, i]), **style)
         shares.plot(ordered[:, i], even - ordered[:, i], **style)
     quantiles.axline((0, 0), slope=1, c="k", lw=0.8, ls="--")
@@ -56,7 +53,8 @@ def latent_normality(pit: Any, band: Any) -> Figure:
     quantiles.set(xlim=(-limit, limit), xlabel="quantile of a normal", ylabel="z")
     _band(shares, band)
     shares.set(xlabel="u = PIT", ylabel="share of values up to u, minus u")
-    shares.legend(fontsize=7)
+    for axis in (quantiles, shares):
+        axis.legend(fontsize=7)
     return figure
 
 
@@ -86,13 +84,16 @@ def coverage(content: Any, band: Any) -> Figure:
     plain, apart = figure.subplots(1, 2)
     plain.step(content, share, where="post", c="C3", label="held-out data")
     plain.axline((0, 0), slope=1, c="k", lw=0.8, ls="--")
-    plain.fill_between(band.points, band.lower, band.upper, alpha=0.3, lw=0)
-    apart.step(content, share - content, where="post", c="C3")
+    plain.fill_between(
+        band.points, band.lower, band.upper, alpha=0.3, lw=0, label="band"
+    )
+    apart.step(content, share - content, where="post", c="C3", label="held-out data")
     _band(apart, band)
     label = "content of a region of high density"
     plain.set(xlim=(0, 1), ylim=(0, 1), xlabel=label, ylabel="share of data inside")
     apart.set(xlabel=label, ylabel="share of data inside, minus content")
     plain.legend(fontsize=7)
+    apart.legend(fontsize=7)
     return figure
 
 
@@ -141,9 +142,20 @@ def shares(
     return figure
 
 
+def _styles(drawn, worst):
+    """Of each code's lines; the worst comes last, above the others."""
+    others = sorted(drawn - {worst})
+    styles = {i: {"c": "0.6", "lw": 0.5} for i in others}
+    if others:
+        styles[others[0]]["label"] = "other codes"  # once for all
+    loud = {"c": "C3", "lw": 1.2, "label": f"code {worst}, the furthest off"}
+    return styles | {worst: loud}
+
+
 def _band(axis, band):
     points = np.asarray(band.points)
-    axis.fill_between(points, band.lower - points, band.upper - points, alpha=0.3, lw=0)
+    lower, upper = band.lower - points, band.upper - points
+    axis.fill_between(points, lower, upper, alpha=0.3, lw=0, label="band")
     axis.axhline(0, c="k", lw=0.8, ls="--")
     axis.set_xlim(0, 1)
 

@@ -29,7 +29,8 @@ def points(samples: Any, data: Any) -> Figure:
     axes = figure.subplots(1, 2, sharex=True, sharey=True)
     for axis, x, title in zip(axes, (samples, data), ("samples", "data"), strict=True):
         axis.scatter(x[:, 0], x[:, 1 % x.shape[1]], s=3, alpha=0.5)
-        axis.set_title(title)
+        axis.set(title=title, xlabel="x0")
+    axes[0].set_ylabel(f"x{1 % samples.shape[1]}")
     return figure
 
 
@@ -73,7 +74,8 @@ def density(
     for axis, (title, x) in zip(axes, shown.items(), strict=True):
         mesh = axis.pcolormesh(*sides, values, cmap="Blues", rasterized=True)
         axis.scatter(*x.T, s=3, c="C3", alpha=0.5, linewidths=0)
-        axis.set_title(f"density and {title}")
+        axis.set(title=f"density and {title}", xlabel="x0")
+    axes[0].set_ylabel("x1")
     figure.colorbar(mesh, ax=axes, label="p(x)")
     return figure
 

@@ -86,6 +86,10 @@ def sequences(samples: Any, data: Any) -> Figure:
             axis.plot(sequence, linewidth=0.8)
     axes[0, 0].set_title("samples")
     axes[0, 1].set_title("data")
+    for axis in axes[-1]:
+        axis.set_xlabel("step")
+    for axis in axes[:, 0]:
+        axis.set_ylabel("value")
     return figure
 
 

@@ -20,6 +20,8 @@ class Affine(ScalarMap):
     the first two |log_scale| <= scale_bound, so no layer can overflow, however far its
     input lies; the others promise no such thing.
 
+    Shapes: x, y, shift and raw `[..., units]`.
+
     Args:
       scale_bound: largest |log_scale|, 2 if None; for "tanh" and "soft_clip" only.
       scale: the name of the function.

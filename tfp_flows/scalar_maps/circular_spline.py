@@ -18,7 +18,7 @@ class CircularSpline(RationalQuadratic):
     density does. The turn takes the seam to any place.
 
     Params: `num_bins` raw widths, as many raw heights and raw slopes, that of the seam
-    first, and the turn in radians.
+    first, and the turn in radians, each `[..., units]`, as x and y, also in radians.
 
     Args:
       num_bins: number of bins.

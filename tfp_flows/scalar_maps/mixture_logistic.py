@@ -33,12 +33,12 @@ class MixtureLogistic(ScalarMap):
     -> x -> y does not.
 
     Params: `num_components` raw weights, means and log-scales each, then the affine
-    map's shift and raw log-scale. With all 0 the components coincide, and equal
-    components with equal gradients would stay equal. They do not: component k's mean
-    is gain_k raw_k and starts with the weight pi_k, both different for each k, so that
-    the first step parts them under SGD (by pi and gain) and under Adam (by gain).
-    Neither changes the identity. Log-scales of the components and the affine map are
-    half of their raw numbers, see `networks.gains`.
+    map's shift and raw log-scale, each `[..., units]`, as x and y. With all 0 the
+    components coincide, and equal components with equal gradients would stay equal.
+    They do not: component k's mean is gain_k raw_k and starts with the weight pi_k,
+    both different for each k, so that the first step parts them under SGD (by pi and
+    gain) and under Adam (by gain). Neither changes the identity. Log-scales of the
+    components and the affine map are half of their raw numbers, see `networks.gains`.
 
     Args:
       num_components: number of logistics.

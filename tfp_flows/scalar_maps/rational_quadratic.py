@@ -52,7 +52,8 @@ class RationalQuadratic(ScalarMap):
     edge, which rounds less than the position, as a share in [0, 1]: values, slopes and
     gradients are finite at and around every knot, for every option, in float32 too.
 
-    Params: `num_bins` raw widths, `num_bins` raw heights, `num_bins - 1` raw slopes.
+    Params: `num_bins` raw widths, `num_bins` raw heights, `num_bins - 1` raw slopes,
+    each `[..., units]`, as x and y.
 
     Args:
       num_bins: number of bins.

@@ -28,11 +28,21 @@ class ScalarMap:
     def forward(
         self, x: tf.Tensor, *params: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Returns y and log dy/dx of each unit; None in its place when it is 0."""
+        """Returns y and log dy/dx of each unit; None in its place when it is 0.
+
+        Args:
+          x: on the latent side, `[..., units]`.
+          *params: `num_params` tensors of the same shape.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no forward direction.")
 
     def inverse(
         self, y: tf.Tensor, *params: tf.Tensor
     ) -> tuple[tf.Tensor, tf.Tensor | None]:
-        """Returns x and, as `forward` does, log dy/dx of each unit."""
+        """Returns x and, as `forward` does, log dy/dx of each unit.
+
+        Args:
+          y: on the data side, `[..., units]`.
+          *params: `num_params` tensors of the same shape.
+        """
         raise NotImplementedError(f"{type(self).__name__} has no inverse direction.")

@@ -88,7 +88,14 @@ class Columns:
         return Columns([self._columns[name] for name in self._known(names)])
 
     def without(self, names: str | Sequence[str]) -> "Columns":
-        """Returns the other columns, in their order."""
+        """Returns the other columns, in their order.
+
+        Args:
+          names: of those to leave out, or one name.
+
+        Raises:
+          ValueError: for a name that there is not, or if no column is left.
+        """
         left_out = set(self._known(names))
         if len(left_out) == len(self):
             raise ValueError(

@@ -37,6 +37,10 @@ class Posterior:
       simulations: that it was learnt from.
       history: Keras' history of `loss`, `nll` and their `val_` by epoch.
 
+    Raises:
+      ValueError: by `given`, for an observation of another shape, or one that is not
+        finite.
+
     Examples:
       >>> prior = tfd.Sample(tfd.Normal(0.0, 1.0), 2)
       >>> small = {"num_steps": 1, "hidden_units": (8,)}

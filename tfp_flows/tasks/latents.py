@@ -22,10 +22,10 @@ def interpolate(
 ) -> tf.Tensor:
     """Returns the events on the way from a to b in the latent space.
 
-    Under a standard normal the way is a great circle, which keeps the typical length
-    of z; a straight line would lead through unlikely short ones. Under other bases it
-    is the straight line, and of angles the shorter arc. Contexts go on a straight line,
-    too.
+    Under a standard normal the way is a great circle [1], which keeps the typical
+    length of z; a straight line would lead through unlikely short ones. Under other
+    bases it is the straight line, and of angles the shorter arc. Contexts go on a
+    straight line, too.
 
     Args:
       model: with a flow.
@@ -46,6 +46,9 @@ def interpolate(
       >>> flow = flows.real_nvp((2,), 2, (8,))
       >>> interpolate(flow, [0.0, 1.0], [2.0, 0.0], steps=5).shape
       TensorShape([5, 2])
+
+    References:
+      [1] White. Sampling generative networks. 2016. arXiv:1609.04468
     """
     if steps < 2:
         raise ValueError(f"A way has two ends, got steps={steps}. Ask for 2 or more.")
@@ -66,7 +69,7 @@ def interpolate(
 def attribute_vector(
     model: Model, with_: Any, without: Any, *, context: Any = None
 ) -> tf.Tensor:
-    """Returns the direction in z from events without an attribute to those with it.
+    """Returns the direction in z from events without an attribute to those with it [1].
 
     Args:
       model: with a flow.
@@ -87,6 +90,10 @@ def attribute_vector(
       >>> right = attribute_vector(flow, [[2.0, 0.0], [2.0, 1.0]], [[0.0, 0.5]])
       >>> print(flow.decode(flow.encode([0.0, 0.0]) + right).numpy().round(3))
       [2. 0.]
+
+    References:
+      [1] Kingma, Dhariwal. Glow: Generative flow with invertible 1x1 convolutions.
+          NeurIPS 2018. arXiv:1807.03039
     """
     here, there = (_mean(model, x, context) for x in (without, with_))
     return _nearest_turn(model, there, here) - here
@@ -126,6 +133,7 @@ def most_typical(
 ) -> tf.Tensor:
     """Returns the events whose log p(x) is nearest to what the model's samples have.
 
+    The typical set of [1].
     Their mean log-density is minus the entropy, and most samples are near it. The most
     likely event is not typical: it is smoother than nearly all others.
 
@@ -148,6 +156,10 @@ def most_typical(
       >>> x = [[0.0, 0.0], [1.4, 0.0], [9.0, 9.0]]
       >>> print(most_typical(flows.gaussian((2,)), x).numpy())
       [[1.4 0. ]]
+
+    References:
+      [1] Nalisnick, Matsukawa, Teh, Lakshminarayanan. Detecting out-of-distribution
+          inputs to deep generative models using typicality. 2019. arXiv:1906.02994
     """
     events = Conditioned.of(model, context).checked(x, "events")
     x = tf.convert_to_tensor(x)

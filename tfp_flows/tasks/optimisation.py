@@ -21,10 +21,18 @@ class Optimum(NamedTuple):
     """What `optimize` found, one row for each start, the best first.
 
     Rows are sorted by feasibility, then those that are feasible by their objective and
-    the others by their violation. `violation` is the largest constraint value above 0,
-    in the constraint's own unit; `quantile` the share of the reference (samples of the
-    model) whose log-density is below the row's; `feasible` says whether all constraints
-    hold and the row is plausible: False marks a start that failed.
+    the others by their violation.
+
+    Attributes:
+      x: events `[n, *event_shape]`.
+      objective: `[n]`, in its own unit.
+      violation: `[n]`, the largest constraint value above 0, in the constraint's own
+        unit.
+      log_prob: `[n]`, nats.
+      quantile: `[n]`, the share of the reference (samples of the model) whose
+        log-density is below the row's.
+      feasible: bool `[n]`, whether all constraints hold and the row is plausible;
+        False marks a start that failed.
 
     Examples:
       >>> from tfp_flows import flows

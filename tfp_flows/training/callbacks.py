@@ -23,6 +23,8 @@ _WHAT = {
 class NonFiniteLossError(ValueError):
     """Training met a step, or `fit` a validation loss, that is NaN or infinite.
 
+    Its first argument is the message: what came, which rows, and what to do.
+
     Attributes:
       bijector: name of the first bijector, from data to latent, whose output is not
         finite; "base" for the base distribution; None if it was not found.

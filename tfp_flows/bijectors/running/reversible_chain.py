@@ -19,7 +19,7 @@ MEMORY = ("activations", "constant")
 
 
 class ReversibleChain(Chain):
-    """A `Chain` whose backward pass recomputes each input from its output.
+    """A `Chain` whose backward pass recomputes each input from its output [1].
 
     The same map as `Chain`, for training deep flows in little memory: the activations
     of one step at a time instead of all. Each network runs once more in the backward
@@ -29,13 +29,27 @@ class ReversibleChain(Chain):
     Dropout draws the same mask in the recomputation. Layers that add losses of their
     activations are refused, and so are parts of TFP with weights of their own.
 
-    Args and errors: see `Chain`.
+    Shapes: those of its parts; x `[*batch, *event_shape]` -> log_det `[*batch]`, nats.
+
+    Args:
+      bijectors: parts from the data side to the latent side, at least one.
+      event_shape: shape on the data side; needed only if no part is a `KerasBijector`.
+      context_bijector: what contexts go through (its inverse) before a part sees them.
+      name: of the bijector.
+
+    Raises:
+      ValueError: if a part has weights that are not Keras variables, or for what
+        `Chain` refuses.
 
     Examples:
       >>> from tfp_flows.bijectors import ActNorm
       >>> chain = ReversibleChain([ActNorm((3,)), ActNorm((3,))])
       >>> chain.inverse(tf.ones([5, 3])).shape
       TensorShape([5, 3])
+
+    References:
+      [1] Gomez, Ren, Urtasun, Grosse. The reversible residual network. NeurIPS 2017.
+          arXiv:1707.04585
     """
 
     def __init__(
@@ -138,6 +152,14 @@ def chain_of(
     name: str = "chain",
 ) -> Chain:
     """Returns a `Chain` or, if `memory` is "constant", a `ReversibleChain`.
+
+    Args:
+      bijectors: parts from the data side to the latent side, at least one.
+      memory: of the backward pass: "activations" keeps what it needs, "constant"
+        recomputes it.
+      event_shape: shape on the data side; needed only if no part is a `KerasBijector`.
+      context_bijector: what contexts go through before a part sees them, or None.
+      name: of the bijector.
 
     Raises:
       ValueError: for another word, or parts that do not fit.
