@@ -72,7 +72,8 @@ def write(
 ) -> None:
     """Writes a table with a row for each recipe, size, data and rate.
 
-    Rows that the page has already stay, unless there are runs for them.
+    Rows that the page has already stay, unless there are runs for them; what tuned
+    models reach is added to all.
 
     Args:
       runs: what `benchmarks.stability` wrote.
@@ -85,7 +86,12 @@ def write(
     for run in read(runs):
         groups.setdefault((*_model(run), run["rate"]), []).append(run)
     rows = rows_of(page)
-    rows |= {key: _row(key, group, tuned.get(key[:3])) for key, group in groups.items()}
+    before = {key[:3]: row.split("|")[10] for key, row in rows.items()}
+    rows |= {key: _row(key, group) for key, group in groups.items()}
+    for key, row in rows.items():
+        cells = row.split("|")
+        cells[10] = _tuned(tuned.get(key[:3])) or before.get(key[:3], "  ")
+        rows[key] = "|".join(cells)
     good = sum(row.endswith("| yes |") for row in rows.values())
     count = sum(map(num_seeds, rows.values()))
     lines = [
@@ -105,7 +111,14 @@ def _model(run):
     return run["recipe"], run["data"], run["size"]
 
 
-def _row(key, group, tuned):
+def _tuned(run):
+    """What a tuned run reached, as a cell; nothing if there is none."""
+    if run is None:
+        return ""
+    return " not finite " if math.isnan(run["last"]) else f" {run['last']:.2f} "
+
+
+def _row(key, group):
     recipe, data, size, rate = key
     last = np.array([run["last"] for run in group])
     worst = max(group, key=lambda r: _or_inf(r["excess"] - r["allowed"]))
@@ -120,15 +133,11 @@ def _row(key, group, tuned):
         f"{last.mean():.2f} ({_worst(last):.2f})",
         f"{worst['excess']:.2f}",
         f"{worst['allowed']:.2f}",
-        _number(tuned["last"]) if tuned else "",
+        "",  # of the tuned one
         "" if math.isnan(group[0]["gaussian"]) else f"{group[0]['gaussian']:.2f}",
         "yes" if all(map(is_good, group)) else "**no**",
     ]
     return f"| {' | '.join(cells)} |"
-
-
-def _number(value):
-    return "not finite" if math.isnan(value) else f"{value:.2f}"
 
 
 def _or_inf(value):

@@ -25,8 +25,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.flow.options.filters = 64
     config.flow.options.memory = "activations"  # 4 steps: little to save
     config.adapt_examples = 512
-    config.optimizer.learning_rate = 3e-3  # neither a warm-up nor clipping
-    config.optimizer.clipnorm = 0.0
+    config.optimizer.learning_rate = 3e-3
     config.optimizer.ema = 0.995
     config.epochs = 24
     # 3,072 dimensions: a full covariance has more numbers than there are images, so

@@ -123,5 +123,5 @@ def optimizer(learning_rate: float, weight_decay: float) -> ml_collections.Confi
     config.warmup = 0  # steps of a linear rise from 0
     config.weight_decay = weight_decay  # decoupled, a step, relative to the rate
     config.ema = 0.0  # momentum of averaged weights, such as 0.995; 0 for none
-    config.clipnorm = 50.0  # of each gradient, in nats; 0 for none
+    config.clipnorm = 0.0  # of each gradient, in nats; 0 for none
     return config

@@ -30,9 +30,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.flow.options.dilation_cycle = 8
     config.flow.options.filters = 32
     config.flow.options.skip_filters = 64
-    config.optimizer.learning_rate = 6e-3  # neither a warm-up nor clipping
+    config.optimizer.learning_rate = 6e-3
     config.optimizer.weight_decay = 0.0
-    config.optimizer.clipnorm = 0.0
     config.epochs = 6
     config.baselines.unigram = True
     config.rivals.nice.epochs = 0
