@@ -32,7 +32,7 @@ def main() -> None:
         prog="python -m benchmarks.halves", description=__doc__
     )
     parser.add_argument("--data_dir", required=True, help="where mnist is prepared")
-    parser.add_argument("--epochs", type=int, default=6)
+    parser.add_argument("--epochs", type=int, default=8)
     parser.add_argument("--weights", type=pathlib.Path, help="a .npz, kept and reused")
     parser.add_argument("--picture", type=pathlib.Path, help="a .png")
     arguments = parser.parse_args()
@@ -49,7 +49,7 @@ def main() -> None:
             np.savez(weights, *(v.numpy() for v in model.variables))
     test = digits("test", arguments.data_dir)
     if arguments.picture:
-        picture(model, test[:_ROWS]).savefig(arguments.picture, dpi=100)
+        picture(model, test[:_ROWS]).savefig(arguments.picture, dpi=90)
     bound, error = whole(model, test)
     print(f"whole digits: {bound:.2f} nats ({error:.2f}), {len(test):,} digits")
     for name, mask in masks().items():
@@ -186,8 +186,10 @@ def rest(model, images: np.ndarray, mask: np.ndarray) -> tuple[float, float]:
       mask: of the known pixels.
     """
     in_order = model.in_order(np.argsort(~mask.ravel(), kind="stable"))
-    by_position = tf.function(in_order.log_prob_by_position, autograph=False)
-    return _mean(-by_position(images).numpy()[:, int(mask.sum()) :].sum(axis=1))
+    traced = tf.function(in_order.log_prob_by_position, autograph=False)
+    by_position = traced.get_concrete_function(tf.constant(images))
+    nats = -by_position(tf.constant(images)).numpy()[:, int(mask.sum()) :].sum(axis=1)
+    return _mean(nats)
 
 
 def _mean(values):
@@ -242,5 +244,10 @@ def _block(axis, grid, mask=None):
     around = [(0, 0), (0, 0), (_GAP, 0), (_GAP, 0), (0, 0)]
     cells = np.pad(paper, around, constant_values=0.8)
     rows, columns, height, width, _ = cells.shape
-    axis.imshow(cells.swapaxes(1, 2).reshape(rows * height, columns * width, 3))
+    mosaic = cells.swapaxes(1, 2).reshape(rows * height, columns * width, 3)
+    axis.imshow(mosaic, interpolation="nearest")
     axis.axis("off")
+
+
+if __name__ == "__main__":
+    main()

@@ -134,8 +134,8 @@ def advice(mask: np.ndarray) -> str:
         if not (places[1:] & ~places[:-1]).any():
             name = name if known.ndim == 2 or name != "rows" else "natural"
             return f'Build the model with order="{name}", or {other}'
-    places = np.argsort(~known.ravel(), kind="stable")
-    listed = ", ".join(map(str, places[:8])) + (", ..." if places.size > 8 else "")
+    order = np.argsort(~known.ravel(), kind="stable")
+    listed = ", ".join(map(str, order[:8])) + (", ..." if order.size > 8 else "")
     return (
         f"Build the model with the known positions first, order=[{listed}] "
         f"(np.argsort(~known.ravel(), kind='stable')), or {other}"
