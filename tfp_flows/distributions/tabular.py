@@ -250,8 +250,12 @@ class Tabular(AnyOrder):
         x, is_known = super()._given(batch, known)
         return x, is_known & ~tf.math.is_nan(x[..., 0])  # what is missing is drawn
 
-    def seen(self, context):
-        """Shows contexts as columns are shown, and which of them are there."""
+    def seen(self, context: tf.Tensor | None) -> tf.Tensor | None:
+        """Shows contexts as columns are shown, and which of them are there.
+
+        Args:
+          context: `[*batch, *context_shape]`, or None.
+        """
         if context is None or self._given_columns is None:
             return context
         context = tf.cast(context, self._real)
