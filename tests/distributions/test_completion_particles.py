@@ -165,10 +165,12 @@ def test_complete_chooses_particles_and_seeds_repeat_them():
     np.testing.assert_array_equal(drawn, by_name.x)
     other = complete(model, x, LATER, 5, seed=(1, 3), num_particles=50)
     assert (drawn.numpy() != other.numpy()).any()
-    traced = tf.function(
-        lambda x: complete(model, x, LATER, 5, seed=(1, 2), num_particles=50)
-    )
-    np.testing.assert_array_equal(traced(tf.constant(x, tf.int32)), drawn)
+    for size in (2, None):  # a batch that is known when it is traced, or not
+        traced = tf.function(
+            lambda x: complete(model, x, LATER, 5, seed=(1, 2), num_particles=50),
+            input_signature=[tf.TensorSpec([size, 2, 2], tf.int32)],
+        )
+        np.testing.assert_array_equal(traced(tf.constant(x, tf.int32)), drawn)
     more = complete_by_particles(model, x, LATER, 60, seed=1, num_particles=2)
     assert more.x.shape == (60, 2, 2, 2)
     none = complete_by_particles(model, np.zeros([0, 2, 2], int), LATER, 3)
