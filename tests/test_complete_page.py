@@ -46,6 +46,8 @@ def test_every_half_is_completed_and_what_is_known_is_kept(page):
 def test_the_pictures_and_numbers_are_there(page):
     drawn = page["folder"] / "docs" / "complete"
     pages.assert_pictures(drawn, "complete", ("digits", "forecast"))
+    assert (pages.ROOT / "docs/complete/mnist.png").exists()
     assert len(page["found"]) == 11 and np.isfinite(list(page["found"].values())).all()
+    assert page["upper"].x.shape == (20, 10, 8, 8, 1)
     assert page["futures"].shape == (20, 300, 32, 1)
     assert page["chains"].x.shape == (10, 2)

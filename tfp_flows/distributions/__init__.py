@@ -8,6 +8,10 @@ from tfp_flows.distributions.bases import Base, StandardLogistic, StandardNormal
 from tfp_flows.distributions.circles import WithCircles
 from tfp_flows.distributions.completion.chains import complete_by_chains
 from tfp_flows.distributions.completion.complete import complete
+from tfp_flows.distributions.completion.particles import (
+    Particles,
+    complete_by_particles,
+)
 from tfp_flows.distributions.dequantized import Dequantized
 from tfp_flows.distributions.embedded import Embedded
 from tfp_flows.distributions.flow import Flow
@@ -35,6 +39,7 @@ __all__ = [
     "Given",
     "Model",
     "Padded",
+    "Particles",
     "StandardLogistic",
     "StandardNormal",
     "StudentT",
@@ -43,6 +48,7 @@ __all__ = [
     "Wrapper",
     "complete",
     "complete_by_chains",
+    "complete_by_particles",
     "elements",
     "mu_law",
 ]

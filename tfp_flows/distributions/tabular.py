@@ -250,8 +250,12 @@ class Tabular(AnyOrder):
         x, is_known = super()._given(batch, known)
         return x, is_known & ~tf.math.is_nan(x[..., 0])  # what is missing is drawn
 
-    def _seen(self, context):
-        """Shows contexts as columns are shown, and which of them are there."""
+    def seen(self, context: tf.Tensor | None) -> tf.Tensor | None:
+        """Shows contexts as columns are shown, and which of them are there.
+
+        Args:
+          context: `[*batch, *context_shape]`, or None.
+        """
         if context is None or self._given_columns is None:
             return context
         context = tf.cast(context, self._real)
@@ -267,7 +271,7 @@ class Tabular(AnyOrder):
         context = None if context is None else tf.cast(context, self._real)
         shape = self._network.event_shape
         x, context, batch = rows.paired(x, shape, context, self._context, self.name)
-        return x, self._seen(context), batch
+        return x, self.seen(context), batch
 
 
 def _checked_orders(orders, count):

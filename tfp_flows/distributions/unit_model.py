@@ -159,7 +159,7 @@ class UnitModel(Model):
         rows.check_context(context, self._context, self.name)
         u = tf.cast(u, self._real)
         temperature = tf.broadcast_to(as_real(temperature, self._real), tf.shape(u)[:1])
-        context = self._seen(context)
+        context = self.seen(context)
         if known is not None:
             events = never_empty(tf.cast(known[0], self.dtype))
             known = events, tf.broadcast_to(known[1], tf.shape(events))
@@ -191,8 +191,12 @@ class UnitModel(Model):
         x = self._call_sample_n(sample_shape, seed, temperature, context)
         return x, self.log_prob(x, context=context)
 
-    def _seen(self, context):
-        """What the network is shown of contexts."""
+    def seen(self, context: tf.Tensor | None) -> tf.Tensor | None:
+        """Returns what the network is shown of contexts.
+
+        Args:
+          context: `[*batch, *context_shape]`, or None.
+        """
         if context is None:
             return None
         if self._context_bijector is not None:
@@ -200,7 +204,7 @@ class UnitModel(Model):
         return tf.cast(context, self._network.compute_dtype)
 
     def _as_rows(self, x, context):
-        context = self._seen(context)
+        context = self.seen(context)
         return rows.paired(
             x, self._network.event_shape, context, self._context, self.name
         )

@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.distributions.autoregressive import Autoregressive
 from tfp_flows.distributions.bases import StandardLogistic, StandardNormal
 from tfp_flows.distributions.circles import WithCircles
 from tfp_flows.distributions.completion.question import Question
@@ -85,32 +84,22 @@ def is_beginning(known: np.ndarray, order: np.ndarray) -> bool:
       order: `[positions, block_size]`.
     """
     blocks = known.reshape(len(known), -1)[:, order]
-    whole = np.all(blocks, axis=2)
-    some = np.any(blocks, axis=2)
-    late = (some[:, 1:] & ~whole[:, :-1]).any()
-    return bool(not late and (some == whole).all())
+    in_part = np.any(blocks, axis=2) & ~np.all(blocks, axis=2)
+    return not (come_late(known, order).any() or in_part.any())
 
 
-def check(model: Autoregressive, known: np.ndarray) -> None:
-    """Refuses masks whose known units do not come first in the model's order.
+def come_late(known: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Returns which masks know units behind unknown ones, bool `[N]`.
 
-    Raises:
-      ValueError: that names an order that would do.
+    Units of one block are not behind each other.
+
+    Args:
+      known: bool `[N, *event_shape]`.
+      order: `[positions, block_size]`.
     """
-    network = model.network
-    blocks = known.reshape(len(known), -1)[:, network.order]  # [N, positions, block]
+    blocks = known.reshape(len(known), -1)[:, order]
     whole, some = np.all(blocks, axis=2), np.any(blocks, axis=2)
-    late = (some[:, 1:] & ~whole[:, :-1]).any(axis=1)
-    if late.any():
-        mask, blocks = known[late][0], blocks[late][0]
-        first = int(np.argmin(blocks.all(axis=1)))
-        unit = np.unravel_index(network.order[first][~blocks[first]][0], mask.shape)
-        raise ValueError(
-            f"{model.name} draws its units in a fixed order, so the known ones must "
-            f"come first in it: unit {tuple(map(int, unit))} is unknown, but a later "
-            f"one is known. {_advice(mask)}"
-        )
-    check_whole(model, known, network.order)
+    return (some[:, 1:] & ~whole[:, :-1]).any(axis=1)
 
 
 def check_whole(model: UnitModel, known: np.ndarray, order: np.ndarray) -> None:
@@ -128,8 +117,12 @@ def check_whole(model: UnitModel, known: np.ndarray, order: np.ndarray) -> None:
         )
 
 
-def _advice(mask):
-    """Says which order has the known positions first."""
+def advice(mask: np.ndarray) -> str:
+    """Says which order has the known positions first.
+
+    Args:
+      mask: bool `[*event_shape]`.
+    """
     other = "train flows.any_order, which completes every mask."
     if mask.ndim < 2 or (mask.any(axis=-1) != mask.all(axis=-1)).any():
         return f"Mark a beginning, or {other}"
@@ -141,8 +134,8 @@ def _advice(mask):
         if not (places[1:] & ~places[:-1]).any():
             name = name if known.ndim == 2 or name != "rows" else "natural"
             return f'Build the model with order="{name}", or {other}'
-    places = np.argsort(~known.ravel(), kind="stable")
-    listed = ", ".join(map(str, places[:8])) + (", ..." if places.size > 8 else "")
+    order = np.argsort(~known.ravel(), kind="stable")
+    listed = ", ".join(map(str, order[:8])) + (", ..." if order.size > 8 else "")
     return (
         f"Build the model with the known positions first, order=[{listed}] "
         f"(np.argsort(~known.ravel(), kind='stable')), or {other}"

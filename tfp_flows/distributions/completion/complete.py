@@ -1,5 +1,6 @@
 """`complete`: which way of completion is right for which model."""
 
+import warnings
 from typing import Any
 
 import numpy as np
@@ -8,7 +9,7 @@ import tensorflow as tf
 from tfp_flows.distributions import numeric
 from tfp_flows.distributions.any_order import AnyOrder
 from tfp_flows.distributions.autoregressive import Autoregressive
-from tfp_flows.distributions.completion import beginnings, chains, gaussians
+from tfp_flows.distributions.completion import beginnings, chains, gaussians, particles
 from tfp_flows.distributions.completion.question import Question
 from tfp_flows.distributions.flow import Flow
 from tfp_flows.distributions.given import Given
@@ -26,6 +27,7 @@ def complete(
     seed: Any = None,
     temperature: Any = 1.0,
     context: Any = None,
+    num_particles: int = 1000,
 ) -> tf.Tensor:
     """Draws the unknown part of events given the known part.
 
@@ -36,7 +38,9 @@ def complete(
     - `flows.any_order` and `flows.tabular`: exact, any mask, in a loop over the unknown
       units;
     - `Autoregressive` models: exact, if the known units come first in their order
-      (`order=` of their recipes), in one loop over the positions, as for `sample`;
+      (`order=` of their recipes), in one loop over the positions, as for `sample`; for
+      other masks by particles, see `complete_by_particles`, whose effective sample size
+      is checked here;
     - flows all of whose steps keep one order, such as `flows.wavenet` over real
       sequences: exact for such masks, through the latent space;
     - other flows, also of integers: by Markov chains, see `complete_by_chains`, whose
@@ -51,18 +55,19 @@ def complete(
         `[*batch, *event_shape]` for a mask of each event.
       n: draws for each event.
       seed: Python integer or `[2]` integer tensor, as for `sample`.
-      temperature: as for `sample`; 1 for exact draws, and for chains.
+      temperature: as for `sample`; 1 for exact draws, and for chains and particles.
       context: `[*batch', *context_shape]` for a conditional model.
+      num_particles: of each event, where particles do the work.
 
     Returns:
       `[n, *broadcast(batch, batch'), *event_shape]`; known units are those of x.
 
     Raises:
-      ValueError: if an autoregressive model's order does not begin with the known
-        units, the model has none of these ways, or an argument does not fit.
+      ValueError: if the model has none of these ways, or an argument does not fit.
 
     Warns:
-      UserWarning: if chains have not converged; the draws are not to be trusted then.
+      UserWarning: if chains have not converged, or few particles fit what is known; the
+        draws are not to be trusted then.
 
     Examples:
       >>> import numpy as np
@@ -84,10 +89,10 @@ def complete(
     question = Question.of(distribution, x, mask, n, context)
     if question.x.shape[0] == 0:  # no events have no completions
         return question.answer(question.x)
-    return question.answer(_rows(question, seed, temperature))
+    return question.answer(_rows(question, seed, temperature, num_particles))
 
 
-def _rows(question, seed, temperature):
+def _rows(question, seed, temperature, num_particles):
     """Returns all draws as rows, `[n * N, *event_shape]`."""
     model = question.model
     if isinstance(model, Tabular):
@@ -96,8 +101,11 @@ def _rows(question, seed, temperature):
         beginnings.check_whole(model, question.known, model.network.positions)
         return beginnings.by_units(question, seed, temperature)
     if isinstance(model, Autoregressive):
-        beginnings.check(model, question.known)
-        return beginnings.by_units(question, seed, temperature)
+        if not beginnings.come_late(question.known, model.network.order).any():
+            beginnings.check_whole(model, question.known, model.network.order)
+            return beginnings.by_units(question, seed, temperature)
+        _check_is_1(temperature, model, "particles")
+        return _by_particles(question, seed, num_particles)
     found = gaussians.gaussians_of(model)
     if found is not None:
         return gaussians.complete(question, found, seed, temperature)
@@ -111,9 +119,21 @@ def _rows(question, seed, temperature):
             f"model.pad(x) with {model.name}.dequantized, a mask that is True in the "
             "border, and crop the result."
         )
+    _check_is_1(temperature, model, "Markov chains")
+    return chains.checked(question, seed)
+
+
+def _by_particles(question, seed, num_particles):
+    found = particles.completions(question, seed, num_particles)
+    problem = found.problem() if tf.executing_eagerly() else None
+    if problem is not None:
+        warnings.warn(problem, stacklevel=4)
+    return tf.reshape(found.x, [-1, *question.model.event_shape])
+
+
+def _check_is_1(temperature, model, way):
     if not isinstance(temperature, (int, float)) or temperature != 1:
         raise ValueError(
-            f"{model.name} is completed by Markov chains, which draw at temperature 1 "
-            f"only, got {temperature!r}. Drop temperature=."
+            f"{model.name} is completed by {way}, which draw at temperature 1 only, "
+            f"got {temperature!r}. Drop temperature=."
         )
-    return chains.checked(question, seed)
