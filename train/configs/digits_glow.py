@@ -29,5 +29,4 @@ def get_config() -> ml_collections.ConfigDict:
     config.flow.options.initial = "permutation"
     config.flow.options.alpha = 1e-3
     config.flow.options.memory = "activations"  # 8 x 8 pixels: little to save
-    config.optimizer.learning_rate = 5e-3
     return config

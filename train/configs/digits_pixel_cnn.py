@@ -19,6 +19,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.flow.options.filters = 32
     config.flow.options.first_kernel_size = 5
     config.flow.options.dropout = 0.3
+    config.optimizer.learning_rate = 2e-3
     config.epochs = 100
     config.rivals.nice.epochs = 0
     return config

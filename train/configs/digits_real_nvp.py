@@ -21,7 +21,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.flow.options.num_blocks = 1
     config.flow.options.dropout = 0.2
 
-    config.optimizer = optimizer(learning_rate=2e-3, weight_decay=1e-2)
+    config.optimizer = optimizer(learning_rate=5e-3, weight_decay=1e-2)
     config.epochs = 220  # at most
     config.patience = 40  # epochs without a better validation loss
     config.adapt_examples = 1024  # for act norms, before the first step

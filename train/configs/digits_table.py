@@ -15,6 +15,8 @@ from train.configs.digits_real_nvp import rival
 def get_config() -> ml_collections.ConfigDict:
     """Returns the configuration of the table of the digits."""
     config = digits_pixel_cnn.get_config()
+    # At this rate RealNVP gains by it, 2.00 against 2.027 after 220 epochs.
+    config.optimizer.clipnorm = 50.0
     config.rivals.real_nvp = rival(
         "real_nvp", 120, num_steps=4, filters=32, num_blocks=1, dropout=0.2
     )

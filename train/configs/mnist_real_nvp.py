@@ -18,6 +18,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.flow.options.filters = 64
     config.flow.options.num_blocks = 2
     config.flow.options.dropout = 0.0
+    config.optimizer.learning_rate = 2e-3
     config.epochs = 20
     config.rivals.nice.epochs = 0
     # 784 dimensions: a full covariance has 308,000 numbers, so few components.

@@ -18,6 +18,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.flow.options.num_steps = 8
     config.flow.options.hidden_units = (128, 128)
     config.flow.options.dropout = 0.1
+    config.optimizer.learning_rate = 2e-3
     config.epochs = 100
     # The data are standardised first, so these are shares of their variance.
     config.baselines.covariance_floors = (1e-6, 1e-3, 1e-2)

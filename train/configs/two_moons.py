@@ -21,6 +21,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.flow.options = ml_collections.ConfigDict()
     config.flow.options.num_steps = 8
     config.flow.options.hidden_units = (64, 64)
+    config.optimizer.learning_rate = 2e-3
     config.epochs = 60
     # The data are standardised first, so these are shares of their variance.
     config.baselines.covariance_floors = (1e-6, 1e-3)
