@@ -5,7 +5,9 @@ with mnist prepared in DIR. Stochastic binarizing: --config.data.binarize=stocha
 All 256 grey levels: --config.data.binarize= --config.epochs=7. Expect on the 10,000
 test images, exact: thresholded 57.6 nats (standard error 0.2) after 10 epochs in 48
 minutes on two CPU cores; stochastic 81.8 nats (0.2) in 87 minutes, 256 levels 1.065
-bits/dim (0.003) in 78 minutes, each on one core that did other work as well.
+bits/dim (0.003) in 78 minutes, each on one core that did other work as well, and all
+with a warm-up of 500 steps and gradients clipped at 50. One epoch of 15,000 digits ends
+at 117.2 nats with both, at 111.7 without.
 """
 
 import ml_collections
@@ -29,7 +31,6 @@ def get_config() -> ml_collections.ConfigDict:
     config.flow.options.first_kernel_size = 7
     config.flow.options.dropout = 0.0
     config.optimizer.weight_decay = 0.0
-    config.optimizer.warmup = 500
     config.optimizer.ema = 0.999
     config.epochs = 10
     config.baselines.unigram = True  # a Gaussian of 784 dimensions takes minutes
