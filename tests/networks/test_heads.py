@@ -6,6 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tfp_flows.networks import MADE, ZeroConv, ZeroDense, gains
+from tfp_flows.networks.grids import convolve
 
 RATE = 1e-3
 
@@ -102,3 +103,57 @@ def test_made_has_the_same_params_by_steps_when_its_head_has_a_centre(units):
         before = x[:, i : i + 1]
         found.append(params[:, 0])
     np.testing.assert_allclose(tf.stack(found, 1), made(x), atol=1e-5)
+
+
+def randomized(head, h):
+    """A head with random weights and what it would give if it centred its features."""
+    head.build(h.shape)
+    rng = np.random.default_rng(0)
+    for variable in head.variables:
+        variable.assign(rng.normal(size=variable.shape))
+    gain, share = head.factors
+    kernel, bias, center = (tf.identity(v.value) for v in head.variables)
+    return lambda h: convolve(h - center, gain * kernel) + share * bias
+
+
+@pytest.mark.parametrize("positions", [(5,), (1,), (2, 1), (3, 4), (3, 2, 4)])
+@pytest.mark.parametrize("kernel_size", [2, 3, 4])
+def test_signals_and_volumes_have_centred_features_too(positions, kernel_size):
+    head, h = ZeroConv(2, kernel_size, dtype="float64"), features((3, *positions, 5))
+    h = tf.cast(h, tf.float64)
+    centred = randomized(head, h)
+
+    @tf.function
+    def value_and_gradient(function):
+        y = function(h)
+        return y, tf.gradients(tf.sin(y), h)[0]
+
+    wanted, found = value_and_gradient(centred), value_and_gradient(head)
+    for one, other in zip(found, wanted, strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-11)
+
+
+@pytest.mark.parametrize("built", [(4, 4), (1, 1), (1, 8), (None, None), (None, 8)])
+def test_a_head_goes_on_at_other_positions(built):
+    head, h = ZeroConv(2), features((3, 8, 8, 5))
+    centred = randomized(head, tf.TensorSpec([None, *built, 5]))
+    np.testing.assert_allclose(head(h), centred(h), atol=1e-4)
+    model = keras.Sequential([keras.Input((*built, 5)), head])
+    assert model.output_shape == (None, *built, 2)
+    np.testing.assert_allclose(model(h), centred(h), atol=1e-4)
+
+
+@pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])
+def test_sums_of_weights_are_not_made_in_16_bits(policy):
+    head, h = ZeroConv(4, dtype=policy), features((8, 8, 8, 512))
+    exact = ZeroConv(4)
+    exact.build(h.shape)
+    exact.adapt(h)
+    rng = np.random.default_rng(0)
+    kernel = rng.normal(size=exact.kernel.shape) / gains.head(9 * 512) / 68.0
+    exact.kernel.assign(kernel * 0.3)
+    head.build(h.shape)
+    head.set_weights(exact.get_weights())
+    error = np.asarray(tf.cast(head(h), tf.float32) - exact(h))
+    rounding = {"mixed_float16": 2.0**-11, "mixed_bfloat16": 2.0**-8}[policy]
+    assert np.sqrt(np.mean(error**2)) < 0.3 * rounding

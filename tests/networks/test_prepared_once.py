@@ -1,6 +1,9 @@
 """Constants of an export: what follows from weights alone, and nothing else."""
 
+import threading
+
 import numpy as np
+import pytest
 import tensorflow as tf
 
 from tfp_flows.networks.weights.prepared_once import prepared_once, run_once
@@ -81,13 +84,94 @@ def test_draws_of_equal_generators_stay_apart():
     assert np.any(one != other)
 
 
+def optimizer_is_off():
+    """What the call of a function that is traced now remembers."""
+    inner = tf.function(lambda x: 2.0 * x)
+    outer = tf.function(lambda x: inner(x)).get_concrete_function(tf.TensorSpec([]))
+    (call,) = (op for op in outer.graph.get_operations() if "Call" in op.type)
+    config = tf.compat.v1.ConfigProto.FromString(call.get_attr("config_proto"))
+    return config.graph_options.rewrite_options.disable_meta_optimizer
+
+
 def test_what_is_run_once_is_optimized_elsewhere():
-    options = tf.config.optimizer.get_experimental_options
-    on = {name: value for name, value in options().items() if value}
-    with run_once():
-        assert options()["disable_meta_optimizer"]
-    assert not options()["disable_meta_optimizer"]
-    assert {k: v for k, v in options().items() if v} == on
+    with pytest.raises(RuntimeError), run_once():
+        assert optimizer_is_off()
+        with run_once():
+            assert optimizer_is_off()
+        assert optimizer_is_off()
+        raise RuntimeError
+    assert not optimizer_is_off()
+
+
+def test_two_threads_run_once_side_by_side_and_a_third_knows_nothing_of_it():
+    inside, other_inside, outside = (threading.Event() for _ in range(3))
+    found = {}
+
+    def one():
+        with run_once():
+            inside.set()
+            other_inside.wait(60)
+        outside.set()
+        found["one"] = optimizer_is_off()
+
+    def other():
+        inside.wait(60)
+        with run_once():
+            other_inside.set()
+            outside.wait(60)
+            found["other, inside"] = optimizer_is_off()
+        found["other"] = optimizer_is_off()
+
+    def third():
+        inside.wait(60)
+        found["third"] = optimizer_is_off()
+
+    threads = [threading.Thread(target=f) for f in (one, other, third)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    wanted = {"one": False, "other, inside": True, "other": False, "third": False}
+    assert found == wanted and not optimizer_is_off()
+
+
+def asserted(x):
+    both = []
+    for factor in (2.0, 3.0):  # checks of what is known are operations without effect
+        with tf.control_dependencies([tf.debugging.assert_rank(x, 2)]):
+            both.append(factor * x)
+    return both
+
+
+def waiting(x):
+    a, b = tf.split(tf.exp(x), 2, axis=-1)
+    for _ in range(2):
+        with tf.control_dependencies([tf.group(a, tf.stop_gradient(b))]):
+            x = x + 1.0
+    with tf.control_dependencies([tf.stop_gradient(x), tf.stop_gradient(b)]):
+        return x * 2.0, tf.stop_gradient(b)
+
+
+def of_its_input_alone(x):
+    stopped = tf.stop_gradient(x)
+    with tf.control_dependencies([stopped]):
+        return stopped, x * 2.0
+
+
+def colocated(x):
+    twice = [tf.exp(x) for _ in range(2)]
+    with tf.compat.v1.colocate_with(twice[1]):
+        return x + 1.0, twice
+
+
+@pytest.mark.parametrize("call", [asserted, waiting, of_its_input_alone, colocated])
+def test_what_waits_for_an_operation_or_stands_beside_it_stays(call):
+    plain, x = traced(call), tf.constant([[3.0, 4.0], [5.0, 6.0]])
+    found = prepared_once({"f": plain})["f"](x)
+    for one, wanted in zip(
+        tf.nest.flatten(found), tf.nest.flatten(plain(x)), strict=True
+    ):
+        np.testing.assert_array_equal(one, wanted)
 
 
 def test_a_variable_that_the_function_changes_is_read_and_changed():

@@ -80,6 +80,13 @@ def test_golden_rows_cannot_be_loosened_or_left_out(exported):
     )
 
 
+def test_golden_rows_of_which_none_is_valid_are_refused(exported):
+    rows = golden.load(exported)
+    outputs = rows["encode"].outputs | {"valid": np.zeros(8, bool)}
+    nothing = rows | {"encode": rows["encode"]._replace(outputs=outputs)}
+    assert "no golden row of encode is valid" in problem(exported, rows=nothing)
+
+
 @pytest.mark.parametrize(
     "change, words",
     [
@@ -88,6 +95,10 @@ def test_golden_rows_cannot_be_loosened_or_left_out(exported):
         ({"num_parameters": -1}, "its entry 'num_parameters' is -1"),
         ({"version": True}, "its entry 'version' is True"),
         ({"stored": 3}, "its entry 'stored' is 3"),
+        ({"num_values": 2**31}, "its entry 'num_values' is 2147483648"),
+        ({"context_shape": ["a"]}, "its entry 'context_shape' is .'a'"),
+        ({"context_shape": [2**31]}, "its entry 'context_shape' is .2147483648"),
+        ({"event_shape": [None]}, "its entry 'event_shape' is .None"),
         (None, "no JSON object"),
     ],
 )

@@ -281,6 +281,29 @@ def test_a_warm_up_that_would_fail_is_refused(copy):
         assert words in refused(copy)
 
 
+def test_a_warm_up_with_a_tail_is_one_line(copy):
+    with (copy / warm_up.FILE_NAME).open("ab") as file:
+        file.write(b"abc")
+    manifest.write(copy)
+    assert "is damaged: the record at byte" in refused(copy)
+
+
+def test_a_card_with_another_number_of_classes_is_refused(tmp_path):
+    flow = flows.real_nvp((4,), 2, (8,), context_shape=(3,))
+    laws.randomize(flow)
+    directory = export(flow, tmp_path, labels=True)
+    path = directory / card_check.FILE_NAME
+    card = json.loads(path.read_text())
+    for shape, words in [
+        ([5], "a row with 4 in label is called invalid, the card says context_shape 5"),
+        ([2], "a row with 2 in label is called valid"),
+        ([], "log_prob takes a label, the card says []"),
+    ]:
+        path.write_text(json.dumps(card | {"context_shape": shape}))
+        manifest.write(directory)
+        assert words in refused(directory)
+
+
 def test_no_rows_are_no_error(tmp_path):
     def function(x):
         x = tf.ensure_shape(x, [None, 4])

@@ -46,7 +46,8 @@ def test_files_that_are_missing_or_were_added_are_noticed(directory):
 
 
 def test_what_is_no_file_is_an_error_and_no_wait(directory):
-    for make in (os.mkfifo, lambda path: path.symlink_to("nowhere")):
+    links = [lambda path, to=to: path.symlink_to(to) for to in ("nowhere", "variables")]
+    for make in (os.mkfifo, *links):
         make(directory / "odd")
         with pytest.raises(ValueError, match="'odd' is no plain file"):
             manifest.problem(directory)

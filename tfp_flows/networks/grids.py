@@ -1,5 +1,6 @@
 """Events with positions, of any number of axes: signals, images, volumes."""
 
+import functools
 import math
 from collections.abc import Sequence
 
@@ -26,7 +27,8 @@ def convolve(x: tf.Tensor, kernel: tf.Tensor) -> tf.Tensor:
     return tf.nn.convolution(x, tf.cast(kernel, x.dtype), padding="SAME")
 
 
-def taps_within(positions: Sequence[int], kernel_size: int) -> np.ndarray:
+@functools.lru_cache(maxsize=64)  # all heads of a model ask for a few
+def taps_within(positions: tuple[int, ...], kernel_size: int) -> np.ndarray:
     """Returns which taps of `convolve`'s kernel lie within the event at each position.
 
     Args:
@@ -37,7 +39,7 @@ def taps_within(positions: Sequence[int], kernel_size: int) -> np.ndarray:
       Ones and zeros, int8 `[number of positions, number of taps]`, both row-major.
 
     Examples:
-      >>> taps_within([3], 3).tolist()
+      >>> taps_within((3,), 3).tolist()
       [[0, 1, 1], [1, 1, 1], [1, 1, 0]]
     """
     found = np.ones([1, 1], np.int8)

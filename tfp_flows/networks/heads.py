@@ -97,7 +97,7 @@ class ZeroConv(Head):
     It replaces the paper's learned factor exp(3 s), which made up for a slow start.
 
     Shapes: h `[B, *positions, C]`, one to three axes of positions -> y `[B,
-    *positions, units]`.
+    *positions, units]`. It is fastest at the positions that it was built for.
 
     Args:
       units: channels of the result.
@@ -120,11 +120,9 @@ class ZeroConv(Head):
 
     def build(self, h_shape: tuple[Any, ...]):
         """Makes the weights."""
-        positions = h_shape[1:-1]
-        window = [self.kernel_size] * len(positions)
+        self._positions = tuple(h_shape[1:-1])
+        window = [self.kernel_size] * len(self._positions)
         self._add_weights((*window, h_shape[-1], self.units))
-        self._seen = taps_within(positions, self.kernel_size)
-        self._positions = positions
 
     @property
     def prepared_from(self) -> list[keras.Variable]:
@@ -141,17 +139,28 @@ class ZeroConv(Head):
         """
         kernel, bias, center = (tf.convert_to_tensor(v) for v in self.prepared_from)
         kernel *= self._gain
-        of_taps = tf.reduce_sum(kernel * center[:, None], axis=-2)
+        # Thousands of products are added: not in 16 bits.
+        exact = tf.float32 if kernel.dtype.size < 4 else kernel.dtype
+        bias, center = tf.cast(bias, exact), tf.cast(center, exact)
+        of_taps = tf.reduce_sum(tf.cast(kernel, exact) * center[:, None], axis=-2)
         # With an axis in front: products of all members at once want one.
         of_taps = tf.reshape(of_taps, [1, -1, self.units])
-        seen = tf.constant(self._seen[None], kernel.dtype)
-        added = bias * self._share - seen @ of_taps
+        seen = taps_within(self._positions, self.kernel_size)
+        added = bias * self._share - tf.constant(seen[None], exact) @ of_taps
         return [kernel, tf.reshape(added, [*self._positions, self.units])]
 
     def call(self, h: tf.Tensor):
         """Returns `[B, *positions, units]`."""
+        here = tf.TensorShape(h.shape[1:-1])
+        if None in self._positions or not here.is_compatible_with(self._positions):
+            return self._centered(h)
         kernel, added = prepared(self.prepare)
         return convolve(h, kernel) + tf.cast(added, h.dtype)
+
+    def _centered(self, h):
+        """The same at other positions than the weights were made for."""
+        y = convolve(h - self.center, self.kernel * self._gain)
+        return y + tf.cast(self.bias * self._share, h.dtype)
 
     def get_config(self):
         """Returns the constructor's arguments."""

@@ -33,6 +33,7 @@ _ENTRIES: dict[str, Any] = {
     "library_versions": dict,
     "max_batch_size": int,
 }
+_LARGEST = 2**31 - 1  # integers are sent as int32
 KINDS = ("flow", "augmented", "autoregressive")
 # Signature -> kinds that may have it.
 _ONLY = {
@@ -69,6 +70,8 @@ def read(directory: str | os.PathLike) -> dict[str, Any]:
     for name, kind in _ENTRIES.items():
         if name not in card or not _is_entry(card[name], kind):
             raise ValueError(f"its entry {name!r} is {card.get(name)!r}")
+    if (card["num_values"] or 0) > _LARGEST:
+        raise ValueError(f"its entry 'num_values' is {card['num_values']}")
     return card
 
 
@@ -113,6 +116,9 @@ def _is_entry(value, kind):
     """Whether a value may stand there: True is no number, and no count is below 0."""
     if isinstance(value, int) and (isinstance(value, bool) or value < 0):
         return False
+    if isinstance(value, list):  # a shape
+        sizes = all(_is_entry(size, int) and size <= _LARGEST for size in value)
+        return sizes and isinstance(value, kind)
     return isinstance(value, kind)
 
 
@@ -147,6 +153,8 @@ def _kind(card, served):
     if takes_context != (card["context_shape"] is not None):
         what = "takes a" if takes_context else "takes no"
         return f"log_prob {what} context, the card says {card['context_shape']}"
+    if "label" in inputs and len(card["context_shape"]) != 1:
+        return f"log_prob takes a label, the card says {card['context_shape']}"
     whole = inputs["x"]["dtype"] == "int32" or "bits_per_dim" in served
     if whole and card["num_values"] is None:
         return "the model is one of integers, the card says num_values None"
@@ -188,6 +196,8 @@ def _rows(card, rows):
                 f"the golden rows of {name} allow rtol {expected.rtol:g}, "
                 f"at most {golden.LARGEST_RTOL:g} may be"
             )
+        if not np.any(expected.outputs.get("valid", True)):
+            return f"no golden row of {name} is valid: they show nothing"
         for key, value in {**expected.inputs, **expected.outputs}.items():
             if value.shape[:1] != (golden.NUM_ROWS,):
                 return (

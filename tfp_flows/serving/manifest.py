@@ -29,7 +29,7 @@ def problem(directory: str | os.PathLike) -> str | None:
 
     Raises:
       OSError: if a file cannot be read.
-      ValueError: if something is no plain file, or a link to nothing.
+      ValueError: if something is no plain file, or a link to a directory or nothing.
     """
     path = pathlib.Path(directory) / FILE_NAME
     if not path.is_file():
@@ -53,7 +53,7 @@ def _sums(directory):
     names = sorted(
         path.relative_to(root).as_posix()
         for path in root.rglob("*")
-        if not path.is_dir() and path != root / FILE_NAME
+        if (path.is_symlink() or not path.is_dir()) and path != root / FILE_NAME
     )
     return "".join(f"{_sha256(root / name)}  {name}\n" for name in names)
 

@@ -130,17 +130,21 @@ class _Signature:
                     raise self._error(f"a row with {what} in {key} is called valid")
 
     def check_largest(self):
-        """Makes one integer as large as the card says it can be."""
-        x, values = self._expected.inputs.get("x"), self._card["num_values"]
-        if x is None or values is None or not self._expected.outputs["valid"][0]:
-            return
-        x = x.copy()
-        x[0].flat[0] = values - 1
-        if not self._run({**self._expected.inputs, "x": x})["valid"][0]:
-            raise self._error(
-                f"a row with {values - 1} in x is called invalid, the card says "
-                f"num_values {values}"
-            )
+        """Makes one integer or label as large as the card says it can be."""
+        classes = self._card["context_shape"] or [None]
+        counts = {"x": ("num_values", self._card["num_values"])}
+        counts["label"] = ("context_shape", classes[0])
+        for key, (entry, count) in counts.items():
+            value = self._expected.inputs.get(key)
+            if value is None or count is None or not self._expected.outputs["valid"][0]:
+                continue
+            value = value.copy()
+            value[:1].flat[0] = count - 1
+            if not self._run({**self._expected.inputs, key: value})["valid"][0]:
+                raise self._error(
+                    f"a row with {count - 1} in {key} is called invalid, the card says "
+                    f"{entry} {count}"
+                )
 
     def check_shapes(self):
         """Sends each input with a wrong shape; anything but code 3 is wrong."""

@@ -78,6 +78,8 @@ def _records(content: bytes) -> Iterator[bytes]:
     at = 0
     while at < len(content):
         length = content[at : at + _LENGTH.size]
+        if len(length) < _LENGTH.size:
+            raise ValueError(f"the record at byte {at} is cut")
         size = _LENGTH.unpack(length)[0]
         start = at + _LENGTH.size + _CHECKSUM.size
         record = content[start : start + size]

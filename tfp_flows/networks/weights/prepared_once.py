@@ -15,6 +15,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+# TensorFlow's public options are those of all threads.
+from tensorflow.python.eager import context
+
 _NO_NUMBERS = (tf.resource, tf.variant)
 _SMALL = 512  # bytes
 
@@ -49,21 +52,27 @@ def prepared_once(functions: Mapping[str, Any]) -> dict[str, Any]:
 def run_once() -> Iterator[None]:
     """Runs traced functions as they are: to optimize one takes longer than to run it.
 
-    Functions that are traced within are optimized wherever else they run.
+    In this thread alone. Trace functions before: a graph that is made within remembers
+    for what it calls that nothing is to be optimized.
 
     Examples:
       >>> doubled = tf.function(lambda x: 2.0 * x)
+      >>> doubled = doubled.get_concrete_function(tf.TensorSpec([]))
       >>> with run_once():
       ...     doubled(tf.ones([])).numpy().item()
       2.0
     """
-    name = "disable_meta_optimizer"
-    before = tf.config.optimizer.get_experimental_options().get(name, False)
-    tf.config.optimizer.set_experimental_options({name: True})
+    here = context.context()
+    before = here.function_call_options
+    config = tf.compat.v1.ConfigProto.FromString(before.config_proto_serialized)
+    config.graph_options.rewrite_options.disable_meta_optimizer = True
+    here.function_call_options = context.FunctionCallOptions(
+        before.executor_type, config
+    )
     try:
         yield
     finally:
-        tf.config.optimizer.set_experimental_options({name: before})
+        here.function_call_options = before
 
 
 def _weights_only(graph, held):
@@ -189,8 +198,7 @@ def _imported(graph, ops: Sequence[tf.Operation], given, names) -> list[tf.Tenso
     definition = graph.as_graph_def()
     nodes = [node for node in definition.node if node.name in kept]
     for node in nodes:
-        inputs = [n for n in node.input if n[0] != "^" or n[1:] in kept]
-        node.input[:] = inputs
+        node.attr.pop("_class", None)  # the place of another, which may be left out
     nodes, same = _each_once(nodes, {op.name: op for op in ops}, given)
     del definition.node[:]
     definition.node.extend(nodes)
@@ -219,19 +227,20 @@ def _each_once(nodes, ops, given):
     same: dict[str, str] = {}
     kept = []
     for node in nodes:
-        node.input[:] = [same.get(n, n) for n in node.input]
+        inputs = [same.get(n, n) for n in node.input]
+        node.input[:] = [n for n in inputs if n[0] != "^" or n[1:] in ops]
         op = ops[node.name]
         if not _is_pure(op) or any(t.name in given for t in op.outputs):
             kept.append(node)
         elif node.op == "StopGradient":  # nobody differentiates what is exported
-            _replace(same, node.name, node.input[0])
+            _replace(same, node.name, [node.input[0]])
         else:
             name = first.setdefault(_content(node), node.name)
             if name == node.name:
                 kept.append(node)
             else:
-                for i in range(len(op.outputs)):
-                    _replace(same, node.name, f"{name}:{i}" if i else name, i)
+                others = [f"{name}:{i}" for i in range(1, len(op.outputs))]
+                _replace(same, node.name, [name, *others])
     return kept, same
 
 
@@ -244,8 +253,11 @@ def _content(node):
     return content.SerializeToString(deterministic=True)
 
 
-def _replace(same, name, by, output=0):
-    """Notes which tensor, written as an input is, stands for an output of a node."""
-    same[f"{name}:{output}"] = by if ":" in by else f"{by}:0"
-    if output == 0:
-        same[name], same[f"^{name}"] = by, f"^{by.partition(':')[0]}"
+def _replace(same, name, outputs):
+    """Notes what stands for the outputs of a node, in every form of an input.
+
+    One without outputs has its substitute's name: others may wait for it.
+    """
+    same[name], same[f"^{name}"] = outputs[0], f"^{outputs[0].partition(':')[0]}"
+    for i, output in enumerate(outputs):
+        same[f"{name}:{i}"] = output if ":" in output else f"{output}:0"
