@@ -119,7 +119,7 @@ def randomized(head, h):
 @pytest.mark.parametrize("positions", [(5,), (1,), (2, 1), (3, 4), (3, 2, 4)])
 @pytest.mark.parametrize("kernel_size", [2, 3, 4])
 def test_signals_and_volumes_have_centred_features_too(positions, kernel_size):
-    head, h = ZeroConv(2, kernel_size, dtype="float64"), features((3, *positions, 5))
+    head, h = ZeroConv(2, kernel_size, dtype="float64"), features((3, *positions, 20))
     h = tf.cast(h, tf.float64)
     centred = randomized(head, h)
 
@@ -135,12 +135,21 @@ def test_signals_and_volumes_have_centred_features_too(positions, kernel_size):
 
 @pytest.mark.parametrize("built", [(4, 4), (1, 1), (1, 8), (None, None), (None, 8)])
 def test_a_head_goes_on_at_other_positions(built):
-    head, h = ZeroConv(2), features((3, 8, 8, 5))
-    centred = randomized(head, tf.TensorSpec([None, *built, 5]))
+    head, h = ZeroConv(2), features((3, 8, 8, 20))
+    centred = randomized(head, tf.TensorSpec([None, *built, 20]))
     np.testing.assert_allclose(head(h), centred(h), atol=1e-4)
-    model = keras.Sequential([keras.Input((*built, 5)), head])
+    model = keras.Sequential([keras.Input((*built, 20)), head])
     assert model.output_shape == (None, *built, 2)
     np.testing.assert_allclose(model(h), centred(h), atol=1e-4)
+
+
+def test_what_is_prepared_is_small_beside_the_kernel():
+    for side in (4, 16):
+        head, h = ZeroConv(2), features((3, side, side, 20))
+        centred = randomized(head, h)
+        np.testing.assert_allclose(head(h), centred(h), atol=1e-4)
+        others = sum(np.size(value) for value in head.prepare()[1:])
+        assert others <= head.kernel.shape.num_elements() / 4
 
 
 @pytest.mark.parametrize("policy", ["mixed_float16", "mixed_bfloat16"])

@@ -9,6 +9,7 @@ weights' steps. Centred, it goes to the bias, which moves by r; what is left has
 sign, and one step of all weights adds up to a fraction of the bound.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -122,7 +123,12 @@ class ZeroConv(Head):
         """Makes the weights."""
         self._positions = tuple(h_shape[1:-1])
         window = [self.kernel_size] * len(self._positions)
-        self._add_weights((*window, h_shape[-1], self.units))
+        inputs = (*window, h_shape[-1])
+        self._add_weights((*inputs, self.units))
+        # What is added at positions is stored in exports: small beside the kernel.
+        self._is_folded = None not in self._positions and (
+            4 * math.prod(self._positions) <= math.prod(inputs)
+        )
 
     @property
     def prepared_from(self) -> list[keras.Variable]:
@@ -135,10 +141,11 @@ class ZeroConv(Head):
         Outside of the event lie features like the mean ones, zeros once centred. So c
         counts at each position for the taps of the kernel that are within the event.
         That is a sum over weights; to centre the features takes an operation as large
-        as their layer.
+        as their layer. Where positions are many it is kernel, bias and c.
         """
-        kernel, bias, center = (tf.convert_to_tensor(v) for v in self.prepared_from)
-        kernel *= self._gain
+        kernel, bias, center = self._factored()
+        if not self._is_folded:
+            return [kernel, bias, center]
         # Thousands of products are added: not in 16 bits.
         exact = tf.float32 if kernel.dtype.size < 4 else kernel.dtype
         bias, center = tf.cast(bias, exact), tf.cast(center, exact)
@@ -146,21 +153,22 @@ class ZeroConv(Head):
         # With an axis in front: products of all members at once want one.
         of_taps = tf.reshape(of_taps, [1, -1, self.units])
         seen = taps_within(self._positions, self.kernel_size)
-        added = bias * self._share - tf.constant(seen[None], exact) @ of_taps
+        added = bias - tf.constant(seen[None], exact) @ of_taps
         return [kernel, tf.reshape(added, [*self._positions, self.units])]
+
+    def _factored(self):
+        kernel, bias, center = (tf.convert_to_tensor(v) for v in self.prepared_from)
+        return kernel * self._gain, bias * self._share, center
 
     def call(self, h: tf.Tensor):
         """Returns `[B, *positions, units]`."""
         here = tf.TensorShape(h.shape[1:-1])
-        if None in self._positions or not here.is_compatible_with(self._positions):
-            return self._centered(h)
-        kernel, added = prepared(self.prepare)
+        if self._is_folded and not here.is_compatible_with(self._positions):
+            kernel, added, *center = self._factored()
+        else:
+            kernel, added, *center = prepared(self.prepare)
+        h = h - tf.cast(center[0], h.dtype) if center else h
         return convolve(h, kernel) + tf.cast(added, h.dtype)
-
-    def _centered(self, h):
-        """The same at other positions than the weights were made for."""
-        y = convolve(h - self.center, self.kernel * self._gain)
-        return y + tf.cast(self.bias * self._share, h.dtype)
 
     def get_config(self):
         """Returns the constructor's arguments."""
