@@ -20,8 +20,11 @@ as large as W / gain, so the function at the start is the usual one. g differs b
 - `matrix`, 4: matrices that multiply the event itself, as 1x1 convolutions do.
 
 Steps of a flow follow each other, and what they do to an event multiplies. Beyond d =
-24 steps each of them takes the `share` d / depth of all its changes (matrices, act
-norms, heads and their biases), so that a deep flow moves as one of d steps would.
+24 steps each of them takes a `share` of all its changes (matrices, act norms, heads and
+their biases), so that a deep flow moves as one of d steps would: d / depth for the sum
+of the changes, and (d / depth)^(4/3) since each network also answers to what those
+before it have changed. With d / depth a Glow of 64 steps on the grey levels of MNIST
+was lost at r = 5e-3 in one seed of two.
 
 Log-scales that add up share their change too: a mixture of logistics and the affine map
 behind it take half each (`scalar_maps.MixtureLogistic`). At r = 5e-3 a Glow of such
@@ -83,7 +86,7 @@ def share(depth: int) -> float:
       depth: steps of the flow that an event passes through.
 
     Examples:
-      >>> share(24), share(96)
-      (1.0, 0.25)
+      >>> share(24), round(share(96), 3)
+      (1.0, 0.157)
     """
-    return min(1.0, _DEPTH / depth)
+    return min(1.0, (_DEPTH / depth) ** (4 / 3))
