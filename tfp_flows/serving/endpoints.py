@@ -137,7 +137,8 @@ class Endpoints(abc.ABC):
         is_list = isinstance(names, Collection) and not isinstance(names, str)
         if not is_list or any(name not in list(known) for name in names):
             raise ValueError(
-                f"signatures must be a tuple of some of {', '.join(known)}, got {names!r}."
+                f"signatures must be some of {', '.join(known)}, in a tuple, got "
+                f"{names!r}."
             )
         if LOG_PROB not in names:
             raise ValueError(
