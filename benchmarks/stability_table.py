@@ -21,8 +21,8 @@ batch 32, four epochs, without warm-up or clipping, on raw data. Nats an event.
   cosine decay from 2e-3, weight decay, clipping and, for Glow, a warm-up.
 - Gaussian: loss of the full-covariance Gaussian of the training data.
 
-Rows of flows of more than 24 steps, but for the affine Glow's, were measured when each step
-took 24 / depth of a change; it is (24 / depth)^(4/3) now (`networks/gains.py`).
+Rows of flows of more than 24 steps, but for the affine Glow's, were measured when each
+step took 24 / depth of a change; it is (24 / depth)^(4/3) now (`networks/gains.py`).
 
 """
 
