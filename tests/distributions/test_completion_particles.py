@@ -16,6 +16,7 @@ from tests.distributions.test_autoregressive import (
     assert_frequencies,
     model_of,
 )
+from tests.distributions.test_completion import JOINT, TERNARY
 from tests.tiny_autoregressive import Tiny
 from tfp_flows import flows
 from tfp_flows.distributions import (
@@ -23,14 +24,8 @@ from tfp_flows.distributions import (
     complete,
     complete_by_particles,
 )
-from tfp_flows.distributions.elements import (
-    Categorical,
-    DiscretizedLogisticMixture,
-    NormalMixture,
-)
+from tfp_flows.distributions.elements import NormalMixture
 
-TERNARY = Categorical(3)
-JOINT = DiscretizedLogisticMixture(3, 2, num_channels=2)
 LATER = [[False, True], [False, True]]
 CASES = {
     "every second unit": (TERNARY, None, LATER),

@@ -17,8 +17,7 @@ tfd = tfp.distributions
 class WithoutMean(tfd.Normal):
     """A distribution that does not say its mean."""
 
-    def _mean(self):
-        raise NotImplementedError
+    _mean = tfd.Distribution._mean  # of all that say none
 
 
 WITHOUT = {
