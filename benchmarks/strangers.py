@@ -1,9 +1,10 @@
 """What a Glow of MNIST finds strange: `python -m benchmarks.strangers --data_dir=DIR`.
 
-Trains a small Glow on 50,000 digits and a background of the same kind on the digits
-with noise, and asks the four scores of `tasks.AnomalyDetector` about images that are no
-upright digits. Prints shares called anomalies at a rate of 5 % as a Markdown table, and
-draws eight images of each row to `--picture`.
+Trains a small Glow on 50,000 digits, and backgrounds of the same kind on the digits with
+noise and on digits in any of the square's eight positions. Asks the scores of
+`tasks.AnomalyDetector` about images that are no upright digits, prints shares called
+anomalies at a rate of 5 % as a Markdown table, and draws eight images of each row to
+`--picture`.
 """
 
 import argparse
@@ -18,7 +19,6 @@ from tfp_flows import FlowModel, flows, plots, tasks
 
 _RATE = 0.05
 _NOISE = 0.3  # share of pixels that the background's digits have anew
-_METHODS = ("log_prob", "typicality", "likelihood_ratio", "density_of_states")
 
 
 def main() -> None:
@@ -34,22 +34,10 @@ def main() -> None:
     order = np.random.default_rng(0).permutation(len(train))
     train, calibration = train[order[:50_000]], train[order[50_000:52_000]]
     model = _trained(train, arguments.epochs)
-    background = _trained(_noisy(train), arguments.epochs)
-    detectors = {
-        method: tasks.AnomalyDetector(
-            model,
-            calibration,
-            method,
-            background=background if method == "likelihood_ratio" else None,
-            reference=train[:2000]
-            if method in ("typicality", "density_of_states")
-            else None,
-        )
-        for method in _METHODS
-    }
+    detectors = _detectors(model, train, calibration, arguments.epochs)
     strangers = _strangers(test[:500])
-    print(f"| | nats | {' | '.join(_METHODS)} |")
-    print("|---|" + "---:|" * (len(_METHODS) + 1))
+    print(f"| | nats | {' | '.join(detectors)} |")
+    print("|---|" + "---:|" * (len(detectors) + 1))
     for name, images in strangers.items():
         nats = detectors["log_prob"].score(images).mean()
         shares = [d.detect(images, rate=_RATE).mean() for d in detectors.values()]
@@ -58,6 +46,22 @@ def main() -> None:
     if arguments.picture:
         first = np.concatenate([images[:8] for images in strangers.values()])
         plots.images(first, columns=8).savefig(arguments.picture, dpi=90)
+
+
+def _detectors(model, train, calibration, epochs):
+    """Returns title -> detector."""
+    ratio, some = "likelihood_ratio", train[:2000]
+    options = {
+        "log_prob": {},
+        "typicality": {"reference": some},
+        "density_of_states": {"reference": some},
+        ratio: {"background": _trained(_noisy(train), epochs)},
+        f"{ratio}, turned": {"background": _trained(_turned(train), epochs)},
+    }
+    return {
+        title: tasks.AnomalyDetector(model, calibration, title.split(",")[0], **given)
+        for title, given in options.items()
+    }
 
 
 def _digits(split, data_dir):
@@ -70,6 +74,16 @@ def _noisy(images):
     return np.where(
         rng.random(images.shape) < _NOISE, rng.integers(0, 256, images.shape), images
     )
+
+
+def _turned(images):
+    """Turns each by 0 to 3 quarters and mirrors every second one, by chance."""
+    quarters, mirrored = np.random.default_rng(3).integers(
+        0, [[4], [2]], (2, len(images))
+    )
+    turned = np.stack([np.rot90(images, k, axes=(1, 2)) for k in range(4)])
+    turned = turned[quarters, np.arange(len(images))]
+    return np.where(mirrored[:, None, None, None] == 1, turned[:, :, ::-1], turned)
 
 
 def _trained(images, epochs):

@@ -209,8 +209,10 @@ def _figures(found: Mapping[str, Any]):
         caption = "Coverage of regions of high density, with its band"
         yield _picture(_png(plots.coverage(one.content, one.band)), caption)
     if "decomposition" in found:
+        one = found["decomposition"]
         caption = "Nats of each unit, given those before it"
-        yield _picture(_png(plots.shares(found["decomposition"].mean)), caption)
+        caption += "" if one.is_exact else ", by the flow's linearisation at each event"
+        yield _picture(_png(plots.shares(one.mean)), caption)
 
 
 def _table(head, rows):

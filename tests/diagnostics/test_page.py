@@ -13,7 +13,7 @@ SHORTER = {
 @pytest.mark.slow
 def test_the_page_runs_and_finds_what_it_says(tmp_path):
     names = pages.run("docs/diagnose.md", tmp_path, SHORTER)
-    drawn = ("latent", "coverage", "shares", "nearest")
+    drawn = ("latent", "coverage", "shares", "linear", "nearest")
     pages.assert_pictures(tmp_path, "diagnose", drawn)
     assert {"latent normality", "c2st"} <= set(names["found"]["Gaussian"].doubts())
     assert "invertibility" in names["found"]["PixelCNN"].left_out

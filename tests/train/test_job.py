@@ -114,8 +114,10 @@ def test_the_page_is_one_file_with_what_was_found_and_all_pictures(digits_run):
         assert shown.cells[place - 1] in ("ok", "doubt")
         assert len(shown.cells[place + 2]) > 20
     place = shown.cells.index("decomposition")
-    assert shown.cells[place - 1] == "none" and "no one order" in shown.cells[place + 2]
-    assert len(shown.sources) == 2 + 4  # normality and coverage, and those of the run
+    assert shown.cells[place - 1] == "ok"
+    assert "by the flow's linearisations" in shown.cells[place + 2]
+    # Normality, coverage and shares, and those of the run.
+    assert len(shown.sources) == 3 + 4
     inside = [base64.b64decode(s.removeprefix(PNG)) for s in shown.sources]
     assert (workdir / "extremes.png").read_bytes() in inside
     # Three epochs are too few, and the page says so.

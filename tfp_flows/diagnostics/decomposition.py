@@ -17,10 +17,6 @@ from tfp_flows.distributions import (
 )
 
 _LARGEST = 256  # units of a flow, whose Jacobian has as many rows
-_NO_ORDER = (
-    "{} has no one order of its units, so none of them has a share of log p(x) of its "
-    "own. decompose needs an autoregressive model, a Gaussian or a MAF of one step."
-)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,6 +27,8 @@ class Decomposition(Finding):
       nats: of each event, `[N, *event_shape]`, without the last axis where the channels
         of a pixel are drawn together; the sum over units is -log p(x).
       num_dims: units of an event.
+      is_exact: whether a share is -log p(x_i | units before it); otherwise it is that
+        of the flow's linearisation at x, see `decompose`.
 
     Examples:
       >>> found = Decomposition(np.full([10, 3], np.log(2.0)), num_dims=3)
@@ -40,6 +38,7 @@ class Decomposition(Finding):
 
     nats: np.ndarray
     num_dims: int
+    is_exact: bool = True
 
     @property
     def mean(self) -> np.ndarray:
@@ -59,10 +58,11 @@ class Decomposition(Finding):
     def __str__(self):
         mean = self.mean.ravel()
         most, least = int(np.argmax(mean)), int(np.argmin(mean))
-        return (
+        found = (
             f"{mean.sum():.2f} nats, of which unit {most} has the most, "
             f"{mean[most]:.2f}, and unit {least} the least, {mean[least]:.2f}"
         )
+        return found if self.is_exact else f"{found}, by the flow's linearisations"
 
 
 def decompose(
@@ -70,19 +70,26 @@ def decompose(
 ) -> Decomposition:
     """Returns -log p(x_i | units before it) of each unit, in nats.
 
-    Exact for autoregressive models. For a flow all of whose steps keep one order (a
-    Gaussian, a MAF of one step) from the base at z_i and the diagonal of dz/dx; of
-    integers then the bound of one draw of noise. For other flows, couplings among them,
-    no unit has a share of its own: another order would give it another.
+    Exact for autoregressive models, and for flows that keep one order of the units (a
+    Gaussian, a MAF of one step): there it is read off the Jacobian J = dz/dx.
+
+    Other flows, couplings among them, say no more of a unit than what all units
+    together have. For them it is what the flow's linearisation at x says: J = Q L with
+    a rotation Q and a lower triangle L, so that z' = Q^T z depends on no later unit,
+    and unit i has -log N(z'_i) - log |L_ii|. A standard normal does not change when
+    it is rotated, so these shares add up to -log p(x), too; where J is a triangle, or
+    the flow is affine, they are the exact ones. Units are in row-major order.
+
+    Integers have a bound from one draw of noise.
 
     Args:
-      model: `Autoregressive`, or a flow with one order.
+      model: `Autoregressive`, or a flow of at most 256 units with a normal base.
       held_out: events, `[N, *event_shape]`.
       context: `[N, *context_shape]` for a conditional model.
       seed: of the noise.
 
     Raises:
-      ValueError: if the model has no order, or the events do not fit.
+      ValueError: if the model is neither, or the events do not fit.
 
     Examples:
       >>> from tfp_flows import flows
@@ -94,10 +101,10 @@ def decompose(
     """
     events = Events.of(model, held_out, context)
     if isinstance(model, Autoregressive):
-        nats = -_of_positions(events)
+        log_prob, is_exact = _of_positions(events), True
     else:
-        nats = -_of_latents(events, seed)
-    return Decomposition(nats, math.prod(model.event_shape))
+        log_prob, is_exact = _of_latents(events, seed)
+    return Decomposition(-log_prob, math.prod(model.event_shape), is_exact)
 
 
 def _of_positions(events):
@@ -123,15 +130,12 @@ def _of_positions(events):
 
 
 def _of_latents(events, seed):
-    name, real = events.model.name, events.real(seed)
-    if getattr(events.model, "noise", None) is not None:
-        raise DoesNotFit(f"{name} has learned noise, whose density has no shares.")
-    flow = real.model
-    _check_order(name, flow, events.model)
-
+    name, flow = events.model.name, _flow(events.model)
+    real, base = events.real(seed), flow.distribution
     size = math.prod(flow.event_shape)
     order = getattr(flow.bijector, "order", None)
     order = np.arange(size) if order is None else np.ravel(order)
+    turns = isinstance(base, StandardNormal)
 
     # Traced once: outside of a graph each call of batch_jacobian is traced anew.
     @tf.function(autograph=False, reduce_retracing=True)
@@ -140,34 +144,63 @@ def _of_latents(events, seed):
             tape.watch(x)
             z = flow.bijector.inverse(x, **given)
         jacobian = tf.reshape(tape.batch_jacobian(z, x), [-1, size, size])
-        ordered = tf.gather(tf.gather(jacobian, order, axis=1), order, axis=2)
-        above = tf.reduce_max(tf.abs(ordered - tf.linalg.band_part(ordered, -1, 0)))
-        log_diagonal = tf.math.log(tf.abs(tf.linalg.diag_part(jacobian)))
-        log_diagonal = tf.reshape(log_diagonal, tf.shape(z))
-        log_prob = _log_base(flow.distribution, z) + log_diagonal
-        return log_prob, tf.fill(tf.shape(x)[:1], above)
+        jacobian = tf.gather(tf.gather(jacobian, order, axis=1), order, axis=2)
+        above = tf.reduce_max(tf.abs(jacobian - tf.linalg.band_part(jacobian, -1, 0)))
+        latent = tf.gather(tf.reshape(z, [-1, size]), order, axis=1)
+        diagonal = tf.linalg.diag_part(jacobian)
+        if turns:
+            latent, diagonal = _turned(latent, jacobian)
+        log_prob = _log_base(base, latent) + tf.math.log(tf.abs(diagonal))
+        log_prob = tf.gather(log_prob, np.argsort(order), axis=1)
+        return tf.reshape(log_prob, tf.shape(x)), tf.fill(tf.shape(x)[:1], above)
 
     log_prob, above = real.each(lambda x, given, start: chunk(x, given))
-    if above.max() > 0:  # also units of one position that depend on each other
-        raise DoesNotFit(_NO_ORDER.format(name))
-    return log_prob
+    in_order = not above.any()  # NaN is none
+    if not (in_order or turns):
+        raise DoesNotFit(
+            f"{name} has no one order of its units, and its base {base.name} is "
+            "another when it is rotated. decompose needs a standard normal base then."
+        )
+    return log_prob, in_order or getattr(flow.bijector, "is_affine", False)
 
 
-def _check_order(name, flow, model):
-    """Refuses flows whose Jacobian is not triangular in one order of the units."""
-    order = getattr(flow.bijector, "order", None)
-    keeps_one = order is not None or getattr(flow.bijector, "is_affine", False)
-    is_plain = isinstance(flow.distribution, (StandardNormal, StandardLogistic))
-    if not (keeps_one and is_plain):
-        raise DoesNotFit(_NO_ORDER.format(name))
+def _turned(z, jacobian):
+    """Returns Q^T z `[B, n]` and the diagonal of L `[B, n]` for J = Q L.
+
+    Q L is Q R of the columns in reverse, in float64: L spans many magnitudes.
+    """
+    wide = tf.cast(jacobian[..., ::-1], tf.float64)
+    q, r = tf.linalg.qr(wide)
+    latent = tf.linalg.matvec(q, tf.cast(z, tf.float64), transpose_a=True)
+    diagonal = tf.linalg.diag_part(r)
+    return tuple(tf.cast(v[..., ::-1], z.dtype) for v in (latent, diagonal))
+
+
+def _flow(model):
+    """Returns the flow inside whose Jacobian is asked, if that can be."""
+    if getattr(model, "noise", None) is not None:
+        raise DoesNotFit(
+            f"{model.name} has learned noise, whose density has no shares."
+        )
+    flow = model.flow
+    if flow is None or not isinstance(
+        flow.distribution, (StandardNormal, StandardLogistic)
+    ):
+        raise DoesNotFit(
+            f"{model.name} is no flow from normals or logistics, so none of its units "
+            "has a share of its own. decompose needs one, or an autoregressive model."
+        )
     if flow.event_shape != model.event_shape:
-        raise DoesNotFit(f"{name} pads its events, and the border has a share, too.")
+        raise DoesNotFit(
+            f"{model.name} pads its events, and the border has a share, too."
+        )
     size = math.prod(flow.event_shape)
     if size > _LARGEST:
         raise DoesNotFit(
-            f"{name} has events of {size} units; the Jacobian of a flow is computed "
-            f"for at most {_LARGEST}."
+            f"{model.name} has events of {size} units; the Jacobian of a flow is "
+            f"computed for at most {_LARGEST}."
         )
+    return flow
 
 
 def _log_base(distribution, z):

@@ -95,15 +95,15 @@ class MixtureLogistic(ScalarMap):
         column = [count] + [1] * (weights.shape.rank - 1)
         gains = tf.constant(self._gains.reshape(column), weights.dtype)
         first = tf.constant(self._first_weights.reshape(column), weights.dtype)
-        log_weights = tf.nn.log_softmax(weights + first, axis=0)
+        _, log_weights = _log_sum(weights + first)
         log_scales = _SCALE_BOUND * tf.tanh(_SHARE * scales / _SCALE_BOUND)
         affine = [_SHARE * param for param in params[3 * count :]]
         return (log_weights, gains * means, log_scales), affine
 
 
-def _logit_cdf(y, log_weights, means, log_scales):
-    """Returns z = log F - log(1 - F) and log dz/dy."""
-    u = (y - means) * tf.exp(-log_scales)
+def _logit_cdf(y, log_weights, means, log_scales, rates=None):
+    """Returns z = log F - log(1 - F) and log dz/dy; rates are exp(-log_scales)."""
+    u = (y - means) * (tf.exp(-log_scales) if rates is None else rates)
     log_below = tf.math.log_sigmoid(u)
     log_above = log_below - u  # log sigmoid(-u), without a second softplus
     below, above = log_weights + log_below, log_weights + log_above
@@ -114,27 +114,38 @@ def _logit_cdf(y, log_weights, means, log_scales):
     # size of u, so their difference is taken before the sum, component by component.
     upper = z > 0
     ratio = tf.where(upper, from_above + log_below, from_below + log_above)
-    log_slope = tf.reduce_logsumexp(ratio - log_scales, axis=0)
+    log_slope, _ = _log_sum(ratio - log_scales)
     return z, log_slope - tf.where(upper, log_cdf, log_survival)
 
 
 def _log_sum(terms):
-    """Returns log sum_k exp(terms_k) and the logs of the terms' shares in the sum."""
+    """Returns log sum_k exp(terms_k) and the logs of the terms' shares in the sum.
+
+    A tenth of the operations of `tf.reduce_logsumexp`, which provides for infinite
+    terms, and of `tf.nn.log_softmax`, which transposes for the first axis.
+    """
     top = tf.stop_gradient(tf.reduce_max(terms, axis=0))
     below_top = terms - top
     rest = tf.math.log(tf.reduce_sum(tf.exp(below_top), axis=0))
     return top + rest, below_top - rest
 
 
+@tf.custom_gradient
 def _quantile(z, *mixture):
-    """Returns y with logit F(y) = z, differentiable in z and the mixture."""
-    y = _solve(*(tf.stop_gradient(value) for value in (z, *mixture)))
-    reached, log_slope = _logit_cdf(y, *mixture)
-    # One Newton step without length: it leaves the value and gives it the gradient of
-    # the implicit function. The slope is kept from 0, or places that no probability
-    # reaches would give 0/0.
-    step = (reached - tf.stop_gradient(reached)) - (z - tf.stop_gradient(z))
-    return y - step * tf.stop_gradient(tf.exp(-tf.maximum(log_slope, -30.0)))
+    """Returns y with logit F(y) = z; its gradient is that of the implicit function."""
+    y = _solve(z, *mixture)
+
+    def gradient(d_y):
+        with tf.GradientTape() as tape:
+            tape.watch((z, mixture))
+            reached, log_slope = _logit_cdf(y, *mixture)
+            missing = z - reached
+        # The slope is kept from 0, or places that no probability reaches give 0/0.
+        d_missing = d_y * tf.exp(-tf.maximum(log_slope, -30.0))
+        d_z, d_mixture = tape.gradient(missing, (z, mixture), d_missing)
+        return d_z, *d_mixture
+
+    return y, gradient
 
 
 def _solve(z, log_weights, means, log_scales):
@@ -145,7 +156,7 @@ def _solve(z, log_weights, means, log_scales):
     than half of the one before, is replaced by the middle of the bracket. A unit whose
     last step or error is within rounding rests, while the others go on.
     """
-    ends = means + tf.exp(log_scales) * z
+    ends, rates = means + tf.exp(log_scales) * z, tf.exp(-log_scales)
     low, high = tf.reduce_min(ends, axis=0), tf.reduce_max(ends, axis=0)
     epsilon = np.finfo(z.dtype.as_numpy_dtype).eps
 
@@ -153,8 +164,8 @@ def _solve(z, log_weights, means, log_scales):
         # False for NaN: such a row does not keep the others waiting.
         return tf.abs(step) > 2 * epsilon * (1 + tf.abs(y))
 
-    def improve(y, low, high, step):
-        value, log_slope = _logit_cdf(y, log_weights, means, log_scales)
+    def improve(y, low, high, step, goes):
+        value, log_slope = _logit_cdf(y, log_weights, means, log_scales, rates)
         error = value - z
         low, high = tf.where(error < 0, y, low), tf.where(error > 0, y, high)
         newton = -error * tf.exp(-log_slope)
@@ -163,13 +174,15 @@ def _solve(z, log_weights, means, log_scales):
         good |= ~moving(y, newton)
         new = tf.where(good, newton, 0.5 * (low + high) - y)
         off = tf.abs(error) > 4 * epsilon * (1 + tf.abs(z))
-        step = tf.where(moving(y, step) & off, new, tf.zeros_like(y))
-        return y + step, low, high, step
+        step = tf.where(goes & off, new, tf.zeros_like(y))
+        y += step
+        return y, low, high, step, moving(y, step)
 
+    y, width = 0.5 * (low + high), high - low
     y, *_ = tf.while_loop(
-        lambda y, low, high, step: tf.reduce_any(moving(y, step)),
+        lambda y, low, high, step, goes: tf.reduce_any(goes),
         improve,
-        (0.5 * (low + high), low, high, high - low),
+        (y, low, high, width, moving(y, width)),
         maximum_iterations=_MAX_STEPS,
     )
     return y

@@ -7,6 +7,7 @@ raise, since an error would fail everybody in a server's batch. Shapes do.
 """
 
 import abc
+import functools
 import math
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
@@ -42,9 +43,6 @@ class Endpoints(abc.ABC):
         its place. A label that is none marks its row.
       real_dtype: that the model computes in.
 
-    Attributes:
-      passes: functions that several signatures call, by name.
-
     Raises:
       ValueError: if `nonfinite` is neither, or the model cannot be served.
     """
@@ -68,7 +66,11 @@ class Endpoints(abc.ABC):
         self._embedding: Embedded | None = None
         self._chosen: tuple[str, ...] | None = None
         self._calibration: tf.Variable | None = None
-        self.passes: dict[str, Any] = {}
+
+    @functools.cached_property
+    def passes(self) -> dict[str, Any]:
+        """Functions that several signatures call, by name; none by default."""
+        return {}
 
     @abc.abstractmethod
     def _log_prob(self, **inputs):

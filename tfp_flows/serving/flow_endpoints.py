@@ -27,6 +27,7 @@ from one sample, with the noise's own -log q(u | x) in it. `sample` returns whol
 numbers as float32, and the log-density of the point before it was rounded down.
 """
 
+import functools
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -36,7 +37,7 @@ import tensorflow as tf
 
 from tfp_flows.bijectors.running.tracing import running_for
 from tfp_flows.distributions import Model, Padded
-from tfp_flows.networks.weights.prepared_once import prepared_once
+from tfp_flows.networks.weights.prepared_once import prepared_once, run_once
 from tfp_flows.serving import row_noise
 from tfp_flows.serving.endpoints import (
     Endpoints,
@@ -92,9 +93,12 @@ class FlowEndpoints(Endpoints):
 
     def typical(self, values: Mapping[str, np.ndarray]):
         """Returns decoded normals `[N, *E]`."""
-        context = {"context": values["context"]} if "context" in values else {}
-        z = values["z"].astype(self._real.as_numpy_dtype)
-        return np.asarray(self._model.decode(z, **context))
+        keys = ("z", "context") if "context" in values else ("z",)
+        inputs = [tf.cast(values[key], self._real) for key in keys]
+        decode = self.passes["forward"].get_concrete_function()
+        with run_once():
+            x, _ = decode(*inputs)
+        return self._events(x).numpy()
 
     def points(self, x: Any):
         """Returns where the flow is asked: in the middles of integers' cells."""
@@ -102,18 +106,15 @@ class FlowEndpoints(Endpoints):
             return x
         return np.asarray(self._padding.pad(x) if self._padding else x) + 0.5
 
-    def functions(self):
-        """Returns a `tf.function` for each signature; the flow is traced once each way.
-
-        Signatures call these two, which a SavedModel then holds once.
-        """
-        self.passes = prepared_once(
-            {
-                "inverse": self._one_way(self._inverse, self._event),
-                "forward": self._one_way(self._flow.decode_and_log_det, self._latent),
-            }
-        )
-        return super().functions()
+    @functools.cached_property
+    def passes(self) -> dict[str, Any]:
+        """The flow, traced once each way: a SavedModel holds once what several call."""
+        ways = {
+            "inverse": self._one_way(self._inverse, self._event),
+            "forward": self._one_way(self._flow.decode_and_log_det, self._latent),
+        }
+        with tf.init_scope():  # the first to ask may be a signature that is traced
+            return prepared_once(ways)
 
     def _one_way(self, body, shape):
         shapes = {"value": shape}
@@ -156,11 +157,13 @@ class FlowEndpoints(Endpoints):
         z = base.tempered(base_noise(base, seed, self._real), scale)
         x, log_det = self.passes["forward"](z, *context.values())
         log_prob = base.log_prob(z) - log_det
+        return {"x": self._events(x), "log_prob": log_prob}, [temperature > 0]
+
+    def _events(self, x):
+        """Returns the model's events for the flow's."""
         if self._num_values is not None:
             x = tf.clip_by_value(tf.floor(x), 0, self._num_values - 1)
-        if self._padding:
-            x = self._padding.crop(x)
-        return {"x": x, "log_prob": log_prob}, [temperature > 0]
+        return self._padding.crop(x) if self._padding else x
 
     def _bits_per_dim(self, x, seed, **context):
         in_range = [each_row((x >= 0) & (x < self._num_values))]
