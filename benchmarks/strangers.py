@@ -1,7 +1,7 @@
 """What a Glow of MNIST finds strange: `python -m benchmarks.strangers --data_dir=DIR`.
 
-Trains a small Glow on 50,000 digits, and backgrounds of the same kind on the digits with
-noise and on digits in any of the square's eight positions. Asks the scores of
+Trains a small Glow on 50,000 digits, and backgrounds of the same kind on the digits
+with noise and on them in any of the square's eight positions. Asks the scores of
 `tasks.AnomalyDetector` about images that are no upright digits, prints shares called
 anomalies at a rate of 5 % as a Markdown table, and draws eight images of each row to
 `--picture`.

@@ -22,6 +22,7 @@ from tfp_flows.serving import (
     exporter,
     flow_endpoints,
     golden,
+    meta_graph,
 )
 
 # One process for all that share a fixture.
@@ -94,6 +95,16 @@ def test_golden_rows_are_the_examples(versions):
     np.testing.assert_array_equal(
         rows["sample"].inputs["context"], np.eye(3)[np.arange(8) % 3]
     )
+
+
+def test_the_default_signature_is_log_prob_itself(versions):
+    *_, second = versions
+    loaded = tf.saved_model.load(str(second))
+    assert loaded.signatures["serving_default"] is loaded.signatures["log_prob"]
+    graph = meta_graph.of_saved_model((second / "saved_model.pb").read_bytes())
+    signatures = meta_graph.signatures(graph)
+    assert signatures["serving_default"] == signatures["log_prob"]
+    tf.saved_model.experimental.read_fingerprint(str(second))
 
 
 def test_the_card_tells_the_truth(versions):

@@ -32,6 +32,7 @@ from tfp_flows.serving import (
 from tfp_flows.serving.augmented_endpoints import AugmentedEndpoints
 from tfp_flows.serving.autoregressive_endpoints import AutoregressiveEndpoints
 from tfp_flows.serving.calibration import calibrate
+from tfp_flows.serving.default_signature import name_default
 from tfp_flows.serving.endpoints import DEFAULT, Endpoints
 from tfp_flows.serving.flow_endpoints import FlowEndpoints
 from tfp_flows.serving.golden_inputs import golden_inputs
@@ -226,10 +227,10 @@ def _save(flow, functions, passes, directory):
     # the served functions without them.
     root.read_variables = _read_variables(flow, functions, passes)
     root.functions = functions
-    served = {**functions, DEFAULT: functions["log_prob"]}
     # Nobody differentiates a served function.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
-    tf.saved_model.save(root, str(directory), signatures=served, options=options)
+    tf.saved_model.save(root, str(directory), signatures=functions, options=options)
+    name_default(directory)
 
 
 def _read_variables(flow, functions, passes):

@@ -103,11 +103,13 @@ class Steps:
         return value, total, [_stacked(column) for column in columns]
 
     def _unrolled(self, direction, value, context, training):
-        """The steps one by one in the same graph, for `prepared_once`."""
-        total, step = None, getattr(self.template, f"{direction}_and_log_det")
+        """A copy of one step for each member in the same graph, for `prepared_once`."""
+        total, copy = None, None
         for weights in self.stack.members()[:: _order(direction)]:
-            with self.stack.as_member(weights):
-                value, log_det = step(value, context)
+            inputs = (value, context, weights)
+            if copy is None:
+                copy = self._step.copies(*inputs, None, None, direction, training)
+            value, log_det, _ = copy(*inputs)
             total = log_det if total is None else total + log_det
         return value, total, [None] * len(self.stack.template)
 

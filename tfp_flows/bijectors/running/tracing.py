@@ -19,6 +19,7 @@ import tensorflow as tf
 from tensorflow.python.ops import control_flow_util
 
 from tfp_flows.networks.weights import prepared
+from tfp_flows.networks.weights.copies import copied
 
 _STATE = threading.local()
 
@@ -76,6 +77,32 @@ class Traced:
         """Returns the specs of what it would return."""
         traced = self._traced.get_concrete_function(purpose(), *args)
         return traced.structured_outputs
+
+    def copies(self, *args: Any) -> Callable[..., Any]:
+        """Returns what builds the function's operations anew in the present graph.
+
+        There they are seen, and no call of a function: `prepared_once` wants that. Its
+        arguments are the tensors among these ones. Nobody differentiates the copies.
+        """
+        concrete = self._traced.get_concrete_function(purpose(), *args)
+        graph = concrete.graph
+        ops = [op for op in graph.get_operations() if op.type != "Placeholder"]
+        captured = {inside.name: outside for outside, inside in graph.captures}
+        inputs = [t.name for t in graph.inputs if t.name not in captured]
+        results = tf.nest.flatten(concrete.structured_outputs)
+
+        def copy(*tensors):
+            given = [t for t in tf.nest.flatten(tensors) if t is not None]
+            given = {**captured, **dict(zip(inputs, given, strict=True))}
+            names = [t.name for t in results if t is not None]
+            found = iter(copied(graph, ops, given, names))
+            outputs = [None if t is None else next(found) for t in results]
+            for new, old in zip(outputs, results, strict=True):
+                if old is not None:
+                    new.set_shape(old.shape)
+            return tf.nest.pack_sequence_as(concrete.structured_outputs, outputs)
+
+        return copy
 
     def inlined(self, *args: Any) -> Any:
         """The same where gradients are taken through many calls.

@@ -8,7 +8,7 @@ larger than 2 GB, while a variable costs two kilobytes of graph to save, restore
 read it.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,7 +18,8 @@ import tensorflow as tf
 # TensorFlow's public options are those of all threads.
 from tensorflow.python.eager import context
 
-_NO_NUMBERS = (tf.resource, tf.variant)
+from tfp_flows.networks.weights.copies import copied, is_pure
+
 _SMALL = 512  # bytes
 
 
@@ -87,7 +88,7 @@ def _weights_only(graph, held):
         inputs = [t.op.name for t in op.inputs]
         if op.type == "Placeholder" and op.outputs[0].ref() in captured:
             found.add(op.name)
-        elif _is_pure(op) and found.intersection(inputs):
+        elif is_pure(op) and found.intersection(inputs):
             if all(name in found or name in constant for name in inputs):
                 found.add(op.name)
     return found
@@ -104,18 +105,10 @@ def _constant(graph):
     """Names of operations that depend on nothing at all."""
     found: set[str] = set()
     for op in graph.get_operations():
-        if op.type != "Placeholder" and _is_pure(op):
+        if op.type != "Placeholder" and is_pure(op):
             if all(t.op.name in found for t in op.inputs):
                 found.add(op.name)
     return found
-
-
-def _is_pure(op):
-    if op.type == "ReadVariableOp":
-        return True
-    return not op.op_def.is_stateful and all(
-        t.dtype not in _NO_NUMBERS for t in op.outputs
-    )
 
 
 def _acts(op):
@@ -137,7 +130,7 @@ def _fixed(function, held, known):
     def call(*inputs):
         given = {name: _read(value) for name, value in values.items()}
         given.update(zip(own, inputs, strict=True))
-        found = _imported(graph, kept, given, [t.name for t in results])
+        found = copied(graph, kept, given, [t.name for t in results])
         for tensor, old in zip(found, results, strict=True):
             tensor.set_shape(old.shape)
         return tf.nest.pack_sequence_as(concrete.structured_outputs, found)
@@ -173,7 +166,7 @@ def _computed(graph, of_weights, captured, names, known):
     ops = of_weights | _constant(graph)
     ops = [op for op in graph.get_operations() if op.name in ops]
     ops = [op for op in ops if op.type != "Placeholder"]
-    run = tf.function(lambda: _imported(graph, ops, captured, names), autograph=False)
+    run = tf.function(lambda: copied(graph, ops, captured, names), autograph=False)
     values, concrete = {}, run.get_concrete_function()
     with run_once():
         found = concrete()
@@ -190,74 +183,3 @@ def _stored(value):
     if number.nbytes <= _SMALL:
         return np.asarray(number)
     return tf.Variable(value, trainable=False, name="prepared")
-
-
-def _imported(graph, ops: Sequence[tf.Operation], given, names) -> list[tf.Tensor]:
-    """Builds operations of a graph again and returns tensors by name."""
-    kept, used = {op.name for op in ops}, {t.name for op in ops for t in op.inputs}
-    definition = graph.as_graph_def()
-    nodes = [node for node in definition.node if node.name in kept]
-    for node in nodes:
-        node.attr.pop("_class", None)  # the place of another, which may be left out
-    nodes, same = _each_once(nodes, {op.name: op for op in ops}, given)
-    del definition.node[:]
-    definition.node.extend(nodes)
-    wanted, here = (
-        [n for n in names if n not in given],
-        tf.compat.v1.get_default_graph(),
-    )
-    found = tf.graph_util.import_graph_def(
-        definition,
-        {name: here.capture(given[name]) for name in sorted(used & given.keys())},
-        return_elements=[same.get(n, n) for n in wanted],
-        name="s",  # a prefix of every name, and names are half of a graph
-    )
-    found = {**given, **dict(zip(wanted, found, strict=True))}
-    return [tf.convert_to_tensor(found[name]) for name in names]
-
-
-def _each_once(nodes, ops, given):
-    """Leaves out what another node computes: a third of a Glow's nodes are constants.
-
-    A runtime would find them, too, at every start and for each signature anew.
-    Those that values are given for stay, to be found by their names. Returns the nodes
-    and, for the outputs of what is left out, the ones in their place.
-    """
-    first: dict[bytes, str] = {}
-    same: dict[str, str] = {}
-    kept = []
-    for node in nodes:
-        inputs = [same.get(n, n) for n in node.input]
-        node.input[:] = [n for n in inputs if n[0] != "^" or n[1:] in ops]
-        op = ops[node.name]
-        if not _is_pure(op) or any(t.name in given for t in op.outputs):
-            kept.append(node)
-        elif node.op == "StopGradient":  # nobody differentiates what is exported
-            _replace(same, node.name, [node.input[0]])
-        else:
-            name = first.setdefault(_content(node), node.name)
-            if name == node.name:
-                kept.append(node)
-            else:
-                others = [f"{name}:{i}" for i in range(1, len(op.outputs))]
-                _replace(same, node.name, [name, *others])
-    return kept, same
-
-
-def _content(node):
-    """What a node computes: all but its name."""
-    content = type(node)()
-    content.CopyFrom(node)
-    content.name = ""
-    content.ClearField("experimental_debug_info")
-    return content.SerializeToString(deterministic=True)
-
-
-def _replace(same, name, outputs):
-    """Notes what stands for the outputs of a node, in every form of an input.
-
-    One without outputs has its substitute's name: others may wait for it.
-    """
-    same[name], same[f"^{name}"] = outputs[0], f"^{outputs[0].partition(':')[0]}"
-    for i, output in enumerate(outputs):
-        same[f"{name}:{i}"] = output if ":" in output else f"{output}:0"
