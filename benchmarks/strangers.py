@@ -55,7 +55,7 @@ def _detectors(model, train, calibration, epochs):
         "log_prob": {},
         "typicality": {"reference": some},
         "density_of_states": {"reference": some},
-        ratio: {"background": _trained(_noisy(train), epochs)},
+        f"{ratio}, noise": {"background": _trained(_noisy(train), epochs)},
         f"{ratio}, turned": {"background": _trained(_turned(train), epochs)},
     }
     return {
@@ -121,7 +121,7 @@ def _strangers(digits):
         "blank": np.zeros_like(digits),
         "constant, of any grey": np.broadcast_to(level, digits.shape),
         "on their side": np.rot90(digits, axes=(1, 2)),
-        "upside down": digits[:, ::-1],
+        "upside down, mirrored": digits[:, ::-1],
         "filled shapes": np.where(inside, 200, 0),
         "thin: middle rows only": np.where(
             np.abs(np.arange(28) - 13.5)[:, None, None] < 4, digits, 0

@@ -34,8 +34,9 @@ class AnomalyDetector:
       model: trained.
       calibration: events that the model was not trained on, `[N, *event_shape]`.
       method: one of the scores.
-      background: for the likelihood ratio: a model of the same events trained on noisy
-        ones, or a simple one; it takes what all images share out of the score.
+      background: for the likelihood ratio: a simple model of the same events, or one
+        of events made from them, such as noisy or turned ones. What is as likely to
+        both is no part of the score.
       reference: events in place of samples, such as training data.
       context: the one context `[*context_shape]` of a conditional model.
       num_samples: of the model, for the reference.
