@@ -211,7 +211,9 @@ def _figures(found: Mapping[str, Any]):
     if "decomposition" in found:
         one = found["decomposition"]
         caption = "Nats of each unit, given those before it"
-        caption += "" if one.is_exact else ", by the flow's linearisation at each event"
+        caption += (
+            ", by the flow's linearisation at each event" if one.is_linearised else ""
+        )
         yield _picture(_png(plots.shares(one.mean)), caption)
 
 

@@ -23,6 +23,7 @@ MODELS = {
     "real_nvp": lambda: flows.real_nvp((4,), 4, (8,)),
     "glow": lambda: flows.glow((4, 4, 1), 2, 2, filters=8, num_values=5),
     "steps of maf": lambda: flows.maf((5,), 3, (8,)),
+    "iaf": lambda: flows.iaf((4,), 2, (8,)),
     "integers": lambda: flows.gaussian((4,), num_values=5),
 }
 
@@ -81,7 +82,7 @@ def test_without_an_order_a_share_is_that_of_the_linearisation(name):
     model = MODELS[name]()
     laws.randomize(model)
     found = diagnostics.decompose(model, model.sample(20, seed=1), seed=3)
-    assert not found.is_exact
+    assert found.is_linearised
     real = Events.of(model, model.sample(20, seed=1).numpy()).real(3)
     flow, x = real.model, tf.constant(real.x[:5])
     with tf.GradientTape() as tape:
@@ -104,12 +105,15 @@ def test_without_an_order_a_share_is_that_of_the_linearisation(name):
         )
 
 
-def test_what_is_exact_says_so():
+def test_what_is_linearised_says_so():
     x = np.random.default_rng(0).normal(size=(30, 4)).astype(np.float32)
-    for build, exact in ((flows.gaussian, True), (flows.real_nvp, False)):
+    builds = {flows.gaussian: False, flows.maf: True, flows.real_nvp: True}
+    for build, linearised in builds.items():
         model = build((4,))
         laws.randomize(model)
-        assert diagnostics.decompose(model, x).is_exact == exact
+        assert diagnostics.decompose(model, x).is_linearised == linearised
+    # At its start every Jacobian of a coupling is a triangle, which says nothing.
+    assert diagnostics.decompose(flows.real_nvp((4,)), x).is_linearised
 
 
 @pytest.mark.parametrize(
@@ -117,10 +121,11 @@ def test_what_is_exact_says_so():
     [
         (lambda: flows.real_nvp((3,), 2, (8,), base="logistic"), "when it is rotated"),
         (lambda: flows.gaussian_mixture((2,), 2), "no flow from normals"),
+        (lambda: flows.real_nvp((3,), support="simplex"), "what a simplex leaves"),
         (lambda: flows.reversible((3,), 2, (8,)), "no flow from normals"),
         (lambda: flows.gaussian((300,)), "at most 256"),
     ],
-    ids=["real_nvp", "mixture", "reversible", "large"],
+    ids=["real_nvp", "mixture", "simplex", "reversible", "large"],
 )
 def test_models_without_shares_are_refused(model, message):
     model = model()

@@ -3,10 +3,13 @@
 import importlib
 import sys
 
+import keras
 import numpy as np
 import pytest
 
+from tests import laws
 from tfp_flows import diagnostics, flows
+from tfp_flows.distributions import Embedded
 
 
 def drawn(count, seed, scale=1.0):
@@ -144,3 +147,53 @@ def test_a_missing_library_names_the_extra(monkeypatch, missing, name, extra):
     monkeypatch.setitem(sys.modules, missing, None)
     with pytest.raises(ImportError, match=rf"pip install 'tfp_flows\[{extra}\]'"):
         getattr(offered, public)
+
+
+def test_flows_whose_codes_are_fewer_or_come_by_a_loop_are_asked():
+    z = np.random.default_rng(0).normal(size=(40, 4)).astype(np.float32)
+    found = diagnostics.diagnose(flows.iaf((4,), 2, (8,)), z)
+    assert "decomposition" in found.found
+    parts = np.exp(z) / np.exp(z).sum(axis=1, keepdims=True)
+    found = diagnostics.diagnose(
+        flows.real_nvp((4,), 2, (8,), support="simplex"), parts
+    )
+    assert "what a simplex leaves" in found.left_out["decomposition"]
+
+
+def test_contexts_go_through_the_network_of_an_embedded_model():
+    words = keras.Sequential([keras.layers.Embedding(9, 3), keras.layers.Flatten()])
+    inner = flows.maf((3,), 1, (8,), context_shape=(6,))
+    model = Embedded(inner, words, (2,), "int32")
+    laws.randomize(model)
+    context = np.random.default_rng(0).integers(0, 9, (40, 2))
+    x = model.sample(context=context, seed=1).numpy()
+    found = diagnostics.decompose(model, x, context=context)
+    log_prob = model.log_prob(x, context=context)
+    np.testing.assert_allclose(-found.nats.sum(axis=1), log_prob, atol=1e-4)
+    whole = diagnostics.diagnose(model, x, context=context)
+    assert {"latent normality", "invertibility", "coverage"} <= set(whole.found)
+    one = model.given(context[0])
+    z = one.bijector.inverse(x)
+    np.testing.assert_allclose(z, inner.encode(x, model.embed(context[:1])), atol=1e-5)
+    inputs = {"a": keras.Input((2,), name="a"), "b": keras.Input((4,), name="b")}
+    both = keras.Model(inputs, keras.layers.Concatenate()(list(inputs.values())))
+    named = Embedded(inner, both, {"a": (2,), "b": (4,)})
+    parts = {"a": np.zeros([40, 2], "f"), "b": np.ones([40, 4], "f")}
+    assert "decomposition" in diagnostics.diagnose(named, x, context=parts).found
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda k: k + 9, "wanted whole numbers from 0 to 4"),
+        (lambda k: k + 0.5, "wanted whole numbers from 0 to 4"),
+        (lambda k: np.ma.masked_array(k, k > 3), "masked"),
+        (lambda k: k + 1j, "complex"),
+        (lambda k: k.astype(str), "text"),
+    ],
+    ids=["large", "fractions", "masked", "complex", "text"],
+)
+def test_what_no_event_holds_is_refused(spoil, message):
+    k = np.random.default_rng(0).integers(0, 5, (40, 3))
+    with pytest.raises(ValueError, match=message):
+        diagnostics.diagnose(flows.gaussian((3,), num_values=5), spoil(k))

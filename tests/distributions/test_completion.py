@@ -142,3 +142,25 @@ def test_no_events_have_no_completions(recipe, batch):
 def test_what_is_no_number_of_draws_is_refused(n):
     with pytest.raises(ValueError, match="n >= 1 draws for each event, got"):
         complete(flows.gaussian((2,)), np.zeros([1, 2], np.float32), False, n)
+
+
+@pytest.mark.parametrize(
+    ("build", "known", "message"),
+    [
+        (lambda: flows.gaussian((4,)), np.inf, "finite numbers"),
+        (lambda: flows.real_nvp((4,), 2, (8,)), -np.inf, "finite numbers"),
+        (lambda: flows.gaussian((4,), num_values=5), 1.7, "whole numbers from 0 to 4"),
+        (lambda: flows.real_nvp((4,), 2, (8,), num_values=4), 9, "from 0 to 3"),
+        (lambda: flows.wavenet((4, 1), 2, filters=4, num_values=4), -1, "from 0 to 3"),
+    ],
+    ids=["gaussian", "flow", "fraction", "too large", "too small"],
+)
+def test_known_units_are_values_that_an_event_can_have(build, known, message):
+    model = build()
+    x = np.zeros([2, *model.event_shape])
+    x[1].flat[0] = known
+    mask = np.zeros(model.event_shape, bool)
+    mask.flat[0] = True
+    with pytest.raises(ValueError, match=f"{message}.*got {known:g} in row 1"):
+        complete(model, x, mask)
+    assert complete(model, x[:1], mask).shape == (1, 1, *model.event_shape)

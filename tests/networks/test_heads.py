@@ -166,3 +166,18 @@ def test_sums_of_weights_are_not_made_in_16_bits(policy):
     error = np.asarray(tf.cast(head(h), tf.float32) - exact(h))
     rounding = {"mixed_float16": 2.0**-11, "mixed_bfloat16": 2.0**-8}[policy]
     assert np.sqrt(np.mean(error**2)) < 0.3 * rounding
+
+
+def test_a_head_traced_for_unknown_positions_does_not_spread_those_it_was_built_for():
+    for built in (1, 4):
+        head = ZeroConv(3)
+        head(features((2, built, built, 40)))
+        head.kernel.assign(np.random.default_rng(0).normal(size=head.kernel.shape))
+        head.adapt(features((9, 40)))
+        spec = [tf.TensorSpec([None, None, None, 40])]
+        traced = tf.function(head, input_signature=spec)
+        for size in (4, 7):
+            h = features((2, size, size, 40), seed=1)
+            np.testing.assert_allclose(traced(h), head(h), atol=1e-4)
+            centred = convolve(h - head.center, head.kernel * head.factors[0])
+            np.testing.assert_allclose(traced(h), centred, atol=1e-4)

@@ -1,5 +1,6 @@
 """Rates of false alarms on held-out data, and what each score finds."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -7,6 +8,7 @@ import tensorflow_probability as tfp
 
 from tests import laws
 from tfp_flows import flows, tasks
+from tfp_flows.distributions import Embedded
 
 METHODS = ["log_prob", "typicality", "likelihood_ratio", "density_of_states"]
 
@@ -122,3 +124,52 @@ def test_events_without_a_density_are_no_calibration(method):
 def test_what_is_no_model_is_refused():
     with pytest.raises(ValueError, match="needs a model of this library, got Normal"):
         tasks.AnomalyDetector(tfp.distributions.Normal(0.0, 1.0), [[0.0]])
+
+
+def test_integers_that_the_model_does_not_have_are_as_strange_as_can_be():
+    k = np.random.default_rng(0).integers(0, 5, (60, 4))
+    model = flows.gaussian((4,), num_values=5)
+    model.adapt(k)
+    strange = [[5, 2, 2, 2], [2.5, 2, 2, 2]]
+    found = tasks.AnomalyDetector(model, k)
+    np.testing.assert_allclose(found.p_value(strange), 1 / 61)
+    for method in METHODS:
+        background = model if method == "likelihood_ratio" else None
+        asked = tasks.AnomalyDetector(model, k, method, background=background)
+        assert asked.p_value(np.zeros([0, 4])).shape == (0,)
+    with pytest.raises(ValueError, match="No calibration event is possible"):
+        tasks.AnomalyDetector(model, k + 9)
+    with pytest.raises(ValueError, match="No reference event is possible"):
+        tasks.AnomalyDetector(model, k, "typicality", reference=k + 9)
+    with pytest.raises(ValueError, match="quantile"):
+        reference = np.full([50, 4], 9)
+        tasks.optimize(model, lambda x: tf.reduce_sum(x, -1), reference=reference)
+
+
+def test_what_cannot_be_asked_says_so(models):
+    found = tasks.AnomalyDetector(models[0], drawn(60, 3))
+    with pytest.raises(ValueError, match="got 'a'"):
+        found.detect(drawn(3, 4), rate="a")
+    with pytest.raises(ValueError, match=r"background has events \(2,\)"):
+        tasks.AnomalyDetector(
+            models[0], drawn(60, 3), "likelihood_ratio", background=flows.gaussian((2,))
+        )
+    with pytest.raises(ValueError, match="complex"):
+        found.score(drawn(3, 4) + 1j)
+
+
+def test_the_context_of_an_embedded_model_goes_through_its_network():
+    inner = flows.maf((6,), 1, (8,), context_shape=(3,))
+    model = Embedded(inner, keras.layers.Dense(3, kernel_initializer="ones"), (2,))
+    laws.randomize(inner)
+    context, x = np.ones(2, np.float32), drawn(60, 5)
+    scores = [
+        tasks.AnomalyDetector(m, x, **c).score(x[:9])
+        for m, c in (
+            (model, {"context": context}),
+            (model.given(context), {}),
+            (inner, {"context": model.embed(context)}),
+        )
+    ]
+    np.testing.assert_allclose(scores[0], scores[2], rtol=1e-5)
+    np.testing.assert_allclose(scores[1], scores[2], rtol=1e-5)

@@ -27,8 +27,8 @@ class Decomposition(Finding):
       nats: of each event, `[N, *event_shape]`, without the last axis where the channels
         of a pixel are drawn together; the sum over units is -log p(x).
       num_dims: units of an event.
-      is_exact: whether a share is -log p(x_i | units before it); otherwise it is that
-        of the flow's linearisation at x, see `decompose`.
+      is_linearised: whether shares are those of the flow's linearisation at x, see
+        `decompose`, and not -log p(x_i | units before it).
 
     Examples:
       >>> found = Decomposition(np.full([10, 3], np.log(2.0)), num_dims=3)
@@ -38,7 +38,7 @@ class Decomposition(Finding):
 
     nats: np.ndarray
     num_dims: int
-    is_exact: bool = True
+    is_linearised: bool = False
 
     @property
     def mean(self) -> np.ndarray:
@@ -62,7 +62,7 @@ class Decomposition(Finding):
             f"{mean.sum():.2f} nats, of which unit {most} has the most, "
             f"{mean[most]:.2f}, and unit {least} the least, {mean[least]:.2f}"
         )
-        return found if self.is_exact else f"{found}, by the flow's linearisations"
+        return f"{found}, by the flow's linearisations" if self.is_linearised else found
 
 
 def decompose(
@@ -80,7 +80,7 @@ def decompose(
     it is rotated, so these shares add up to -log p(x), too; where J is a triangle, or
     the flow is affine, they are the exact ones. Units are in row-major order.
 
-    Integers have a bound from one draw of noise.
+    Integers have the density of themselves with one draw of noise.
 
     Args:
       model: `Autoregressive`, or a flow of at most 256 units with a normal base.
@@ -101,10 +101,10 @@ def decompose(
     """
     events = Events.of(model, held_out, context)
     if isinstance(model, Autoregressive):
-        log_prob, is_exact = _of_positions(events), True
+        log_prob, is_linearised = _of_positions(events), False
     else:
-        log_prob, is_exact = _of_latents(events, seed)
-    return Decomposition(-log_prob, math.prod(model.event_shape), is_exact)
+        log_prob, is_linearised = _of_latents(events, seed)
+    return Decomposition(-log_prob, math.prod(model.event_shape), is_linearised)
 
 
 def _of_positions(events):
@@ -133,17 +133,14 @@ def _of_latents(events, seed):
     name, flow = events.model.name, _flow(events.model)
     real, base = events.real(seed), flow.distribution
     size = math.prod(flow.event_shape)
-    order = getattr(flow.bijector, "order", None)
-    order = np.arange(size) if order is None else np.ravel(order)
+    known = getattr(flow.bijector, "order", None)
+    order = np.arange(size) if known is None else np.ravel(known)
     turns = isinstance(base, StandardNormal)
 
     # Traced once: outside of a graph each call of batch_jacobian is traced anew.
     @tf.function(autograph=False, reduce_retracing=True)
     def chunk(x, given):
-        with tf.GradientTape() as tape:
-            tape.watch(x)
-            z = flow.bijector.inverse(x, **given)
-        jacobian = tf.reshape(tape.batch_jacobian(z, x), [-1, size, size])
+        jacobian, z = _jacobian(flow, x, given)
         jacobian = tf.gather(tf.gather(jacobian, order, axis=1), order, axis=2)
         above = tf.reduce_max(tf.abs(jacobian - tf.linalg.band_part(jacobian, -1, 0)))
         latent = tf.gather(tf.reshape(z, [-1, size]), order, axis=1)
@@ -155,13 +152,25 @@ def _of_latents(events, seed):
         return tf.reshape(log_prob, tf.shape(x)), tf.fill(tf.shape(x)[:1], above)
 
     log_prob, above = real.each(lambda x, given, start: chunk(x, given))
-    in_order = not above.any()  # NaN is none
-    if not (in_order or turns):
+    # The units of one position may depend on each other, and NaN is no triangle.
+    keeps_order = known is not None and not above.any()
+    if not (keeps_order or turns):
         raise DoesNotFit(
             f"{name} has no one order of its units, and its base {base.name} is "
             "another when it is rotated. decompose needs a standard normal base then."
         )
-    return log_prob, in_order or getattr(flow.bijector, "is_affine", False)
+    return log_prob, not (keeps_order or getattr(flow.bijector, "is_affine", False))
+
+
+def _jacobian(flow, x, given):
+    """Returns dz/dx `[B, n, n]`, and z; flows that invert in a loop have one, too."""
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        z = flow.bijector.inverse(x, **given)
+    # One after the other: what holds a loop of its own is not vectorised.
+    found = tape.batch_jacobian(z, x, experimental_use_pfor=False)
+    size = math.prod(flow.event_shape)
+    return tf.reshape(found, [-1, size, size]), z
 
 
 def _turned(z, jacobian):
@@ -190,9 +199,11 @@ def _flow(model):
             f"{model.name} is no flow from normals or logistics, so none of its units "
             "has a share of its own. decompose needs one, or an autoregressive model."
         )
-    if flow.event_shape != model.event_shape:
+    if not model.event_shape == flow.event_shape == flow.distribution.event_shape:
         raise DoesNotFit(
-            f"{model.name} pads its events, and the border has a share, too."
+            f"{model.name} has events of shape {model.event_shape} and codes of shape "
+            f"{flow.distribution.event_shape}: a border, or what a simplex leaves "
+            "out, has no share that is a unit's."
         )
     size = math.prod(flow.event_shape)
     if size > _LARGEST:

@@ -8,7 +8,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.diagnostics.finding import DoesNotFit
-from tfp_flows.distributions import Dequantized, Given, Model, Padded, noise, rows
+from tfp_flows.distributions import Dequantized, Given, Model, Padded, noise, numeric
+from tfp_flows.distributions.inside import inside_of
 
 _CHUNK = 500  # events at a time, which bounds the memory;
 _UNITS = 2**16  # fewer if they are large: each unit may have 256 logits
@@ -19,7 +20,7 @@ class Events:
     """A model and events that it is asked about.
 
     Args:
-      model: whose event is one tensor.
+      model: whose event is one tensor; what is inside of `Given` and `Embedded`.
       x: `[N, *event_shape]`, in the model's real dtype.
       context: `[N, *context_shape]`, or None.
     """
@@ -44,19 +45,20 @@ class Events:
           ValueError: if something does not fit, or is not finite.
         """
         check_model(model)
-        if isinstance(model, Given) and context is None:
-            model, one = model.inner, np.asarray(model.context)
-            context = np.broadcast_to(one, (len(np.asarray(x)), *one.shape))
+        is_given = isinstance(model, Given) and context is None
+        model, context = inside_of(model, context)
         shape = model.event_shape
         real = model.real_dtype.as_numpy_dtype
         x = rows_of(x, title).astype(real)
+        if is_given:
+            context = np.broadcast_to(context, (len(x), *np.shape(context)))
         if not shape.is_compatible_with(x.shape[1:]):
             raise ValueError(
                 f"{model.name} wants {title} of shape [N, "
                 f"{', '.join(map(str, shape))}], got {x.shape}. Give one row for each "
                 "event."
             )
-        rows.check_context(context, model.context_shape, model.name)
+        _check_values(x, model, title)
         if context is not None:
             context = np.asarray(context, real)
             if context.shape != (len(x), *(model.context_shape or ())):
@@ -136,6 +138,20 @@ class Events:
         return Events(flow, padded.each(chunk), self.context)
 
 
+def _check_values(x, model, title):
+    """Refuses integers that no event of a model has."""
+    if model.num_values is None:
+        return
+    bad = (x < 0) | (x >= model.num_values) | (x != np.floor(x))
+    if bad.any():
+        raise ValueError(
+            f"{title} of {model.name} hold {x[bad][0]:g} at row "
+            f"{np.argwhere(bad)[0, 0]}, wanted whole numbers from 0 to "
+            f"{model.num_values - 1}. Drop such rows, or give the data in their own "
+            "unit."
+        )
+
+
 def check_model(model: Any) -> None:
     """Refuses what is no model of single tensors without batch dimensions.
 
@@ -170,6 +186,7 @@ def rows_of(x: Any, title: str, least: int = 20) -> np.ndarray:
     Raises:
       ValueError: if there are too few, or not all are finite.
     """
+    numeric.check(x, title)
     x = np.asarray(x)
     if x.ndim < 1 or len(x) < least:
         raise ValueError(

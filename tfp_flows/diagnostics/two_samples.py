@@ -5,6 +5,7 @@ import math
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 from scipy import stats
 from sklearn import base, ensemble, neighbors
 
@@ -144,7 +145,7 @@ def c2st(
     Args:
       samples: of the model, `[M, *event_shape]`.
       held_out: events that the model was not trained on, `[N, *event_shape]`.
-      context: `[N, ...]`, the context of each held-out event, under which the sample of
+      context: `[N, ...]`, or a mapping of such, the context of each held-out event, under which the sample of
         the same number was drawn; shown to the classifier beside both.
       classifier: of scikit-learn; extremely randomised trees if None, which need no
         unit of the data and see no difference that is smooth and small in many units.
@@ -250,12 +251,12 @@ def memorisation(
 
 
 def _with_context(samples, held_out, context):
-    context = np.asarray(context, np.float64)
+    parts = [np.asarray(part, np.float64) for part in tf.nest.flatten(context)]
+    context = np.concatenate([part.reshape(len(part), -1) for part in parts], axis=1)
     if not len(samples) == len(held_out) == len(context):
         raise ValueError(
             f"c2st got {len(samples)} samples, {len(held_out)} held-out events and "
             f"{len(context)} contexts. Draw one sample under each context: "
             "model.sample((), context=context)."
         )
-    context = context.reshape(len(context), -1)
     return tuple(np.concatenate([v, context], axis=1) for v in (samples, held_out))

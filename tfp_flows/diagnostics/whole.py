@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import tensorflow as tf
 
 from tfp_flows import progress
 from tfp_flows.diagnostics.codes import latent_normality
@@ -159,7 +160,8 @@ def _drawn(model, count, context, seed):
         size = min(500, count - start)
         shape, given = size, {}
         if context is not None:
-            shape, given = (), {"context": context[start : start + size]}
+            place = slice(start, start + size)
+            shape, given = (), {"context": _taken(context, place)}
         parts.append(np.asarray(model.sample(shape, seed=(seed, start), **given)))
     samples = np.concatenate(parts)
     finite = np.isfinite(samples).reshape(count, -1).all(axis=1)
@@ -179,10 +181,18 @@ def _chosen(held_out, context, count, seed):
             "model passes."
         )
     x = rows_of(held_out, "held-out events")
-    if context is not None and len(context) != len(x):
+    sizes = {len(part) for part in tf.nest.flatten(context) if part is not None}
+    if sizes - {len(x)}:
         raise ValueError(
-            f"diagnose got {len(context)} contexts for {len(x)} held-out events. Give "
+            f"diagnose got {min(sizes)} contexts for {len(x)} held-out events. Give "
             "one context for each."
         )
     places = np.random.default_rng((seed, 7)).permutation(len(x))[:count]
-    return x[places], None if context is None else np.asarray(context)[places]
+    return x[places], _taken(context, places)
+
+
+def _taken(context, places):
+    """Some of the contexts, which may have parts with names."""
+    return tf.nest.map_structure(
+        lambda part: None if part is None else np.asarray(part)[places], context
+    )

@@ -6,6 +6,7 @@ from typing import Any
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.distributions.embedded import Embedded
 from tfp_flows.distributions.model import Model
 from tfp_flows.distributions.rows import check_context, context_parts
 from tfp_flows.distributions.wrapper import Wrapper
@@ -77,7 +78,10 @@ class Given(Wrapper):
     @property
     def bijector(self) -> tfp.bijectors.Bijector:
         """The bijector of the flow inside, under this context."""
-        return self._inner.bijector.given(self._context)
+        context = self._context
+        if isinstance(self._inner, Embedded):
+            context = self._inner.embed(context)
+        return self._inner.bijector.given(context)
 
     def _default_event_space_bijector(self):
         if self.flow is None:

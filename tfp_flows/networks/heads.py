@@ -162,8 +162,8 @@ class ZeroConv(Head):
 
     def call(self, h: tf.Tensor):
         """Returns `[B, *positions, units]`."""
-        here = tf.TensorShape(h.shape[1:-1])
-        if self._is_folded and not here.is_compatible_with(self._positions):
+        # Unknown positions are other ones: the sum would be spread over them.
+        if self._is_folded and tuple(h.shape[1:-1]) != self._positions:
             kernel, added, *center = self._factored()
         else:
             kernel, added, *center = prepared(self.prepare)

@@ -6,7 +6,8 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.distributions import Given, Model, Padded, rows
+from tfp_flows.distributions import Model, Padded, numeric
+from tfp_flows.distributions.inside import inside_of
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,7 +24,7 @@ class Conditioned:
 
     @classmethod
     def of(cls, model: Model, context: Any) -> "Conditioned":
-        """Checks the context, and takes a `Given` apart.
+        """Checks the context, and takes `Given` and `Embedded` apart.
 
         Args:
           model: unconditional, conditional, or given its context.
@@ -43,9 +44,9 @@ class Conditioned:
                 f"{model.name} has events of several parts, {model.event_shape}. This "
                 "task needs a model whose event is one tensor."
             )
-        while isinstance(model, Given) and context is None:
-            model, context = model.inner, model.context
-        rows.check_context(context, model.context_shape, model.name)
+        if context is not None:
+            numeric.check(context, "context")
+        model, context = inside_of(model, context)
         if context is None:
             return cls(model, None)
         context = tf.cast(tf.convert_to_tensor(context), model.real_dtype)
@@ -61,18 +62,20 @@ class Conditioned:
         """What `log_prob` and `sample` take besides the events."""
         return {} if self.context is None else {"context": self.context}
 
-    def checked(self, events: Any, title: str) -> tf.Tensor:
+    def checked(self, events: Any, title: str, least: int = 1) -> tf.Tensor:
         """Returns events in the model's real dtype.
 
         Args:
           events: `[N, *event_shape]`.
           title: what messages call them.
+          least: how many there have to be.
 
         Raises:
-          ValueError: if they have another shape, or there are none.
+          ValueError: if they are no numbers, have another shape, or are too few.
         """
+        events = numeric.dense(events, title)
         events = tf.cast(tf.convert_to_tensor(events), self.model.real_dtype)
-        if events.shape[1:] != self.model.event_shape or len(events) == 0:
+        if events.shape[1:] != self.model.event_shape or len(events) < least:
             raise ValueError(
                 f"{self.model.name} wants {title} of shape [N, "
                 f"{', '.join(map(str, self.model.event_shape))}], got {events.shape}. "
@@ -164,4 +167,7 @@ class Conditioned:
         else:
             z = model.noise.distribution.sample(draws, seed)
             u, log_q = model.noise_from_base(many, for_each(z))
-        return model.flow.log_prob(many + u, **self.kwargs) - log_q
+        log_prob = model.flow.log_prob(many + u, **self.kwargs) - log_q
+        is_value = (many >= 0) & (many < model.num_values) & (many == tf.floor(many))
+        fits = tf.reduce_all(tf.reshape(is_value, [tf.shape(many)[0], -1]), axis=-1)
+        return tf.where(fits, log_prob, tf.constant(-np.inf, log_prob.dtype))

@@ -1,5 +1,6 @@
 """Detection: which events a model did not expect, at a known rate of false alarms."""
 
+import numbers
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,10 @@ from tfp_flows.distributions import Autoregressive, Model, noise
 from tfp_flows.tasks.codes import Conditioned
 from tfp_flows.tasks.densities import Densities
 
+_IMPOSSIBLE = (
+    "No {} event is possible under {}: its log-densities are -inf. Give events in the "
+    "unit, and of the values, that the model was trained on."
+)
 _METHODS = ("log_prob", "typicality", "likelihood_ratio", "density_of_states")
 
 
@@ -27,8 +32,8 @@ class AnomalyDetector:
                          over the reference [4]
 
     The reference are samples of the model, so that every calibration event calibrates.
-    A plain likelihood finds blank and smooth images likelier than the data: the other
-    three are cures.
+    A plain likelihood finds blank and smooth images likelier than the data. Each of the
+    others sees some of what it misses, none sees all.
 
     Args:
       model: trained.
@@ -82,7 +87,13 @@ class AnomalyDetector:
         salted = noise.salted(seed, "detect")
         self._densities = Densities(self._asked, salted)
         if background is not None:
-            self._background = Densities(Conditioned.of(background, None), salted)
+            other = Conditioned.of(background, None)
+            if other.model.event_shape != self._asked.model.event_shape:
+                raise ValueError(
+                    f"The background has events {other.model.event_shape}, the "
+                    f"model of {self._asked.model.event_shape}. Train it on the same."
+                )
+            self._background = Densities(other, salted)
         if method in ("typicality", "density_of_states"):
             if reference is None:
                 kwargs = self._asked.kwargs
@@ -91,9 +102,13 @@ class AnomalyDetector:
             # A copy: TFP's cache knows what was just drawn.
             self._reference = self._densities.of_many(tf.identity(reference))
             _check_scores(self._reference.sum(axis=1), "reference events", model.name)
+            if not np.isfinite(self._reference).any():
+                raise ValueError(_IMPOSSIBLE.format("reference", model.name))
         self._calibration = self._asked.checked(calibration, "calibration events")
         scores = self.score(self._calibration)
         _check_scores(scores, "calibration events", model.name)
+        if not np.isfinite(scores).any():
+            raise ValueError(_IMPOSSIBLE.format("calibration", model.name))
         self._scores = np.sort(scores)
 
     def score(self, x: Any) -> np.ndarray:
@@ -102,7 +117,7 @@ class AnomalyDetector:
         Args:
           x: `[N, *event_shape]`.
         """
-        x = self._asked.checked(x, "events")
+        x = self._asked.checked(x, "events", least=0)
         densities = self._densities.of_many(x)
         if self._method == "log_prob":
             return -densities[:, 0]
@@ -135,10 +150,10 @@ class AnomalyDetector:
           ValueError: if there are too few calibration events for the rate.
         """
         least = 1.0 / (1.0 + len(self._scores))
-        if not least <= rate < 1:
+        if not isinstance(rate, numbers.Real) or not least <= rate < 1:
             raise ValueError(
                 f"{len(self._scores)} calibration events know rates of false alarms "
-                f"from {least:.3g} to 1, got {rate}. A rate needs 1 / rate - 1 "
+                f"from {least:.3g} to 1, got {rate!r}. A rate needs 1 / rate - 1 "
                 "calibration events at least."
             )
         return self.p_value(x) <= rate
@@ -211,7 +226,8 @@ def _log_kernel_density(points, reference):
     deviation = reference.std(axis=0)
     width = np.where(deviation > 0, deviation, 1.0) * count ** (-1.0 / (size + 4))
     logs = []
-    for part in np.array_split(points, -(-len(points) // 1000)):  # bounds the memory
+    parts = max(1, -(-len(points) // 1000))  # bounds the memory
+    for part in np.array_split(points, parts):
         apart = (part[:, None] - reference) / width  # [N, M, S]
         exponent = -0.5 * (apart**2).sum(axis=-1)
         largest = exponent.max(axis=1, keepdims=True)

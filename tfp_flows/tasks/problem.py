@@ -66,7 +66,8 @@ class Problem:
             reference = asked.checked(reference, "reference events")
             densities = self.densities.of_many(reference)
         self.reference = np.sort(densities[:, 0])
-        self.bounds = np.quantile(densities, plausible, axis=0)
+        with np.errstate(invalid="ignore"):  # of infinities; refused below
+            self.bounds = np.quantile(densities, plausible, axis=0)
         if not np.isfinite(self.bounds).all():
             raise ValueError(
                 f"The {plausible} quantile of the log-densities of {len(densities)} "

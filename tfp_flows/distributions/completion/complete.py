@@ -12,7 +12,6 @@ from tfp_flows.distributions.autoregressive import Autoregressive
 from tfp_flows.distributions.completion import beginnings, chains, gaussians, particles
 from tfp_flows.distributions.completion.question import Question
 from tfp_flows.distributions.flow import Flow
-from tfp_flows.distributions.given import Given
 from tfp_flows.distributions.model import Model
 from tfp_flows.distributions.padded import Padded
 from tfp_flows.distributions.tabular import Tabular
@@ -77,14 +76,6 @@ def complete(
       >>> complete(model, tf.ones([5, 4, 4, 1], tf.int32), left, n=3, seed=1).shape
       TensorShape([3, 5, 4, 4, 1])
     """
-    if isinstance(distribution, Given):
-        context = tf.convert_to_tensor(distribution.context)
-        distribution = distribution.inner
-    if not isinstance(distribution, Model):
-        raise ValueError(
-            f"complete needs a model of this library, got "
-            f"{type(distribution).__name__}. Build one with tfp_flows.flows."
-        )
     numeric.check_temperature(temperature)
     question = Question.of(distribution, x, mask, n, context)
     if question.x.shape[0] == 0:  # no events have no completions

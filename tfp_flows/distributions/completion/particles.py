@@ -101,12 +101,12 @@ def complete_by_particles(
       >>> complete_by_particles(model, tf.ones([4, 4, 1]), left, n=3, seed=1).x.shape
       TensorShape([3, 4, 4, 1])
     """
-    if not isinstance(distribution, Autoregressive):
+    question = Question.of(distribution, x, mask, n, context)
+    if not isinstance(question.model, Autoregressive):
         raise ValueError(
             "complete_by_particles needs an Autoregressive model, got "
-            f"{type(distribution).__name__}. Use complete, which has a way for others."
+            f"{type(question.model).__name__}. Use complete, which knows other ways."
         )
-    question = Question.of(distribution, x, mask, n, context)
     return completions(question, seed, num_particles)
 
 
@@ -155,14 +155,3 @@ def _check(question, num_particles):
         )
     model = question.model
     beginnings.check_whole(model, question.known, model.network.order)
-    _, fits = model.element.supported(question.x, model.real_dtype)
-    if fits is None or not tf.executing_eagerly():
-        return
-    wrong = ~fits.numpy() & question.known
-    wrong = wrong.any(axis=tuple(range(1, wrong.ndim)))
-    if wrong.any():
-        raise ValueError(
-            f"{model.name} has values from 0 to {model.num_values - 1}, and the known "
-            f"units of the rows {np.flatnonzero(wrong)[:10].tolist()} hold others. "
-            "Make the mask False there, or correct x."
-        )

@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.distributions import numeric, rows
+from tfp_flows.distributions.inside import inside_of
 from tfp_flows.distributions.model import Model
 
 
@@ -37,14 +38,22 @@ class Question:
 
         Raises:
           ValueError: if n is not positive, x, mask or context do not fit, or what is
-            known is NaN or lies beyond the model's support.
+            known is not finite, no value of the model's, or beyond its support.
         """
         if not isinstance(n, numbers.Integral) or n < 1:
             raise ValueError(f"complete needs n >= 1 draws for each event, got {n!r}.")
+        if not isinstance(model, Model):
+            raise ValueError(
+                "complete needs a model of this library, got "
+                f"{type(model).__name__}. Build one with tfp_flows.flows."
+            )
+        model, context = inside_of(model, context)
         event = model.event_shape.as_list()
         x, batch, flat_context = _rows(model, x, event, context)
         known = _known(mask, event, batch)
         known = _there(model, x, known)
+        _check_values(model, x, known)
+        x = tf.cast(x, model.dtype)
         _check_support(model, x, known)
         return cls(model, x, known, flat_context, batch, int(n))
 
@@ -74,7 +83,7 @@ class Question:
 def _rows(model, x, event, context):
     numeric.check(x, "x")
     x = tf.convert_to_tensor(x)
-    x = tf.cast(x, model.dtype)
+    x = tf.cast(x, model.real_dtype)  # fractions of integers are seen, see below
     if context is not None:
         context = tf.cast(tf.convert_to_tensor(context), model.real_dtype)
     x, context, batch = rows.paired(x, event, context, model.context_shape, model.name)
@@ -116,6 +125,24 @@ def _there(model, x, known):
             "False there: mask & ~np.isnan(x)."
         )
     return known
+
+
+def _check_values(model, x, known):
+    """Refuses known units that no event has; of a traced x nobody knows yet."""
+    if not hasattr(x, "numpy"):
+        return
+    x, wanted, good = x.numpy(), "finite numbers", np.isfinite(x)
+    if model.num_values is not None:
+        wanted = f"whole numbers from 0 to {model.num_values - 1}"
+        good &= (x == np.floor(x)) & (x >= 0) & (x < model.num_values)
+    bad = known & ~good
+    if bad.any():
+        row = int(np.argwhere(bad)[0, 0])
+        raise ValueError(
+            f"complete wants {wanted} as known units of {model.name}, got "
+            f"{np.broadcast_to(x, bad.shape)[bad][0]:g} in row {row}. Make the mask "
+            "False there."
+        )
 
 
 def _check_support(model, x, known):

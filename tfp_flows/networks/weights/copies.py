@@ -92,6 +92,8 @@ def _each_once(nodes, ops, given):
             else:
                 others = [f"{name}:{i}" for i in range(1, len(op.outputs))]
                 _replace(same, node.name, [name, *others])
+    for node in kept:  # a node may wait for one that comes after it
+        node.input[:] = [same.get(n, n) for n in node.input]
     return kept, same
 
 
