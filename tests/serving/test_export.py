@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -325,3 +326,32 @@ def test_two_exports_of_one_flow_are_the_same_files(tmp_path):
         found.append({name: digest for digest, name in lines})
         assert found[-1].pop("fingerprint.pb")
     assert found[0] == found[1]
+
+
+class WithOwnVariable(keras.layers.Layer):
+    """Reads a variable that no stack and no layer holds, plainly or in a loop."""
+
+    def __init__(self, inner, in_loop):
+        super().__init__()
+        self.inner, self.in_loop = inner, in_loop
+        self.own = tf.Variable(np.linspace(0.5, 1.5, 2000, dtype=np.float32))
+
+    def call(self, h):
+        h = self.inner(h)
+        if not self.in_loop:
+            return h * tf.reduce_mean(self.own)
+        return tf.while_loop(
+            lambda i, h: i < 3, lambda i, h: (i + 1, h * self.own[i]), (0, h)
+        )[1]
+
+
+@pytest.mark.parametrize("memory", ["activations", "constant"])
+@pytest.mark.parametrize("in_loop", [False, True], ids=["plain", "loop"])
+def test_networks_may_read_variables_of_their_own(tmp_path, memory, in_loop):
+    def network(*args, **kwargs):
+        inner = keras.layers.Conv2D(8, 3, padding="same", activation="relu")
+        return WithOwnVariable(inner, in_loop)
+
+    flow = flows.glow((4, 4, 1), 1, 3, network=network, memory=memory)
+    laws.randomize(flow)
+    export(flow, tmp_path, allow_unadapted=True)  # the gate replays golden rows

@@ -145,8 +145,9 @@ def c2st(
     Args:
       samples: of the model, `[M, *event_shape]`.
       held_out: events that the model was not trained on, `[N, *event_shape]`.
-      context: `[N, ...]`, or a mapping of such, the context of each held-out event, under which the sample of
-        the same number was drawn; shown to the classifier beside both.
+      context: `[N, ...]`, or a mapping of such: the context of each held-out event,
+        under which the sample of the same number was drawn; shown to the classifier
+        beside both.
       classifier: of scikit-learn; extremely randomised trees if None, which need no
         unit of the data and see no difference that is smooth and small in many units.
       seed: of the halves and the trees.

@@ -17,7 +17,7 @@ import tensorflow as tf
 import tensorflow_probability as tfp
 
 from tfp_flows.bijectors.running.tracing import running_for
-from tfp_flows.distributions import Embedded, Model, bases
+from tfp_flows.distributions import Embedded, Given, Model, bases
 from tfp_flows.networks.autoregressive_network import as_many, never_empty
 from tfp_flows.serving import row_noise, row_seeds
 
@@ -301,6 +301,11 @@ def check_model(model: Any) -> None:
             f"serving.export needs a Flow or another model of this library, got "
             f"{type(model).__name__}. Build it with tfp_flows.flows, or pass the flow "
             "itself if this is a FlowModel."
+        )
+    if isinstance(model, Given):
+        raise ValueError(
+            f"{model.name!r} was given its context, which an export leaves to clients. "
+            "Export the conditional model itself, the .inner of this one."
         )
     shape = model.event_shape
     if not isinstance(shape, tf.TensorShape) or not shape.is_fully_defined():

@@ -55,6 +55,11 @@ class Conditioned:
                 f"{model.name} got contexts of shape {context.shape}. This task asks "
                 f"under one context: pass it alone, of shape {model.context_shape}."
             )
+        if not model.takes_missing and not np.isfinite(context).all():
+            raise ValueError(
+                f"{model.name} got the context {np.asarray(context)}. Give finite "
+                "numbers."
+            )
         return cls(model, context)
 
     @property

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import numbers
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -195,10 +196,12 @@ def _of_observations(build, pairs):
 
 
 def _check(method, num_simulations, embedding, options, drop_invalid):
-    if method not in ("posterior", "likelihood") or num_simulations < _LEAST:
+    is_count = isinstance(num_simulations, numbers.Integral)
+    is_enough = is_count and num_simulations >= _LEAST
+    if method not in ("posterior", "likelihood") or not is_enough:
         raise ValueError(
             'tasks.posterior needs method="posterior" or "likelihood" and at least '
-            f"{_LEAST} simulations, got {method!r} and {num_simulations}."
+            f"{_LEAST} simulations, got {method!r} and {num_simulations!r}."
         )
     if embedding is not None and method == "likelihood":
         raise ValueError(

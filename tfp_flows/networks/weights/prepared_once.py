@@ -126,8 +126,11 @@ def _fixed(function, held, known):
     edge = [t for op in kept for t in op.inputs] + results
     edge = {t.name for t in edge if t.op.name in of_weights} - captured.keys()
     values = {**captured, **_computed(graph, of_weights, captured, sorted(edge), known)}
+    variables = [v for v in graph.variables if id(v.handle) in held]
 
     def call(*inputs):
+        for variable in variables:  # who saves the function looks for them there
+            tf.compat.v1.get_default_graph().watch_variable(variable)
         given = {name: _read(value) for name, value in values.items()}
         given.update(zip(own, inputs, strict=True))
         found = copied(graph, kept, given, [t.name for t in results])
