@@ -116,7 +116,7 @@ def optimize(
     """
     _check_options(plausible, n, num_steps, rate, num_samples)
     asked = Conditioned.of(model, context)
-    if not isinstance(constraints, (list, tuple)):
+    if not isinstance(constraints, Sequence):
         constraints = (constraints,)
     _check_functions(objective, constraints)
     problem = Problem(
