@@ -173,3 +173,12 @@ def test_the_context_of_an_embedded_model_goes_through_its_network():
     ]
     np.testing.assert_allclose(scores[0], scores[2], rtol=1e-5)
     np.testing.assert_allclose(scores[1], scores[2], rtol=1e-5)
+    inputs = {
+        name: keras.Input((size,), name=name) for name, size in (("a", 1), ("b", 2))
+    }
+    both = keras.Model(inputs, keras.layers.Concatenate()(list(inputs.values())))
+    named = Embedded(inner, both, {"a": (1,), "b": (2,)})
+    parts = {"a": np.zeros(1, np.float32), "b": np.ones(2, np.float32)}
+    asked = tasks.AnomalyDetector(named, x, context=parts)
+    wanted = -named.log_prob(x[:9], context=parts)
+    np.testing.assert_allclose(asked.score(x[:9]), wanted, rtol=1e-5)

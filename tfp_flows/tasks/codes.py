@@ -44,8 +44,9 @@ class Conditioned:
                 f"{model.name} has events of several parts, {model.event_shape}. This "
                 "task needs a model whose event is one tensor."
             )
-        if context is not None:
-            numeric.check(context, "context")
+        for part in tf.nest.flatten(context):
+            if part is not None:
+                numeric.check(part, "context")
         model, context = inside_of(model, context)
         if context is None:
             return cls(model, None)
