@@ -216,3 +216,22 @@ def test_a_simulator_may_compute_in_place():
     wanted = tasks.simulate(lambda theta: 2.0 * theta, prior, 5, seed=1)
     np.testing.assert_array_equal(found.theta, wanted.theta)
     np.testing.assert_array_equal(found.x, wanted.x)
+
+
+def test_shares_with_a_dirichlet_prior_stay_shares_and_are_those_of_the_closed_form():
+    prior = tfd.Dirichlet([1.0, 1.0, 1.0])
+
+    rng = np.random.default_rng(0)
+
+    def counts(theta):
+        return rng.multinomial(20, theta / theta.sum(axis=1, keepdims=True))
+
+    found = tasks.posterior(
+        counts, prior, 2000, recipe="maf", options=SMALL, epochs=30, learning_rate=3e-3
+    )
+    seen = np.array([12.0, 6.0, 2.0], np.float32)
+    drawn = found.given(seen).sample(4000, seed=2).numpy()
+    np.testing.assert_allclose(drawn.sum(axis=1), 1.0, atol=1e-5)
+    exact = tfd.Dirichlet(1.0 + seen)
+    np.testing.assert_allclose(drawn.mean(axis=0), exact.mean(), atol=0.04)
+    np.testing.assert_allclose(drawn.std(axis=0), exact.stddev(), rtol=0.35)

@@ -7,6 +7,7 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
+from tfp_flows.bijectors import Simplex
 from tfp_flows.distributions import noise
 
 tfd = tfp.distributions
@@ -122,6 +123,8 @@ def to_support(prior: tfd.Distribution) -> tfp.bijectors.Bijector:
     Raises:
       ValueError: if it has none, as distributions of integers.
     """
+    if isinstance(prior, tfd.Dirichlet):  # TFP's own fails with NumPy 2.4
+        return Simplex(prior.event_shape.as_list(), dtype=prior.dtype)
     bijector = prior.experimental_default_event_space_bijector()
     if bijector is None:
         raise ValueError(
