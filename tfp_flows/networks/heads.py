@@ -149,9 +149,9 @@ class ZeroConv(Head):
         # Thousands of products are added: not in 16 bits.
         exact = tf.float32 if kernel.dtype.size < 4 else kernel.dtype
         bias, center = tf.cast(bias, exact), tf.cast(center, exact)
-        taps = tf.reshape(tf.cast(kernel, exact), [-1, center.shape[0], self.units])
+        of_taps = tf.reduce_sum(tf.cast(kernel, exact) * center[:, None], axis=-2)
         # With an axis in front: products of all members at once want one.
-        of_taps = tf.reshape(center[None, None] @ taps, [1, -1, self.units])
+        of_taps = tf.reshape(of_taps, [1, -1, self.units])
         seen = taps_within(self._positions, self.kernel_size)
         added = bias - tf.constant(seen[None], exact) @ of_taps
         return [kernel, tf.reshape(added, [*self._positions, self.units])]
