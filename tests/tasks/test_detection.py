@@ -137,9 +137,9 @@ def test_integers_that_the_model_does_not_have_are_as_strange_as_can_be():
         background = model if method == "likelihood_ratio" else None
         asked = tasks.AnomalyDetector(model, k, method, background=background)
         assert asked.p_value(np.zeros([0, 4])).shape == (0,)
-    with pytest.raises(ValueError, match="No calibration event is possible"):
+    with pytest.raises(ValueError, match="None of the calibration events is possible"):
         tasks.AnomalyDetector(model, k + 9)
-    with pytest.raises(ValueError, match="No reference event is possible"):
+    with pytest.raises(ValueError, match="None of the reference events is possible"):
         tasks.AnomalyDetector(model, k, "typicality", reference=k + 9)
     with pytest.raises(ValueError, match="quantile"):
         reference = np.full([50, 4], 9)

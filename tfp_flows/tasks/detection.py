@@ -10,10 +10,6 @@ from tfp_flows.distributions import Autoregressive, Model, noise
 from tfp_flows.tasks.codes import Conditioned
 from tfp_flows.tasks.densities import Densities
 
-_IMPOSSIBLE = (
-    "No {} event is possible under {}: its log-densities are -inf. Give events in the "
-    "unit, and of the values, that the model was trained on."
-)
 _METHODS = ("log_prob", "typicality", "likelihood_ratio", "density_of_states")
 
 
@@ -88,11 +84,7 @@ class AnomalyDetector:
         self._densities = Densities(self._asked, salted)
         if background is not None:
             other = Conditioned.of(background, None)
-            if other.model.event_shape != self._asked.model.event_shape:
-                raise ValueError(
-                    f"The background has events {other.model.event_shape}, the "
-                    f"model of {self._asked.model.event_shape}. Train it on the same."
-                )
+            _check_alike(other.model.event_shape, self._asked.model.event_shape)
             self._background = Densities(other, salted)
         if method in ("typicality", "density_of_states"):
             if reference is None:
@@ -102,13 +94,9 @@ class AnomalyDetector:
             # A copy: TFP's cache knows what was just drawn.
             self._reference = self._densities.of_many(tf.identity(reference))
             _check_scores(self._reference.sum(axis=1), "reference events", model.name)
-            if not np.isfinite(self._reference).any():
-                raise ValueError(_IMPOSSIBLE.format("reference", model.name))
         self._calibration = self._asked.checked(calibration, "calibration events")
         scores = self.score(self._calibration)
         _check_scores(scores, "calibration events", model.name)
-        if not np.isfinite(scores).any():
-            raise ValueError(_IMPOSSIBLE.format("calibration", model.name))
         self._scores = np.sort(scores)
 
     def score(self, x: Any) -> np.ndarray:
@@ -217,6 +205,20 @@ def _check_scores(scores, title, name):
             f"{len(bad)} of {len(scores)} {title} have no density, NaN, under {name}, "
             f"the first one at row {bad[0]}: no rank among them means anything. Drop "
             "or mend them."
+        )
+    if not np.isfinite(scores).any():
+        raise ValueError(
+            f"None of the {title} is possible under {name}: their log-densities are "
+            "-inf. Give events in the unit, and of the values, that the model was "
+            "trained on."
+        )
+
+
+def _check_alike(of_background, of_model):
+    if of_background != of_model:
+        raise ValueError(
+            f"The background has events {of_background}, the model of {of_model}. "
+            "Train it on the same."
         )
 
 
