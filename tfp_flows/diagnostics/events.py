@@ -142,7 +142,7 @@ def _check_values(x, model, title):
     """Refuses integers that no event of a model has."""
     if model.num_values is None:
         return
-    bad = (x < 0) | (x >= model.num_values) | (x != np.floor(x))
+    bad = ~numeric.are_values(x, model.num_values)
     if bad.any():
         raise ValueError(
             f"{title} of {model.name} hold {x[bad][0]:g} at row "

@@ -64,6 +64,24 @@ def check(value: Any, what: str) -> None:
         raise ValueError(f"{what} holds {_KINDS[kind]}, wanted real numbers. {cure}")
 
 
+def are_values(x: np.ndarray, num_values: int | None) -> np.ndarray:
+    """Returns which numbers an event may hold, bool of x's shape.
+
+    Args:
+      x: numbers.
+      num_values: of a model of integers, which holds whole numbers from 0 on; None for
+        finite numbers.
+
+    Examples:
+      >>> are_values(np.array([0.0, 1.5, 4.0, np.inf]), 4).tolist()
+      [True, False, False, False]
+    """
+    good = np.isfinite(x)
+    if num_values is not None:
+        good &= (x == np.floor(x)) & (x >= 0) & (x < num_values)
+    return good
+
+
 def check_temperature(temperature: Any) -> None:
     """Refuses what is no temperature, where it can be seen.
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.distributions import Model
+from tfp_flows.distributions import Model, numeric
 from tfp_flows.serving import golden, row_noise, row_seeds
 from tfp_flows.serving.endpoints import Endpoints
 
@@ -135,10 +135,9 @@ def checked_rows(
         )
     if rows.dtype.kind not in "buif":
         raise ValueError(f"{name} must hold real numbers, got {rows.dtype}.")
-    wanted, good = "finite numbers", np.isfinite(rows)
+    wanted, good = "finite numbers", numeric.are_values(rows, num_values)
     if num_values is not None:
         wanted = f"whole numbers from 0 to {num_values - 1}"
-        good &= (rows == np.floor(rows)) & (rows >= 0) & (rows < num_values)
     if not good.all():
         row = int(np.argmin(good.reshape(len(rows), -1).all(axis=1)))
         raise ValueError(

@@ -131,11 +131,10 @@ def _check_values(model, x, known):
     """Refuses known units that no event has; of a traced x nobody knows yet."""
     if not hasattr(x, "numpy"):
         return
-    x, wanted, good = x.numpy(), "finite numbers", np.isfinite(x)
+    x, wanted = x.numpy(), "finite numbers"
     if model.num_values is not None:
         wanted = f"whole numbers from 0 to {model.num_values - 1}"
-        good &= (x == np.floor(x)) & (x >= 0) & (x < model.num_values)
-    bad = known & ~good
+    bad = known & ~numeric.are_values(x, model.num_values)
     if bad.any():
         row = int(np.argwhere(bad)[0, 0])
         raise ValueError(
