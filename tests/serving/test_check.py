@@ -175,7 +175,7 @@ def _save_card(directory):
         "context_shape": None,
         "num_values": None if x["dtype"] == "float32" else 1000,
         "signatures": {"log_prob": signatures["log_prob"]},
-        "num_parameters": 0,
+        "num_parameters": 3,
         "stored": checkpoint.totals(checkpoint.variables(directory)),
         "library_versions": {"tensorflow": tf.__version__},
         "max_batch_size": 4,
@@ -191,6 +191,7 @@ def _save_module(directory, function, root, dtype=tf.float32):
     """Saves a module by hand with golden rows of what Python says."""
     spec = tf.TensorSpec([None, 4], dtype, name="x")
     root.serve = tf.function(function, input_signature=[spec], autograph=False)
+    root.num_parameters = num_parameters
     both = {"log_prob": root.serve, "serving_default": root.serve}
     tf.saved_model.save(root, str(directory), signatures=both)
     x = np.random.default_rng(0).standard_normal([8, 4])
@@ -321,6 +322,7 @@ def test_unequal_numbers_of_rows_are_caught(tmp_path):
         return _outputs(tf.ensure_shape(x, [None, 4]) + tf.ensure_shape(c, [None, 1]))
 
     root.serve = tf.function(function, input_signature=spec, autograph=False)
+    root.num_parameters = num_parameters
     both = {"log_prob": root.serve, "serving_default": root.serve}
     tf.saved_model.save(root, str(tmp_path), signatures=both)
     x, c = np.eye(8, 4, dtype=np.float32), np.ones([8, 1], np.float32)
@@ -377,3 +379,8 @@ def test_usage_errors_exit_with_two():
         check=False,
     )
     assert done.returncode == 2 and "directory" in done.stderr
+
+
+@tf.function(input_signature=[], autograph=False)
+def num_parameters():
+    return tf.constant(3, tf.int64)

@@ -103,6 +103,8 @@ def test_a_forged_card_is_one_line(copy):
         assert "the card says that" in refused(copy)
     forge(copy, stored=stored, num_parameters=-5)
     assert "its entry 'num_parameters' is -5" in refused(copy)
+    forge(copy, num_parameters=1)
+    assert "says num_parameters 1, the graph says" in refused(copy)
 
 
 def test_another_models_variables_are_one_line(copy, tmp_path):

@@ -1,8 +1,8 @@
 """The card of a version against its graph: a card is a claim until it is compared.
 
 `stored` is what the checkpoint holds: it is counted there, and the graph has to have
-the same variables. `num_parameters`, the weights of the model in Python, is a statement
-like its units: an export holds what follows from weights in place of the weights.
+the same variables. `num_parameters`, the weights of the model in Python, is a function
+of the graph: an export holds what follows from weights in place of the weights.
 """
 
 import json
@@ -97,6 +97,10 @@ def problem(
     problem = _stored(card, graph, stored)
     if problem:
         return problem
+    weights = meta_graph.num_parameters(graph)
+    if card["num_parameters"] != weights:
+        said = card["num_parameters"]
+        return f"the card says num_parameters {said}, the graph says {weights}"
     written = meta_graph.tensorflow_version(graph)
     if card["library_versions"].get("tensorflow") != written:
         return f"the graph was written by TensorFlow {written}, the card says another"

@@ -86,10 +86,15 @@ def facts(flow: Model, nonfinite: str) -> dict[str, Any]:
         "invalid_rows": nonfinite,
         "recipe": recipe and {"name": recipe.name, "options": dict(recipe.options)},
         "is_adapted": bool(flow.is_adapted),
-        "num_parameters": sum(math.prod(v.shape) for v in flow.raw_variables),
+        "num_parameters": num_parameters(flow),
         "seed_algorithm": row_noise.ALGORITHM,
         "library_versions": _library_versions(),
     }
+
+
+def num_parameters(flow: Model) -> int:
+    """Returns how many numbers the weights of a flow are."""
+    return sum(math.prod(v.shape) for v in flow.raw_variables)
 
 
 def _particulars(flow):

@@ -227,10 +227,22 @@ def _save(flow, functions, passes, directory):
     # the served functions without them.
     root.read_variables = _read_variables(flow, functions, passes)
     root.functions = functions
+    root.num_parameters = _num_parameters(flow)
     # Nobody differentiates a served function.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     tf.saved_model.save(root, str(directory), signatures=functions, options=options)
     name_default(directory)
+
+
+def _num_parameters(flow):
+    """Returns a function by which the graph says what the card says."""
+    count = cards.num_parameters(flow)
+
+    @tf.function(input_signature=[], autograph=False)
+    def num_parameters():
+        return tf.constant(count, tf.int64)
+
+    return num_parameters
 
 
 def _read_variables(flow, functions, passes):

@@ -4,12 +4,14 @@ References:
   https://github.com/tensorflow/tensorflow/tree/master/tensorflow/core/protobuf
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from tfp_flows.serving import checkpoint, operations, wire
 
 MUST_COMPILE = b"_XlaMustCompile"
+_STATEMENT = re.compile(r"__inference_num_parameters_\d+")
 
 
 class TensorInfo(NamedTuple):
@@ -82,6 +84,20 @@ def variables(meta_graph: bytes) -> list[checkpoint.Variable]:
     return found
 
 
+def num_parameters(meta_graph: bytes) -> int | None:
+    """Returns how many weights the graph says that its model has; None without a word.
+
+    An export holds what follows from weights in their place, so they cannot be counted.
+    It says their number by a function without arguments, `num_parameters`.
+    """
+    for graph in wire.values(meta_graph, 2):
+        for part in wire.values(graph, 2):
+            for function in wire.values(part, 1):
+                if _STATEMENT.fullmatch(_name(wire.first(function, 1))):
+                    return _constant(function)
+    return None
+
+
 def refused(meta_graph: bytes) -> list[str]:
     """Returns a line for each operation that may not be served.
 
@@ -115,6 +131,15 @@ def refused(meta_graph: bytes) -> list[str]:
         if _must_compile(function, 5):
             found.add(f"jit_compile=True in {name}")
     return sorted(found)
+
+
+def _constant(function):
+    """The number that a function without arguments returns."""
+    for node in wire.values(function, 3):
+        if _op(node) == "Const":
+            value = wire.first(dict(wire.pairs(node, 5))["value"], 8)
+            return next(iter(wire.integers(value, 10)), None)
+    return None
 
 
 def _bad(nodes, library, more):
