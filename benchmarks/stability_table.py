@@ -21,10 +21,6 @@ batch 32, four epochs, without warm-up or clipping, on raw data. Nats an event.
   cosine decay from 2e-3, weight decay, clipping and, for Glow, a warm-up.
 - Gaussian: loss of the full-covariance Gaussian of the training data.
 
-Rows of flows of more than 24 steps, but for the Glows' with affine and spline couplings
-and RealNVP's on digits at 5e-3, were measured when each step took 24 / depth of a
-change; it is (24 / depth)^(4/3) now (`networks/gains.py`).
-
 """
 
 
