@@ -205,10 +205,11 @@ def gaussian_scores(splits: Any, config: Any) -> list:
     Args:
       splits: of the data.
       config: of the job: `num_draws`, and in `baselines` `mixture_components` and
-        `covariance_floors` to choose from, `max_events` and `fit_draws`.
+        `covariance_floors` to choose from (none: no mixture), `max_events` and
+        `fit_draws`.
 
     Returns:
-      Test scores of the Gaussian and of the chosen mixture.
+      Test scores of the Gaussian and, if there is a choice, of the chosen mixture.
     """
     num_draws, config = config.num_draws, config.baselines
     shape = {"event_shape": splits.event_shape, "num_values": splits.num_values}
@@ -231,15 +232,16 @@ def gaussian_scores(splits: Any, config: Any) -> list:
         )
 
     single = flows.gaussian(**shape)
-    single_seconds = _seconds_to_adapt(single, events)
+    seconds = _seconds_to_adapt(single, events)
+    scores = [_score("Gaussian", single, splits.test, num_draws, seconds)]
     grid = itertools.product(config.mixture_components, config.covariance_floors)
     fits = itertools.starmap(fitted, grid)
-    _, count, mixture, seconds = min(fits, key=lambda fit: fit[0])
-    name = f"mixture of {count} Gaussians"
-    return [
-        _score("Gaussian", single, splits.test, num_draws, single_seconds),
-        _score(name, mixture, splits.test, num_draws, seconds),
-    ]
+    best = min(fits, key=lambda fit: fit[0], default=None)
+    if best is not None:
+        _, count, mixture, seconds = best
+        name = f"mixture of {count} Gaussians"
+        scores.append(_score(name, mixture, splits.test, num_draws, seconds))
+    return scores
 
 
 def _seconds_to_adapt(flow, events):

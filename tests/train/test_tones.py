@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import scipy.signal
+import scipy.stats
 
 from tfp_flows import flows
 from tfp_flows.distributions import mu_law
@@ -157,6 +158,21 @@ def test_a_unigram_of_real_numbers_is_refused():
     settings.baselines.unigram = True
     with pytest.raises(ValueError, match="counts integers, but 'digits' holds real"):
         evaluation.baseline_scores(splits, settings)
+
+
+def test_without_a_choice_of_mixtures_there_is_the_gaussian():
+    rng = np.random.default_rng(0)
+    train, test = rng.standard_normal([2, 500, 2]) @ [[2.0, 1.0], [0.0, 0.5]]
+    train, test = np.float32(train), np.float32(test)
+    parts = [pipelines.Part(pipelines.Arrays(x)) for x in (train, test, test)]
+    splits = pipelines.Splits(*parts, None)
+    settings = digits_real_nvp.get_config()
+    settings.baselines.mixture_components = ()
+    (score,) = evaluation.baseline_scores(splits, settings)
+    normal = scipy.stats.multivariate_normal(train.mean(axis=0), np.cov(train.T))
+    np.testing.assert_allclose(
+        score.mean, -normal.logpdf(test).mean() / np.log(2) / 2, rtol=1e-3
+    )
 
 
 def test_the_wavenet_of_the_config_remembers_more_than_two_periods():
