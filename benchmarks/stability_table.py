@@ -123,7 +123,7 @@ def _tuned(run):
 
 
 def _beside_tuned(rows):
-    """A paragraph that counts at which rates plain Adam ends as low as the tuned one."""
+    """Counts in how many rows plain Adam ends as low as the tuned one, by rate."""
     found: dict[float, list[bool]] = {}
     for key, row in rows.items():
         last, tuned = (row.split("|")[i].split() for i in (7, 10))

@@ -37,7 +37,10 @@ CHANGES = {
         {"stored": {"variables": 1, "numbers": 3, "bytes": 12}},
         "the card says that {'variables': 1, 'numbers': 3, 'bytes': 12} are stored",
     ),
-    "more weights": ({"num_parameters": 1}, "the card says num_parameters 1, the graph"),
+    "more weights": (
+        {"num_parameters": 1},
+        "the card says num_parameters 1, the graph",
+    ),
     "event": ({"event_shape": [5]}, "the card says event_shape [5]"),
     "latent": ({"latent_shape": [5]}, "the card says latent_shape [5]"),
     "context": ({"context_shape": [2]}, "the card says context_shape [2]"),
