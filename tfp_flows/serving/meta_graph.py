@@ -90,11 +90,9 @@ def num_parameters(meta_graph: bytes) -> int | None:
     An export holds what follows from weights in their place, so they cannot be counted.
     It says their number by a function without arguments, `num_parameters`.
     """
-    for graph in wire.values(meta_graph, 2):
-        for part in wire.values(graph, 2):
-            for function in wire.values(part, 1):
-                if _STATEMENT.fullmatch(_name(wire.first(function, 1))):
-                    return _constant(function)
+    for name, function in _library(wire.first(meta_graph, 2)).items():
+        if _STATEMENT.fullmatch(name):
+            return _constant(function)
     return None
 
 
@@ -112,11 +110,7 @@ def refused(meta_graph: bytes) -> list[str]:
     """
     graph = wire.first(meta_graph, 2)
     nodes = {_name(node): node for node in wire.values(graph, 1)}
-    library = {
-        _name(wire.first(function, 1)): function
-        for part in wire.values(graph, 2)
-        for function in wire.values(part, 1)
-    }
+    library = _library(graph)
     requested = _upstream(nodes, _roots(meta_graph))
     called = _called([nodes[name] for name in requested], library)
     found = set()
@@ -131,6 +125,15 @@ def refused(meta_graph: bytes) -> list[str]:
         if _must_compile(function, 5):
             found.add(f"jit_compile=True in {name}")
     return sorted(found)
+
+
+def _library(graph):
+    """The functions of a graph by name."""
+    return {
+        _name(wire.first(function, 1)): function
+        for part in wire.values(graph, 2)
+        for function in wire.values(part, 1)
+    }
 
 
 def _constant(function):
