@@ -11,9 +11,6 @@
 follows from the row's seed: average over seeds for a tighter one.
 """
 
-from collections.abc import Mapping
-
-import numpy as np
 import tensorflow as tf
 
 from tfp_flows.distributions import Augmented
@@ -49,13 +46,6 @@ class AugmentedEndpoints(Endpoints):
         seed = {"seed": spec((2,), tf.int64)}
         event = {"x": spec(tuple(self._model.event_shape.as_list()))}
         return {"log_prob": event | seed, "sample": seed | {"temperature": spec(())}}
-
-    def typical(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Returns samples `[N, *E]` of the golden seeds."""
-        inputs = {k: tf.constant(values[k]) for k in ("seed", "temperature")}
-        if "context" in values:
-            inputs["context"] = tf.constant(values["context"])
-        return self._sample(**self._cast(inputs))[0]["x"].numpy()
 
     def _log_prob(self, x, seed, **context):
         z = base_noise(self._model.auxiliary_base, seed, self._real)

@@ -25,7 +25,6 @@ otherwise, may continue a sample differently.
 """
 
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -87,11 +86,6 @@ class AutoregressiveEndpoints(Endpoints):
         for row in range(count):
             masks[row, order[max(len(order) - row, 0) :]] = 0
         return masks.reshape([count, *self._model.event_shape])
-
-    def typical(self, values: Mapping[str, np.ndarray]):
-        """Returns samples `[N, *E]`, one for each seed."""
-        u = self._uniforms(values["seed"])
-        return self._draw(u, values["temperature"], values.get("context"))
 
     def golden_seeds(self, temperature: Any, context: Any):
         """Returns those seeds whose samples change least when their uniforms move.

@@ -31,10 +31,10 @@ LOG_PROB = "log_prob"
 class Endpoints(abc.ABC):
     """Traces the served functions of a model.
 
-    Implementing one: write `signatures`, `typical`, and for each signature a method
-    of its name with an underscore before it. That takes the inputs by name, floats in
-    `real_dtype`, and returns the outputs by name, and a list of bool `[B]`: where the
-    inputs are in range.
+    Implementing one: write `signatures`, `sample` with an output `x` among them, and
+    for each a method of its name with an underscore before it. That takes the inputs by
+    name, floats in `real_dtype`, and returns the outputs by name, and a list of bool
+    `[B]`: where the inputs are in range.
 
     Args:
       model: the distribution.
@@ -79,15 +79,6 @@ class Endpoints(abc.ABC):
     @abc.abstractmethod
     def signatures(self) -> dict[str, dict[str, tf.TensorSpec]]:
         """Returns the inputs of each signature, in order, without `context`."""
-
-    @abc.abstractmethod
-    def typical(self, values: Mapping[str, np.ndarray]) -> np.ndarray:
-        """Returns events `[N, *E]` like the model's samples, for golden rows.
-
-        Args:
-          values: other golden inputs by name: `seed`, `temperature`, `z` where the
-            model has it, and `context` where it takes one.
-        """
 
     def see_through(self, model: Embedded) -> None:
         """Lets clients send what a model's network takes as context.
@@ -168,18 +159,22 @@ class Endpoints(abc.ABC):
         )
 
     def specs(self) -> dict[str, dict[str, tf.TensorSpec]]:
-        """Returns the inputs of each signature, in order."""
-        specs = self._known_signatures()
-        specs = {k: v for k, v in specs.items() if k in (self._chosen or specs)}
+        """Returns the inputs of each signature that is served, in order."""
+        known = self._known_signatures()
+        return {k: self.inputs(k) for k in known if k in (self._chosen or known)}
+
+    def inputs(self, name: str) -> dict[str, tf.TensorSpec]:
+        """Returns the inputs of a signature, served or not, in order."""
+        inputs = self._known_signatures()[name]
         if self._context is None:
-            return specs
+            return inputs
         context = {"context": spec(self._context)}
         if self._embedding is not None:
             seen = self._embedding
             context = {"context": spec(seen.context_shape, _served(seen.context_dtype))}
         if self.labels:
             context = {"label": spec((), tf.int32)}
-        return {name: {**inputs, **context} for name, inputs in specs.items()}
+        return {**inputs, **context}
 
     def _known_signatures(self):
         signatures = self.signatures()
@@ -188,16 +183,18 @@ class Endpoints(abc.ABC):
         return signatures
 
     def functions(self) -> dict[str, Callable[..., dict[str, tf.Tensor]]]:
-        """Returns a `tf.function` for each signature, never compiled by XLA.
+        """Returns a `tf.function` for each signature that is served."""
+        return {name: self.function(name) for name in self.specs()}
 
-        TF Serving refuses functions that must be compiled, unless told otherwise.
+    def function(self, name: str) -> Callable[..., dict[str, tf.Tensor]]:
+        """Returns the `tf.function` of a signature, served or not.
+
+        XLA never compiles it: TF Serving refuses functions that must be compiled,
+        unless told otherwise.
         """
-        return {
-            name: self._function(getattr(self, f"_{name}"), inputs)
-            for name, inputs in self.specs().items()
-        }
+        specs = self.inputs(name)
+        body = getattr(self, f"_{name}")
 
-    def _function(self, body, specs):
         def serve(*tensors):
             # The C++ runtime does not compare shapes with the signature's: only an op
             # inside the function can refuse a wrong one.

@@ -29,7 +29,6 @@ numbers as float32, and the log-density of the point before it was rounded down.
 
 import functools
 import math
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -37,7 +36,7 @@ import tensorflow as tf
 
 from tfp_flows.bijectors.running.tracing import running_for
 from tfp_flows.distributions import Model, Padded
-from tfp_flows.networks.weights.prepared_once import prepared_once, run_once
+from tfp_flows.networks.weights.prepared_once import prepared_once
 from tfp_flows.serving import row_noise
 from tfp_flows.serving.endpoints import (
     Endpoints,
@@ -90,15 +89,6 @@ class FlowEndpoints(Endpoints):
         if self._num_values is not None:
             signatures["bits_per_dim"] = {"x": spec(self._outer_event, tf.int32)} | seed
         return signatures
-
-    def typical(self, values: Mapping[str, np.ndarray]):
-        """Returns decoded normals `[N, *E]`."""
-        keys = ("z", "context") if "context" in values else ("z",)
-        inputs = [tf.cast(values[key], self._real) for key in keys]
-        decode = self.passes["forward"].get_concrete_function()
-        with run_once():
-            x, _ = decode(*inputs)
-        return self._events(x).numpy()
 
     def points(self, x: Any):
         """Returns where the flow is asked: in the middles of integers' cells."""

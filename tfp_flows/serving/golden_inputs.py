@@ -1,12 +1,14 @@
 """Which rows a model is asked at export, to be asked them again by the gate."""
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from tfp_flows.distributions import Model, numeric
+from tfp_flows.networks.weights.prepared_once import run_once
 from tfp_flows.serving import golden, row_noise, row_seeds
 from tfp_flows.serving.endpoints import Endpoints
 
@@ -15,45 +17,59 @@ _OF_EVENTS = ("bits_per_dim", "complete")
 
 
 def golden_inputs(
-    flow: Model, endpoints: Endpoints, examples: Any, contexts: Any
+    flow: Model,
+    endpoints: Endpoints,
+    functions: Mapping[str, Any],
+    examples: Any,
+    contexts: Any,
 ) -> dict[str, dict[str, np.ndarray]]:
     """Returns rows for every input of every signature: name -> name -> array.
 
     Args:
       flow: the model.
-      endpoints: its served functions.
+      endpoints: what is served of it.
+      functions: the served functions, ready to run.
       examples: typical events `[N, *E]`, or None for samples.
       contexts: `[N, *C]`, or None.
 
     Raises:
       ValueError: if they have another shape, or are not wanted.
     """
-    specs, all_specs = endpoints.specs(), endpoints.signatures()
+    all_specs = endpoints.signatures()
     seeds = row_seeds.seeds(0, golden.NUM_ROWS)
     temperature = np.linspace(0.6, 1.3, golden.NUM_ROWS).astype(np.float32)
     values = {"temperature": temperature}
     values.update(_contexts(flow, endpoints, seeds, contexts))
-    seen = dict(values)
+    seen = None
     if "context" in values:
-        seen["context"] = np.asarray(endpoints.embed(values["context"]))
-    values["seed"] = endpoints.golden_seeds(temperature, seen.get("context"))
+        seen = np.asarray(endpoints.embed(values["context"]))
+    values["seed"] = endpoints.golden_seeds(temperature, seen)
     if "decode" in all_specs:
         values["z"] = _normals(seeds, all_specs["decode"]["z"].shape[1:])
     if "complete" in all_specs:
         values["known"] = endpoints.golden_masks(golden.NUM_ROWS)
     if examples is None:
-        x = endpoints.typical({**values, **seen})
+        x = _samples(endpoints, functions, values)
     else:
         x = _first_rows("examples", examples, flow.event_shape, flow.num_values)
     values["x"] = endpoints.points(x)
-    result = {}
-    for name, inputs in specs.items():
-        picked = {**values, "x": x} if name in _OF_EVENTS else values
-        result[name] = {
-            key: picked[key].astype(spec.dtype.as_numpy_dtype)
-            for key, spec in inputs.items()
-        }
-    return result
+    return {
+        name: _picked({**values, "x": x} if name in _OF_EVENTS else values, inputs)
+        for name, inputs in endpoints.specs().items()
+    }
+
+
+def _picked(values, specs):
+    return {k: values[k].astype(v.dtype.as_numpy_dtype) for k, v in specs.items()}
+
+
+def _samples(endpoints, functions, values):
+    """Returns what `sample` answers to the golden seeds, served or not."""
+    sample = functions.get("sample") or endpoints.function("sample")
+    inputs = _picked(values, endpoints.inputs("sample"))
+    sample = sample.get_concrete_function()  # before: see `run_once`
+    with run_once():
+        return sample(*map(tf.constant, inputs.values()))["x"].numpy()
 
 
 def context_inputs(
