@@ -1,5 +1,6 @@
 """Where versions appear: whole, under a number of their own, or not at all."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import tensorflow as tf
 
 from tests.serving.conftest import environment, export
 from tests.serving.test_export import doubtful
-from tfp_flows.serving import manifest, publishing
+from tfp_flows.serving import exporter, manifest, publishing
 
 
 def test_bad_places_are_refused(tmp_path):
@@ -126,3 +127,14 @@ def test_a_reader_never_sees_half_a_version(tmp_path):
         reader.join()
     assert set(numbers) == {("1", None), ("2", None)}
     assert len(others) == 2  # both were seen while they were made
+
+
+def test_objects_are_kept_from_the_garbage_collector_for_an_export_only():
+    gc.unfreeze()  # the tests' own, see conftest.py
+    with exporter._earlier_objects_kept():
+        assert gc.get_freeze_count() > 0
+    assert gc.get_freeze_count() == 0
+    gc.freeze()
+    with exporter._earlier_objects_kept():
+        pass
+    assert gc.get_freeze_count() > 0  # somebody else's stay

@@ -8,6 +8,7 @@ import pytest
 
 from tests.serving.conftest import CLASSES, Runtime, export
 from tfp_flows import flows, serving
+from tfp_flows.serving import golden
 
 # One process for all that share a fixture.
 pytestmark = pytest.mark.xdist_group("signatures")
@@ -113,6 +114,12 @@ def test_p_values_count_calibration_events(classes):
     assert (again["p_value"] >= (ranks + 1) / 200 - 1e-6).all()
 
 
+def test_golden_rows_are_what_sample_answers(classes):
+    rows = golden.load(classes[2])
+    events, answers = rows["log_prob"].inputs["x"], rows["sample"].outputs["x"]
+    np.testing.assert_array_equal(events, answers)
+
+
 def test_flows_have_p_values_and_signatures_can_be_left_out(tmp_path):
     flow = flows.real_nvp((2,), 2, (8,), num_values=9)
     flow.adapt(np.random.default_rng(0).integers(0, 9, [100, 2]))
@@ -125,6 +132,8 @@ def test_flows_have_p_values_and_signatures_can_be_left_out(tmp_path):
     )
     card = json.loads((directory / "assets.extra" / "flow_card.json").read_text())
     assert set(card["signatures"]) == {"log_prob", "anomaly_score"}
+    rows = golden.load(directory)["log_prob"].inputs["x"]  # samples all the same
+    assert (rows - 0.5 == np.floor(rows)).all() and len(np.unique(rows)) > 2
     runtime = Runtime(directory)
     x = np.random.default_rng(2).integers(0, 9, [20, 2])
     got = runtime.ask("anomaly_score", {"x": x + 0.5})
