@@ -121,6 +121,9 @@ def export(
     golden.check_rtol(rtol)
     batching.check(max_batch_size)
     _choose(endpoints, flow, signatures, calibration, calibration_contexts, rtol)
+    with _earlier_objects_kept():
+        functions = prepared_once(endpoints.functions())
+        rows = golden_inputs(flow, endpoints, functions, examples, contexts)
     base = publishing.check_base(base_dir)
     publishing.check_version(base, version)
     facts = _facts(flow, nonfinite, base, card or {})
@@ -129,8 +132,6 @@ def export(
         publishing.workspace(base) as directory,
         progress.parts(f"exporting {flow.name}", 2) as bar,
     ):
-        functions = prepared_once(endpoints.functions())
-        rows = golden_inputs(flow, endpoints, functions, examples, contexts)
         _save(flow, functions, endpoints.passes, directory)
         answers = _answers(functions, rows, rtol)
         facts |= _batches(functions, answers, max_batch_size)
