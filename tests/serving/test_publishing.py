@@ -137,4 +137,4 @@ def test_objects_are_kept_from_the_garbage_collector_for_an_export_only():
     gc.freeze()
     with exporter._earlier_objects_kept():
         pass
-    assert gc.get_freeze_count() > 0  # somebody else's stay
+    assert gc.get_freeze_count() > 0  # the process had frozen them itself

@@ -61,7 +61,7 @@ def calibrate(
 def _scores(endpoints, inputs):
     """Returns -log_prob of all rows, as it is served."""
     specs = endpoints.specs()[LOG_PROB]
-    function = endpoints.functions()[LOG_PROB].get_concrete_function()
+    function = endpoints.function(LOG_PROB).get_concrete_function()
     scores = []
     for start in range(0, len(inputs["x"]), _BATCH):
         part = [

@@ -21,7 +21,7 @@ from tfp_flows.distributions import (
     Embedded,
     Model,
 )
-from tfp_flows.networks.weights.prepared_once import prepared_once, run_once
+from tfp_flows.networks.weights.prepared_once import prepared_once
 from tfp_flows.serving import (
     batching,
     batching_file,
@@ -37,7 +37,7 @@ from tfp_flows.serving.calibration import calibrate
 from tfp_flows.serving.default_signature import name_default
 from tfp_flows.serving.endpoints import DEFAULT, Endpoints
 from tfp_flows.serving.flow_endpoints import FlowEndpoints
-from tfp_flows.serving.golden_inputs import golden_inputs
+from tfp_flows.serving.golden_inputs import answers, golden_inputs
 
 # Kind of model -> what is served of it. The nearest kind counts.
 ENDPOINTS: dict[type, type[Endpoints]] = {
@@ -47,6 +47,25 @@ ENDPOINTS: dict[type, type[Endpoints]] = {
 }
 
 
+@contextlib.contextmanager
+def _earlier_objects_kept():
+    """Lets Python's garbage collector look at new objects only.
+
+    An export makes so many that it looks through all there are, and a walk over what
+    TensorFlow has loaded takes a third of a second. A process that froze objects
+    itself keeps them so.
+    """
+    if gc.get_freeze_count():
+        yield
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+
+
+@_earlier_objects_kept()
 def export(
     flow: Model,
     base_dir: str | os.PathLike,
@@ -121,21 +140,17 @@ def export(
     golden.check_rtol(rtol)
     batching.check(max_batch_size)
     _choose(endpoints, flow, signatures, calibration, calibration_contexts, rtol)
-    with _earlier_objects_kept():
-        functions = prepared_once(endpoints.functions())
-        rows = golden_inputs(flow, endpoints, functions, examples, contexts)
+    functions = prepared_once(endpoints.functions())
+    rows = golden_inputs(flow, endpoints, functions, examples, contexts)
     base = publishing.check_base(base_dir)
     publishing.check_version(base, version)
     facts = _facts(flow, nonfinite, base, card or {})
-    with (
-        _earlier_objects_kept(),
-        publishing.workspace(base) as directory,
-        progress.parts(f"exporting {flow.name}", 2) as bar,
-    ):
+    title = f"exporting {flow.name}"
+    with publishing.workspace(base) as directory, progress.parts(title, 2) as bar:
         _save(flow, functions, endpoints.passes, directory)
-        answers = _answers(functions, rows, rtol)
-        facts |= _batches(functions, answers, max_batch_size)
-        _write_rows(directory, answers, facts)
+        answered = _answers(functions, rows, rtol)
+        facts |= _batches(functions, answered, max_batch_size)
+        _write_rows(directory, answered, facts)
         bar.update()
         write_card = functools.partial(_write_card, directory, facts)
         write_card(version or publishing.next_version(base))
@@ -214,24 +229,6 @@ def _check_seen_data(flow):
     )
 
 
-@contextlib.contextmanager
-def _earlier_objects_kept():
-    """Lets Python's garbage collector look at new objects only.
-
-    An export makes so many that it looks through all there are, and a walk over what
-    TensorFlow has loaded takes a third of a second. Who froze objects himself keeps
-    them as they are.
-    """
-    if gc.get_freeze_count():
-        yield
-        return
-    gc.freeze()
-    try:
-        yield
-    finally:
-        gc.unfreeze()
-
-
 def _write_rows(directory, answers, facts):
     """Writes the files of rows that the gate and servers ask."""
     golden.save(directory, answers)
@@ -283,22 +280,17 @@ def _read_variables(flow, functions, passes):
 
 def _answers(functions, rows, rtol):
     """Returns the golden rows of each signature, the default one included."""
-    answers = {}
+    found = {}
     for name, inputs in rows.items():
-        # As a concrete function: calling many functions once each would look like
-        # retracing to TensorFlow, which warns of it.
-        function = functions[name].get_concrete_function()
-        with run_once():
-            outputs = function(*[tf.constant(v) for v in inputs.values()])
-        outputs = {key: value.numpy() for key, value in outputs.items()}
+        outputs = answers(functions[name], inputs)
         if not outputs["valid"].any():
             raise ValueError(
                 f"The flow's {name} is not finite on any of {golden.NUM_ROWS} typical "
                 "rows. Did its training diverge, or are examples= in another unit?"
             )
-        answers[name] = golden.Golden(inputs, outputs, rtol)
-    answers[DEFAULT] = answers["log_prob"]
-    return answers
+        found[name] = golden.Golden(inputs, outputs, rtol)
+    found[DEFAULT] = found["log_prob"]
+    return found
 
 
 def _batches(functions, answers, max_batch_size):

@@ -66,10 +66,22 @@ def _picked(values, specs):
 def _samples(endpoints, functions, values):
     """Returns what `sample` answers to the golden seeds, served or not."""
     sample = functions.get("sample") or endpoints.function("sample")
-    inputs = _picked(values, endpoints.inputs("sample"))
-    sample = sample.get_concrete_function()  # before: see `run_once`
+    return answers(sample, _picked(values, endpoints.inputs("sample")))["x"]
+
+
+def answers(function: Any, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Returns what a served function answers to golden rows, by name.
+
+    Args:
+      function: a `tf.function` with one signature.
+      inputs: its inputs, in order.
+    """
+    # As a concrete function: calling many functions once each would look like
+    # retracing to TensorFlow, which warns of it.
+    concrete = function.get_concrete_function()
     with run_once():
-        return sample(*map(tf.constant, inputs.values()))["x"].numpy()
+        outputs = concrete(*[tf.constant(v) for v in inputs.values()])
+    return {key: value.numpy() for key, value in outputs.items()}
 
 
 def context_inputs(
