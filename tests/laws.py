@@ -7,8 +7,8 @@ zero-initialised heads is the identity and would pass them all.
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.bijectors.running.tracing import running_for
 from tfp_flows.networks.weights.prepared_once import prepared_once
+from tfp_flows.purpose import running_for
 
 
 def randomize(module: tf.Module, seed: int = 0, scale: float = 0.4) -> None:

@@ -10,6 +10,7 @@ ROOT = pathlib.Path(__file__).parent.parent
 # Floor of each package; a module may import lower floors and its own package.
 FLOORS = {
     "tfp_flows.progress": 0,
+    "tfp_flows.purpose": 0,
     "tfp_flows.quiet": 0,
     "tfp_flows.version": 0,
     "tfp_flows.tables": 1,

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from tfp_flows.networks import MADE, ZeroConv, ZeroDense, gains
+from tfp_flows.bijectors.conditioner import Conditioner
+from tfp_flows.networks import MADE, MLP, ConvResNet, ZeroConv, ZeroDense, gains
 from tfp_flows.networks.grids import convolve
 
 RATE = 1e-3
@@ -40,6 +41,39 @@ def test_the_change_in_one_step_of_adam_does_not_grow_with_the_width(kernel_size
     assert found[-1] < 2.0 * found[0]
 
 
+def test_the_change_does_not_grow_with_the_layers_that_features_are_the_sum_of():
+    found = []
+    for count in (1, 4, 16):
+        head = ZeroDense(4, num_summed=count)
+        h = sum(features((64, 256), seed) for seed in range(count))
+        head.build(h.shape)
+        head.adapt(h)
+        found.append(change(head, h))
+    np.testing.assert_allclose(found, found[0], rtol=0.3)
+
+
+@pytest.mark.parametrize(
+    ("network", "count"),
+    [
+        (ConvResNet(200, num_blocks=3), 4),
+        (keras.layers.Dense(200), 1),
+    ],
+)
+def test_conditioners_tell_their_head_what_features_are_the_sum_of(network, count):
+    conditioner = Conditioner(network, (4, 4, 2), 6, None, tf.float32, "mine")
+    gain, _ = conditioner.layers["head"].factors
+    assert gain == pytest.approx(128 / 200 / count**0.5)
+
+
+@pytest.mark.parametrize(("residual", "count"), [(False, 1), (True, 4)])
+def test_residual_networks_of_vectors_are_sums_of_all_their_layers(residual, count):
+    units = (200,) * 4
+    assert MLP(units, residual=residual).num_summed == count
+    made = MADE((3,), 2, hidden_units=units, residual=residual)
+    made.build((None, 3))
+    assert made._dense[-1]._gain == pytest.approx(128 / 200 / count**0.5)
+
+
 def test_the_bound_holds_without_adapting_too():
     for width in (16, 256, 4096):
         head, h = ZeroDense(4), features((64, width))
@@ -56,7 +90,10 @@ def test_a_common_mean_of_the_features_moves_nothing_but_the_bias():
     assert change(head, h) == pytest.approx(1.0, rel=1e-3)
 
 
-@pytest.mark.parametrize("head", [ZeroDense(3), ZeroConv(3), ZeroDense(3, depth=50)])
+HEADS = [ZeroDense(3), ZeroConv(3), ZeroDense(3, depth=50), ZeroDense(3, num_summed=4)]
+
+
+@pytest.mark.parametrize("head", HEADS)
 def test_heads_begin_at_zero_and_rebuild_from_their_config(head):
     h = features((2, 4, 4, 200))
     assert not np.any(head(h))

@@ -196,18 +196,28 @@ def test_a_served_glow_computes_nothing_from_weights_alone(memory):
         assert not independent_of_requests(function)
 
 
-def test_a_flow_is_held_once_each_way(tmp_path):
-    flow = flows.glow((4, 4, 1), 1, 2, 4, num_values=4)
-    directory = export(flow, tmp_path)
+def counts(directory, op):
+    """How often an operation is in each function of an exported model, sorted."""
     saved = saved_model_pb2.SavedModel.FromString(
         (directory / "saved_model.pb").read_bytes()
     )
     library = saved.meta_graphs[0].graph_def.library.function
-    convolutions = [
-        sum(node.op == "Conv2D" for node in function.node_def) for function in library
-    ]
+    return sorted(sum(node.op == op for node in f.node_def) for f in library)
+
+
+def test_a_flow_is_held_once_each_way(tmp_path):
+    flow = flows.glow((4, 4, 1), 1, 2, 4, num_values=4)
+    directory = export(flow, tmp_path)
     # Two steps with two convolutions each, and five signatures that need them.
-    assert sorted(convolutions)[-3:] == [0, 4, 4]
+    assert counts(directory, "Conv2D")[-3:] == [0, 4, 4]
+
+
+def test_all_couplings_of_mixtures_share_one_loop(tmp_path):
+    flow = flows.glow((4, 4, 1), 2, 2, 4, num_values=4, coupling="mixture")
+    directory = export(flow, tmp_path)
+    # Four steps on events of two sizes.
+    assert sum(counts(directory, "StatelessWhile")) == 1
+    assert counts(directory, "PartitionedCall")[-1] == 4
 
 
 def _assert_refused(flow, base, error, match, **arguments):

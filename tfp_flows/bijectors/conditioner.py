@@ -9,10 +9,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.bijectors.running import tracing
 from tfp_flows.bijectors.shapes import broadcast_batch
 from tfp_flows.networks.autoregressive_network import as_many, never_empty
-from tfp_flows.networks.heads import ZeroDense
+from tfp_flows.networks.heads import Head, ZeroDense
+from tfp_flows.purpose import purpose
 
 
 class Conditioner:
@@ -87,6 +87,8 @@ class Conditioner:
         whole = len(features) == 1
         units = num_params * (math.prod(self._positions) if whole else 1)
         last = head(units) if head else ZeroDense(units, dtype=tf.as_dtype(dtype).name)
+        if isinstance(last, Head):
+            last.num_summed = getattr(network, "num_summed", 1)
         last.build((None, *features))
         self._num_params = num_params
         self._reshape = whole and bool(self._positions)
@@ -165,7 +167,7 @@ class Conditioner:
     def _params(self, layers, rows, context):
         filled = rows
         # Convolutions of some CPUs misshape what is empty; what is served never is.
-        fills = self._positions and tracing.purpose() != "export"
+        fills = self._positions and purpose() != "export"
         if fills:
             filled, context = never_empty(rows), never_empty(context)
         params = layers["head"](self._run(layers["network"], filled, context))

@@ -108,7 +108,10 @@ class AnyOrderNetwork(keras.layers.Layer):
         self._keeps_positions = len(out) > 1
         size = channels if self._keeps_positions else math.prod(self.event_shape)
         self.head = ZeroDense(
-            size * self.num_params, name="head", dtype=self.dtype_policy
+            size * self.num_params,
+            num_summed=getattr(self.body, "num_summed", 1),
+            name="head",
+            dtype=self.dtype_policy,
         )
         self.head.build((None, out[-1]))
 

@@ -82,6 +82,11 @@ class ConvResNet(keras.layers.Layer):
             [self._activation(), mix, self._activation(), *drop, self._conv(3)]
         )
 
+    @property
+    def num_summed(self) -> int:
+        """Layers whose sum the features are, see `gains`."""
+        return 1 + self.num_blocks
+
     def build(
         self, x_shape: tuple[Any, ...], context_shape: tuple[Any, ...] | None = None
     ):

@@ -13,6 +13,8 @@ as large as W / gain, so the function at the start is the usual one. g differs b
 
 - `head`, 128: last layers of conditioners, which begin at zero and see centred
   features, whose changes have no common sign (see `heads`). Large, to learn soon.
+  Features that are the sum of k layers, those of a residual network, change by all k:
+  sqrt(k) times as far, and the gain is as much smaller.
 - `hidden`, 32: layers before those. Their inputs are rectified, so all positive: a step
   moves the features of all units at once by g r times a mean of about 0.4, and away
   from the centre that the head has taken. At r = 5e-3 that is 0.06 of their deviation;
@@ -40,17 +42,18 @@ _MATRIX = 4.0
 _DEPTH = 24.0
 
 
-def head(fan_in: int) -> float:
+def head(fan_in: int, num_summed: int = 1) -> float:
     """Returns the gain of a last layer.
 
     Args:
       fan_in: n, inputs of one unit, over all positions of a kernel.
+      num_summed: k, layers whose sum the inputs are.
 
     Examples:
-      >>> head(8), head(1024)
-      (1.0, 0.125)
+      >>> head(8), head(1024), head(1024, num_summed=4)
+      (1.0, 0.125, 0.0625)
     """
-    return min(1.0, _HEAD / fan_in)
+    return min(1.0, _HEAD / (fan_in * num_summed**0.5))
 
 
 def hidden(fan_in: int) -> float:

@@ -31,18 +31,21 @@ class Head(keras.layers.Layer):
     Args:
       units: of the result.
       depth: steps of the flow that an event passes through.
+      num_summed: layers whose sum the features are. A bijector asks its network for it.
       **kwargs: of `keras.layers.Layer`, such as `dtype` and `name`.
     """
 
-    def __init__(self, units: int, depth: int = 1, **kwargs):
+    def __init__(self, units: int, depth: int = 1, num_summed: int = 1, **kwargs):
         super().__init__(**kwargs)
         self.units = units
         self.depth = depth
+        self.num_summed = num_summed
 
     def _add_weights(self, kernel_shape):
         *window, features, units = kernel_shape
         self._share = gains.share(self.depth)
-        self._gain = gains.head(int(np.prod(window)) * features) * self._share
+        fan_in = int(np.prod(window)) * features
+        self._gain = gains.head(fan_in, self.num_summed) * self._share
         self.kernel = self.add_weight(
             shape=kernel_shape, initializer="zeros", name="kernel"
         )
@@ -63,7 +66,11 @@ class Head(keras.layers.Layer):
 
     def get_config(self):
         """Returns the constructor's arguments."""
-        return super().get_config() | {"units": self.units, "depth": self.depth}
+        return super().get_config() | {
+            "units": self.units,
+            "depth": self.depth,
+            "num_summed": self.num_summed,
+        }
 
 
 @keras.saving.register_keras_serializable("tfp_flows")
@@ -103,8 +110,8 @@ class ZeroConv(Head):
     Args:
       units: channels of the result.
       kernel_size: sides of the kernel.
-      depth: steps of the flow that an event passes through.
-      **kwargs: of `keras.layers.Layer`, such as `dtype` and `name`.
+      *args: further ones of `Head`, as `**kwargs`.
+      **kwargs: of `Head`.
 
     Examples:
       >>> float(tf.reduce_sum(ZeroConv(8)(keras.ops.ones((5, 4, 4, 2)))))
@@ -115,8 +122,8 @@ class ZeroConv(Head):
           NeurIPS 2018. arXiv:1807.03039
     """
 
-    def __init__(self, units: int, kernel_size: int = 3, depth: int = 1, **kwargs):
-        super().__init__(units, depth, **kwargs)
+    def __init__(self, units: int, kernel_size: int = 3, *args: Any, **kwargs):
+        super().__init__(units, *args, **kwargs)
         self.kernel_size = kernel_size
 
     def build(self, h_shape: tuple[Any, ...]):

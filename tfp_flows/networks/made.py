@@ -153,6 +153,7 @@ class MADE(AutoregressiveNetwork):
             *degrees,
             *self._cuts[k : k + 2],
             depth=self.depth if is_last else None,
+            num_summed=len(self.hidden_units) if self.residual else 1,
             dtype=self.variable_dtype if is_last else self.dtype_policy,
             name=f"dense_{k}",
         )

@@ -39,6 +39,7 @@ class MaskedDense(keras.layers.Layer):
       cut_out: where the units, or their columns, are cut; 0 for one part.
       depth: of a head, which begins at zero and has a centre, see `heads`; None for a
         hidden layer.
+      num_summed: of a head, layers whose sum the inputs are.
       **kwargs: of `keras.layers.Layer`, such as `dtype` and `name`.
 
     Examples:
@@ -60,20 +61,28 @@ class MaskedDense(keras.layers.Layer):
         cut_in: int = 0,
         cut_out: int = 0,
         depth: int | None = None,
+        num_summed: int = 1,
         **kwargs,
     ):
         super().__init__(**kwargs)
         self._degrees = np.asarray(degrees_in), np.asarray(degrees_out)
         self._cuts = _cut(cut_in), _cut(cut_out)
-        self._depth = depth
+        self._depth, self._num_summed = depth, num_summed
         self._center: Any = None
-        self._config = {"cut_in": cut_in, "cut_out": cut_out, "depth": depth}
+        self._config = {
+            "cut_in": cut_in,
+            "cut_out": cut_out,
+            "depth": depth,
+            "num_summed": num_summed,
+        }
 
     def build(self, x_shape: tuple[Any, ...]):
         """Makes the weights."""
         is_head, fan_in = self._depth is not None, self._degrees[0].size
         self._share = gains.share(self._depth or 1)
-        self._gain = gains.head(fan_in) if is_head else gains.hidden(fan_in)
+        self._gain = gains.hidden(fan_in)
+        if is_head:
+            self._gain = gains.head(fan_in, self._num_summed)
         self.kernel = self.add_weight(
             shape=tuple(d.size for d in self._degrees),
             initializer="zeros" if is_head else HiddenInitializer(),

@@ -107,6 +107,11 @@ class MLP(keras.layers.Layer):
         ]
         return [self._dense(width), *blocks, activation()]
 
+    @property
+    def num_summed(self) -> int:
+        """Layers whose sum the features are, see `gains`."""
+        return len(self.hidden_units) if self.residual else 1
+
     def build(
         self, x_shape: tuple[Any, ...], context_shape: tuple[Any, ...] | None = None
     ):

@@ -1,8 +1,11 @@
 """Mixtures of logistics as a map: the CDF to the latent side, Newton's steps back."""
 
+import functools
+
 import numpy as np
 import tensorflow as tf
 
+from tfp_flows.purpose import purpose
 from tfp_flows.scalar_maps.affine import Affine
 from tfp_flows.scalar_maps.scalar_map import ScalarMap
 
@@ -133,7 +136,7 @@ def _log_sum(terms):
 @tf.custom_gradient
 def _quantile(z, *mixture):
     """Returns y with logit F(y) = z; its gradient is that of the implicit function."""
-    y = _solve(z, *mixture)
+    y = (_shared_solve if purpose() == "export" else _solve)(z, *mixture)
 
     def gradient(d_y):
         with tf.GradientTape() as tape:
@@ -186,3 +189,21 @@ def _solve(z, log_weights, means, log_scales):
         maximum_iterations=_MAX_STEPS,
     )
     return y
+
+
+def _shared_solve(*args):
+    """Calls one function for all couplings of an export, whatever their size.
+
+    A server then optimizes the loop once for each signature, and not at each coupling.
+    """
+    specs = [tf.TensorSpec([None] * t.shape.rank, t.dtype) for t in args]
+    y = _SOLVE.get_concrete_function(*specs)(*args)
+    y.set_shape(
+        functools.reduce(tf.broadcast_static_shape, [t.shape for t in args])[1:]
+    )
+    return y
+
+
+_SOLVE = tf.function(
+    _solve, autograph=False, experimental_attributes={"_noinline": True}
+)

@@ -16,9 +16,9 @@ import numpy as np
 import tensorflow as tf
 import tensorflow_probability as tfp
 
-from tfp_flows.bijectors.running.tracing import running_for
 from tfp_flows.distributions import Embedded, Given, Model, bases
 from tfp_flows.networks.autoregressive_network import as_many, never_empty
+from tfp_flows.purpose import running_for
 from tfp_flows.serving import row_noise, row_seeds
 
 tfd = tfp.distributions

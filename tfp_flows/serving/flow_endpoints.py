@@ -34,9 +34,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from tfp_flows.bijectors.running.tracing import running_for
 from tfp_flows.distributions import Model, Padded
 from tfp_flows.networks.weights.prepared_once import prepared_once
+from tfp_flows.purpose import running_for
 from tfp_flows.serving import row_noise
 from tfp_flows.serving.endpoints import (
     Endpoints,

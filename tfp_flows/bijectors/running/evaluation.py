@@ -9,6 +9,7 @@ import tensorflow as tf
 from tfp_flows.bijectors.running import tracing
 from tfp_flows.networks.weights import prepared
 from tfp_flows.networks.weights.training_mode import TrainingMode
+from tfp_flows.purpose import purpose, running_for
 
 # Where XLA is the faster one on a CPU: positions of an image, and of all of what one
 # call is given, which is half of a batch where that is cut.
@@ -47,13 +48,13 @@ def evaluating(xla: bool = False) -> Iterator[None]:
       >>> log_prob(tf.zeros([16, 8, 8, 1])).shape
       TensorShape([16])
     """
-    with tracing.running_for("xla" if xla else "evaluation"):
+    with running_for("xla" if xla else "evaluation"):
         yield
 
 
 def is_evaluated() -> bool:
     """Whether a `evaluating` block is being traced."""
-    return tracing.purpose() in ("evaluation", "xla")
+    return purpose() in ("evaluation", "xla")
 
 
 def suits_xla(value: tf.Tensor, event_shape: Sequence[int]) -> bool:

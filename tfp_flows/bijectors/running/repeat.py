@@ -9,11 +9,11 @@ import tensorflow as tf
 from tfp_flows import progress
 from tfp_flows.bijectors.keras_bijector import KerasBijector
 from tfp_flows.bijectors.layers import variables_of
-from tfp_flows.bijectors.running import tracing
 from tfp_flows.bijectors.running.reversible_chain import check_memory
 from tfp_flows.bijectors.running.same_kind import check_same_kind
 from tfp_flows.bijectors.running.steps import Steps, way_of
 from tfp_flows.networks.weights.stack import Stack
+from tfp_flows.purpose import purpose
 
 
 class Repeat(KerasBijector):
@@ -133,7 +133,7 @@ class Repeat(KerasBijector):
         return self._walk("inverse", y, context)
 
     def _walk(self, direction, value, context):
-        way = way_of(self._memory, tracing.purpose(), value, self._event_shape)
+        way = way_of(self._memory, purpose(), value, self._event_shape)
         context = self._own(context)
         value, log_det, updates = self._steps.run(way, direction, value, context)
         self._layers["stack"].assign(updates)

@@ -9,9 +9,9 @@ import tensorflow_probability as tfp
 from tfp_flows.bijectors.chain import Chain
 from tfp_flows.bijectors.keras_bijector import KerasBijector
 from tfp_flows.bijectors.layers import unique, variables_of
-from tfp_flows.bijectors.running import tracing
 from tfp_flows.bijectors.running.recompute import as_one_operation, back_through
 from tfp_flows.networks.weights.training_mode import TrainingMode
+from tfp_flows.purpose import purpose
 
 tfb = tfp.bijectors
 
@@ -71,7 +71,7 @@ class ReversibleChain(Chain):
 
     def _walk(self, direction, value, context):
         """Runs all parts as one operation with a gradient of its own."""
-        if tracing.purpose() == "export":  # not to be trained
+        if purpose() == "export":  # not to be trained
             return super()._walk(direction, value, context)
         run = _Run(self, direction)
         value, log_det, states = as_one_operation(

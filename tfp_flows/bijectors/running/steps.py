@@ -31,7 +31,7 @@ def way_of(
 
     Args:
       memory: "activations" or "constant", of the backward pass.
-      purpose: see `tracing`.
+      purpose: see `tfp_flows.purpose`.
       value: `[*batch, *event_shape]`.
       event_shape: shape of one event.
     """

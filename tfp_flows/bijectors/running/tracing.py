@@ -1,16 +1,6 @@
-"""What is traced, and for what: traced functions know their purpose as an argument.
+"""What is traced, and for what: traced functions know their purpose as an argument."""
 
-A purpose is one of
-
-- "training": gradients will be taken, or nothing is known;
-- "evaluation": nobody asks for gradients;
-- "xla": the same, and XLA may compile the steps;
-- "export": what follows from weights will be computed once, see `prepared_once`.
-"""
-
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import tensorflow as tf
@@ -20,24 +10,7 @@ from tensorflow.python.ops import control_flow_util
 
 from tfp_flows.networks.weights import prepared
 from tfp_flows.networks.weights.copies import copied
-
-_STATE = threading.local()
-
-
-def purpose() -> str:
-    """Returns what the code that runs, or is being traced, is for."""
-    return getattr(_STATE, "purpose", "training")
-
-
-@contextmanager
-def running_for(purpose: str) -> Iterator[None]:
-    """Runs or traces code for a purpose."""
-    before = getattr(_STATE, "purpose", "training")
-    _STATE.purpose = purpose
-    try:
-        yield
-    finally:
-        _STATE.purpose = before
+from tfp_flows.purpose import purpose, running_for
 
 
 class Traced:

@@ -76,14 +76,13 @@ def run_once() -> Iterator[None]:
         here.function_call_options = before
 
 
-def _weights_only(graph, held):
+def _weights_only(graph, held, constant):
     """Names of operations on weights alone, their reading among them.
 
     Weights are variables and tensors from outside of the graph, but for those held.
     """
     captured = {inside.ref() for out, inside in graph.captures if id(out) not in held}
     found: set[str] = set()
-    constant = _constant(graph)
     for op in graph.get_operations():
         inputs = [t.op.name for t in op.inputs]
         if op.type == "Placeholder" and op.outputs[0].ref() in captured:
@@ -121,11 +120,13 @@ def _fixed(function, held, known):
     graph, results = concrete.graph, tf.nest.flatten(concrete.structured_outputs)
     captured = {inside.name: outside for outside, inside in graph.captures}
     own = [t.name for t in graph.inputs if t.name not in captured]
-    of_weights = _weights_only(graph, held)
+    constant = _constant(graph)
+    of_weights = _weights_only(graph, held, constant)
     kept = _needed(graph, of_weights, results)
     edge = [t for op in kept for t in op.inputs] + results
     edge = {t.name for t in edge if t.op.name in of_weights} - captured.keys()
-    values = {**captured, **_computed(graph, of_weights, captured, sorted(edge), known)}
+    ops = of_weights | constant
+    values = {**captured, **_computed(graph, ops, captured, sorted(edge), known)}
     variables = [v for v in graph.variables if id(v.handle) in held]
 
     def call(*inputs):
@@ -164,9 +165,10 @@ def _needed(graph, of_weights, results):
     ]
 
 
-def _computed(graph, of_weights, captured, names, known):
+def _computed(graph, ops, captured, names, known):
     """Runs what is of weights; equal results are one variable, also of other graphs."""
-    ops = of_weights | _constant(graph)
+    if not names:
+        return {}
     ops = [op for op in graph.get_operations() if op.name in ops]
     ops = [op for op in ops if op.type != "Placeholder"]
     run = tf.function(lambda: copied(graph, ops, captured, names), autograph=False)
