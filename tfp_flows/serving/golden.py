@@ -70,16 +70,16 @@ def difference(
             f"{name} is {got.dtype} {list(got.shape)}, "
             f"golden {wanted.dtype} {list(wanted.shape)}"
         )
-    if wanted.dtype.kind != "f":
-        bad = got != wanted
-    else:
+    bad, advice = got != wanted, ""
+    if wanted.dtype.kind == "f":
         bad = ~np.isclose(got, wanted, rtol=rtol, atol=atol, equal_nan=True)
+        advice = f"; if that is rounding, export with rtol= above {rtol:g}"
     if not bad.any():
         return ""
     index = tuple(int(i) for i in np.argwhere(bad)[0])
     return (
         f"{name}{list(index)} is {got[index]}, golden {wanted[index]} "
-        f"({int(bad.sum())} of {bad.size} entries differ)"
+        f"({int(bad.sum())} of {bad.size} entries differ){advice}"
     )
 
 
