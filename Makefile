@@ -18,7 +18,7 @@ train: .venv/.train ## Trains the main job: Glow on handwritten digits, beside o
 # In four runs, with fresh processes: what TensorFlow has traced stays in memory, some
 # GiB a run. Exit code 5 says that ARGS selects none of a run's tests.
 STEPS := tests/bijectors/ tests/networks/
-MODELS := tests/distributions/ tests/flows/
+MODELS := tests/distributions/
 UPPER := $(addprefix tests/,serving training train) $(wildcard tests/test_*.py)
 OTHERS := $(filter-out $(STEPS) $(MODELS) tests/serving/ tests/training/ tests/train/ \
 	tests/__pycache__/,$(wildcard tests/*/))
