@@ -110,7 +110,7 @@ class ZeroConv(Head):
     Args:
       units: channels of the result.
       kernel_size: sides of the kernel.
-      *args: further ones of `Head`, as `**kwargs`.
+      depth: steps of the flow that an event passes through.
       **kwargs: of `Head`.
 
     Examples:
@@ -122,8 +122,8 @@ class ZeroConv(Head):
           NeurIPS 2018. arXiv:1807.03039
     """
 
-    def __init__(self, units: int, kernel_size: int = 3, *args: Any, **kwargs):
-        super().__init__(units, *args, **kwargs)
+    def __init__(self, units: int, kernel_size: int = 3, depth: int = 1, **kwargs):
+        super().__init__(units, depth, **kwargs)
         self.kernel_size = kernel_size
 
     def build(self, h_shape: tuple[Any, ...]):
