@@ -39,8 +39,7 @@ def convolve(x, kernel):
 
 
 def zero_convolve(x, w):
-    kernel = w["kernel"] * gain(128.0, 9 * x.shape[-1])
-    return convolve(x - w["mean"], kernel) + w["bias"]
+    return convolve(x - w["mean"], w["kernel"] * w["gain"]) + w["bias"]
 
 
 def gain(most, fan_in):
@@ -142,6 +141,7 @@ def read_steps(layer):
         "kernel": "zero_conv_kernel",
         "bias": "zero_conv_bias",
         "mean": "zero_conv_center",
+        "gain": "zero_conv_gain",
     }
     values = {k: v for k, v in by_name(layer).items() if "adapted" not in k}
     linear = "invertible_conv_1x1_weights_"
@@ -175,7 +175,10 @@ def library_glow(num_steps=2, dtype="float64", **options):
     for layer in flow.keras_layers:
         for variable in layer.variables:
             if variable.trainable or variable.path.endswith(
-                ("zero_conv_center", "zero_conv/center")
+                tuple(
+                    f"zero_conv{end}"
+                    for end in ("_center", "/center", "_gain", "/gain")
+                )
             ):
                 variable.assign(rng.normal(size=tuple(variable.shape)) * 0.4)
     return flow

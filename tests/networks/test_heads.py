@@ -8,6 +8,7 @@ import tensorflow as tf
 from tfp_flows.bijectors.conditioner import Conditioner
 from tfp_flows.networks import MADE, MLP, ConvResNet, ZeroConv, ZeroDense, gains
 from tfp_flows.networks.grids import convolve
+from tfp_flows.networks.masked_dense import MaskedDense
 
 RATE = 1e-3
 
@@ -62,7 +63,7 @@ def test_the_change_does_not_grow_with_the_layers_that_features_are_the_sum_of()
 def test_conditioners_tell_their_head_what_features_are_the_sum_of(network, count):
     conditioner = Conditioner(network, (4, 4, 2), 6, None, tf.float32, "mine")
     gain, _ = conditioner.layers["head"].factors
-    assert gain == pytest.approx(128 / 200 / count**0.5)
+    assert float(gain) == pytest.approx(128 / 200 / count**0.5)
 
 
 @pytest.mark.parametrize(("residual", "count"), [(False, 1), (True, 4)])
@@ -71,7 +72,50 @@ def test_residual_networks_of_vectors_are_sums_of_all_their_layers(residual, cou
     assert MLP(units, residual=residual).num_summed == count
     made = MADE((3,), 2, hidden_units=units, residual=residual)
     made.build((None, 3))
-    assert made._dense[-1]._gain == pytest.approx(128 / 200 / count**0.5)
+    # Until they are known: rectified units of unit variance vary by 0.58.
+    gain = 128 / 200 * 0.18 / (0.584 * count**0.5)
+    assert float(made._dense[-1]._gain) == pytest.approx(gain, rel=1e-3)
+
+
+class OfOnePart(MaskedDense):
+    """A masked head on features that are not cut, all seen by all of four units."""
+
+    def __init__(self, width):
+        super().__init__(np.zeros(width), np.zeros(4), depth=1)
+
+    def adapt(self, h):
+        super().adapt([h])
+
+    def call(self, h):
+        return super().call([h])[0]
+
+
+KINDS = {
+    "vectors": (lambda width: ZeroDense(4), (16,), 0.18),
+    "masked": (OfOnePart, (16,), 0.18),
+    "positions": (lambda width: ZeroDense(4), (16, 4, 4), 0.25),
+    "convolution": (lambda width: ZeroConv(4), (16, 4, 4), 0.25),
+}
+
+
+@pytest.mark.parametrize("width", [64, 500])
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_step_moves_as_far_whatever_the_spread_of_features(kind, width):
+    make, where, wanted = KINDS[kind]
+    h = features((*where, width))
+    spread = np.std(np.reshape(h, [-1, width]), axis=0).mean()
+    found = []
+    for given in (wanted, 0.02 * wanted, 2.0 * wanted, 0.0, 1e-30):
+        head, scaled = make(width), h * (given / spread)
+        head.build(h.shape)
+        head.adapt(scaled)
+        found.append(change(head, scaled) - 1.0)  # the bias moves by 1
+    usual, small, large, none, tiny = found
+    assert small == pytest.approx(usual, rel=1e-2)
+    on_grid = len(where) > 1  # where features may vary more
+    assert large == pytest.approx(2.0 * usual if on_grid else usual, rel=1e-2)
+    assert none == pytest.approx(0.0, abs=1e-3)
+    assert tiny == pytest.approx(0.0, abs=1e-3)  # not 1e30 times as far
 
 
 def test_the_bound_holds_without_adapting_too():
@@ -149,7 +193,7 @@ def randomized(head, h):
     for variable in head.variables:
         variable.assign(rng.normal(size=variable.shape))
     gain, share = head.factors
-    kernel, bias, center = (tf.identity(v.value) for v in head.variables)
+    kernel, bias, center, _ = (tf.identity(v.value) for v in head.variables)
     return lambda h: convolve(h - center, gain * kernel) + share * bias
 
 

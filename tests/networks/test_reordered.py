@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 from tests import autoregressive_laws as laws
-from tfp_flows.networks import CausalConv, MaskedConv, Reordered
+from tfp_flows.networks import MADE, CausalConv, MaskedConv, Reordered
 
 _CONV = {"filters": 4, "num_blocks": 2, "first_kernel_size": 3}
 COLUMNS = np.arange(6).reshape(2, 3).T.ravel()
@@ -84,3 +84,19 @@ def test_what_is_no_permutation_is_refused():
     for positions in ([0, 1], [0, 1, 2, 3, 4, 4]):
         with pytest.raises(ValueError, match="each of the 6 positions"):
             Reordered(pixels((2, 3, 1)), positions)
+
+
+def test_the_inner_network_adapts_to_rearranged_data():
+    order = [2, 0, 1]
+    x = np.random.default_rng(0).normal(size=(50, 3, 1)) * [[1.0], [2.0], [3.0]]
+    alone, inner = (MADE((3, 1), 2, hidden_units=(16,)) for _ in range(2))
+    network = Reordered(inner, order)
+    network.build((None, 3, 1))
+    alone.build((None, 3, 1))
+    alone.set_weights(inner.get_weights())
+    before = inner.get_weights()
+    network.adapt(tf.constant(x, tf.float32))
+    alone.adapt(x[:, order])
+    for one, two in zip(inner.get_weights(), alone.get_weights(), strict=True):
+        np.testing.assert_allclose(one, two, rtol=1e-6)
+    assert any(np.any(a != b) for a, b in zip(before, alone.get_weights(), strict=True))

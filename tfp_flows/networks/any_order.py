@@ -113,7 +113,7 @@ class AnyOrderNetwork(keras.layers.Layer):
             name="head",
             dtype=self.dtype_policy,
         )
-        self.head.build((None, out[-1]))
+        self.head.build((None, *out))
 
     def _features_shape(self, shown, context_shape):
         """Builds the body on symbolic inputs and returns its features' shape."""

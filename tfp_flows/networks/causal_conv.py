@@ -85,15 +85,21 @@ class CausalConv(SequenceNetwork):
                 f"{kernel_size}."
             )
         self._dilations = [2 ** (n % dilation_cycle) for n in range(num_layers)]
-        self._first = self._dense(filters, "first")
+        self._first = self._dense(filters, "first", kernel_initializer="lecun_normal")
         self._units = [self._dense(2 * filters, "unit") for _ in range(num_layers)]
         widths = [filters] * (num_layers - 1) + [0]
         self._mixes = [self._dense(n + self.skip_filters, "mix") for n in widths]
         self._contexts: list[keras.layers.Layer] = []
-        self._hidden = self._dense(self.skip_filters, "hidden", activation="relu")
+        self._hidden = self._dense(
+            self.skip_filters,
+            "hidden",
+            activation="relu",
+            kernel_initializer="he_normal",
+        )
         self._last = ZeroDense(
             self.event_shape[1] * self.num_params,
             self.depth,
+            num_layers,
             name="last",
             dtype=self.dtype_policy,
         )
@@ -124,7 +130,7 @@ class CausalConv(SequenceNetwork):
             for layer in self._contexts:
                 layer.build((None, context_shape[-1]))
         self._hidden.build((None, self.skip_filters))
-        self._last.build((None, self.skip_filters))
+        self._last.build((None, self.event_shape[0], self.skip_filters))
 
     def call(self, x: tf.Tensor, context: tf.Tensor | None = None):
         """Returns params `[B, T, C, num_params]`."""

@@ -3,12 +3,13 @@
 y = share (gain V (h - c) + b)
 
 V and b are trained and zero at first; `gains` says what gain and share are for. c is
-the mean of the features, set by `adapt` and not trained. The features of a rectified
-layer are all positive; what they have in common would move y by the sum of all
-weights' steps. Centred, it goes to the bias, which moves by r; what is left has no
-sign, and one step of all weights adds up to a fraction of the bound.
+the mean of the features; it and the gain are set by `adapt`, and not trained. The
+features of a rectified layer are all positive; what they have in common would move y by
+the sum of all weights' steps. Centred, it goes to the bias, which moves by r; what is
+left has no sign, and one step of all weights adds up to a fraction of the bound.
 """
 
+import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -41,28 +42,31 @@ class Head(keras.layers.Layer):
         self.depth = depth
         self.num_summed = num_summed
 
-    def _add_weights(self, kernel_shape):
-        *window, features, units = kernel_shape
-        self._share = gains.share(self.depth)
-        fan_in = int(np.prod(window)) * features
-        self._gain = gains.head(fan_in, self.num_summed) * self._share
+    def _add_weights(self, h_shape, window=()):
+        inputs = (*window, h_shape[-1])
+        on_vectors = len(h_shape) == 2
+        self._share = gains.share(self.depth, on_vectors)
+        self._gain_at = functools.partial(
+            gains.head, math.prod(inputs), self.num_summed, on_vectors
+        )
         self.kernel = self.add_weight(
-            shape=kernel_shape, initializer="zeros", name="kernel"
+            shape=(*inputs, self.units), initializer="zeros", name="kernel"
         )
-        self.bias = self.add_weight(shape=(units,), initializer="zeros", name="bias")
-        self.center = self.add_weight(
-            shape=(features,), initializer="zeros", trainable=False, name="center"
+        self.bias = self.add_weight(
+            shape=(self.units,), initializer="zeros", name="bias"
         )
+        self.center, self.gain = add_fixed(self, h_shape[-1], self._gain_at())
 
     def adapt(self, features: tf.Tensor) -> None:
-        """Sets c to the mean of features `[..., F]`; call it before training."""
-        rows = np.reshape(features, [-1, features.shape[-1]])
-        self.center.assign(rows.mean(axis=0, dtype=np.float64))
+        """Sets c and gain from features `[..., F]`; call it before training."""
+        mean, spread = mean_and_spread(features)
+        self.center.assign(mean)
+        self.gain.assign(self._gain_at(spread))
 
     @property
-    def factors(self) -> tuple[float, float]:
+    def factors(self) -> tuple[tf.Tensor, float]:
         """What kernel and bias are multiplied with."""
-        return self._gain, self._share
+        return tf.convert_to_tensor(self.gain) * self._share, self._share
 
     def get_config(self):
         """Returns the constructor's arguments."""
@@ -86,12 +90,13 @@ class ZeroDense(Head):
 
     def build(self, h_shape: tuple[Any, ...]):
         """Makes the weights."""
-        self._add_weights((h_shape[-1], self.units))
+        self._add_weights(h_shape)
 
     def call(self, h: tf.Tensor):
         """Returns `[..., units]`."""
-        kernel = self.kernel * self._gain
-        return keras.ops.matmul(h - self.center, kernel) + self.bias * self._share
+        gain, share = self.factors
+        kernel = self.kernel * gain
+        return keras.ops.matmul(h - self.center, kernel) + self.bias * share
 
     def compute_output_shape(self, h_shape: tuple[Any, ...]):
         """Returns the shape of the result."""
@@ -131,7 +136,7 @@ class ZeroConv(Head):
         self._positions = tuple(h_shape[1:-1])
         window = [self.kernel_size] * len(self._positions)
         inputs = (*window, h_shape[-1])
-        self._add_weights((*inputs, self.units))
+        self._add_weights(h_shape, window)
         # What is added at positions is stored in exports: small beside the kernel.
         self._is_folded = None not in self._positions and (
             4 * math.prod(self._positions) <= math.prod(inputs)
@@ -140,7 +145,7 @@ class ZeroConv(Head):
     @property
     def prepared_from(self) -> list[keras.Variable]:
         """The variables that nothing but `prepare` reads."""
-        return [self.kernel, self.bias, self.center]
+        return [self.kernel, self.bias, self.center, self.gain]
 
     def prepare(self) -> list[tf.Tensor]:
         """Returns the kernel, and what is added at each position `[*positions, units]`.
@@ -164,8 +169,8 @@ class ZeroConv(Head):
         return [kernel, tf.reshape(added, [*self._positions, self.units])]
 
     def _factored(self):
-        kernel, bias, center = (tf.convert_to_tensor(v) for v in self.prepared_from)
-        return kernel * self._gain, bias * self._share, center
+        kernel, bias, center, gain = map(tf.convert_to_tensor, self.prepared_from)
+        return kernel * (gain * self._share), bias * self._share, center
 
     def call(self, h: tf.Tensor):
         """Returns `[B, *positions, units]`."""
@@ -180,6 +185,25 @@ class ZeroConv(Head):
     def get_config(self):
         """Returns the constructor's arguments."""
         return super().get_config() | {"kernel_size": self.kernel_size}
+
+
+def add_fixed(
+    layer: keras.Layer, num_features: int, gain: float
+) -> tuple[keras.Variable, keras.Variable]:
+    """Adds what a head has and does not train, c `[num_features]` and gain."""
+    fixed = functools.partial(layer.add_weight, trainable=False)
+    initializer = keras.initializers.Constant(gain)
+    return (
+        fixed(shape=(num_features,), initializer="zeros", name="center"),
+        fixed(shape=(), initializer=initializer, name="gain"),
+    )
+
+
+def mean_and_spread(features: tf.Tensor) -> tuple[np.ndarray, float]:
+    """Returns the mean of features `[..., F]`, and of their standard deviations."""
+    rows = np.reshape(features, [-1, features.shape[-1]])
+    mean = rows.mean(axis=0, dtype=np.float64)
+    return mean, float(rows.std(axis=0, dtype=np.float64).mean())
 
 
 def zero_conv(

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.networks import gains
+from tfp_flows.networks.heads import add_fixed, mean_and_spread
 from tfp_flows.networks.hidden import HiddenInitializer
 
 _ALL = slice(None)
@@ -79,29 +80,27 @@ class MaskedDense(keras.layers.Layer):
     def build(self, x_shape: tuple[Any, ...]):
         """Makes the weights."""
         is_head, fan_in = self._depth is not None, self._degrees[0].size
-        self._share = gains.share(self._depth or 1)
-        self._gain = gains.hidden(fan_in)
-        if is_head:
-            self._gain = gains.head(fan_in, self._num_summed)
+        self._share = gains.share(self._depth or 1, on_vectors=True)
+        self._gain: Any = gains.hidden(fan_in)
         self.kernel = self.add_weight(
             shape=tuple(d.size for d in self._degrees),
-            initializer="zeros" if is_head else HiddenInitializer(),
+            initializer="zeros" if is_head else HiddenInitializer("he_normal"),
             name="kernel",
         )
         self.bias = self.add_weight(
             shape=self.kernel.shape[1:], initializer="zeros", name="bias"
         )
         if is_head:
-            self._center = self.add_weight(
-                shape=self.kernel.shape[:1],
-                initializer="zeros",
-                trainable=False,
-                name="center",
+            self._gain_at = functools.partial(
+                gains.head, fan_in, self._num_summed, True
             )
+            self._center, self._gain = add_fixed(self, fan_in, self._gain_at())
 
     def adapt(self, x: list[tf.Tensor]) -> None:
-        """Sets the centre of a head to the mean of its inputs, given in parts."""
-        self._center.assign(np.mean(np.concatenate(x, -1), axis=0, dtype=np.float64))
+        """Sets the centre and the gain of a head from its inputs, given in parts."""
+        mean, spread = mean_and_spread(np.concatenate(x, axis=-1))
+        self._center.assign(mean)
+        self._gain.assign(self._gain_at(spread))
 
     def call(self, x: tf.Tensor):
         """Returns the parts of `[B, units]`."""
@@ -208,7 +207,7 @@ class MaskedDense(keras.layers.Layer):
             kernel = tf.reshape(kernel, [kernel.shape[0], -1])
         # The mask is compared anew at each call, which costs nothing beside the product
         # and keeps a matrix of constants out of graphs and exported models.
-        factor = self._cast(self._gain * self._share)
+        factor = self._cast(self._gain) * self._share
         if self._sees(inputs, units).all():
             return kernel * factor
         mask = tf.less_equal(*self._ends(inputs, units))

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from tfp_flows.networks.dropout import Dropout
-from tfp_flows.networks.hidden import HiddenDense
+from tfp_flows.networks.hidden import HiddenDense, HiddenInitializer
 
 # Of inputs, which recipes give in standard deviations.
 _LIMIT = 8.0
@@ -76,7 +76,12 @@ class MLP(keras.layers.Layer):
         self._layers_in_order = self._residual_layers() if residual else self._plain()
 
     def _dense(self, units, activation=None):
-        return HiddenDense(units, activation=activation, dtype=self.dtype_policy)
+        return HiddenDense(
+            units,
+            HiddenInitializer("he_normal"),
+            activation=activation,
+            dtype=self.dtype_policy,
+        )
 
     def _drop(self):
         if not self.dropout:

@@ -68,7 +68,13 @@ class RecurrentNetwork(SequenceNetwork):
                 f"{sorted(_CELLS)}, got units {self.units} and cell {cell!r}."
             )
         self._recurrent = [
-            _CELLS[cell](n, return_sequences=True, name=cell, dtype=self.dtype_policy)
+            _CELLS[cell](
+                n,
+                return_sequences=True,
+                kernel_initializer="lecun_normal",
+                name=cell,
+                dtype=self.dtype_policy,
+            )
             for n in self.units
         ]
         self._last = ZeroDense(
@@ -87,7 +93,7 @@ class RecurrentNetwork(SequenceNetwork):
         for layer, units in zip(self._recurrent, self.units, strict=True):
             layer.build((None, self.event_shape[0], width))
             width = units
-        self._last.build((None, width))
+        self._last.build((None, self.event_shape[0], width))
 
     def call(self, x: tf.Tensor, context: tf.Tensor | None = None):
         """Returns params `[B, T, C, num_params]`."""

@@ -91,6 +91,11 @@ class Reordered(AutoregressiveNetwork):
         if not self.network.built:  # as when it comes from a configuration
             self.network.build((None, *self.network.features_shape), **given)
 
+    def adapt(self, x: tf.Tensor, context: tf.Tensor | None = None) -> None:
+        """Lets the inner network set its data-dependent weights, if it has any."""
+        if hasattr(self.network, "adapt"):
+            self.network.adapt(self._inside(x), **self._given(context))
+
     def call(self, x: tf.Tensor, context: tf.Tensor | None = None):
         """Returns params `[B, *event_shape, num_params]`."""
         return self._outside(self.network(self._inside(x), **self._given(context)))

@@ -1,5 +1,6 @@
 """The first and the last layer of every pixel network."""
 
+import functools
 from typing import Any
 
 import keras
@@ -46,8 +47,9 @@ class PixelInput(PixelLayer):
         """Makes the weights."""
         self._channels = x_shape[-1]
         reach, shape = self.kernel_size // 2, (self._channels, self.filters)
-        self._up = self.add("up", reach, self.kernel_size, *shape)
-        self._left = self.add("left", reach + 1, *shape)
+        add = functools.partial(self.add, initializer="lecun_normal")
+        self._up = add("up", reach, self.kernel_size, *shape)
+        self._left = add("left", reach + 1, *shape)
         self._bias = self.add_bias("bias", self.filters)
 
     def call(self, x: tf.Tensor):
