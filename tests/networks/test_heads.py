@@ -72,9 +72,8 @@ def test_residual_networks_of_vectors_are_sums_of_all_their_layers(residual, cou
     assert MLP(units, residual=residual).num_summed == count
     made = MADE((3,), 2, hidden_units=units, residual=residual)
     made.build((None, 3))
-    # Until they are known: rectified units of unit variance vary by 0.58.
-    gain = 128 / 200 * 0.18 / (0.584 * count**0.5)
-    assert float(made._dense[-1]._gain) == pytest.approx(gain, rel=1e-3)
+    gain = 128 / 200 * 0.18 / (0.6 * count**0.5)  # until they are known
+    assert float(made._dense[-1]._gain) == pytest.approx(gain)
 
 
 class OfOnePart(MaskedDense):
@@ -91,29 +90,24 @@ class OfOnePart(MaskedDense):
 
 
 KINDS = {
-    "vectors": (lambda width: ZeroDense(4), (16,), 0.18),
-    "masked": (OfOnePart, (16,), 0.18),
-    "positions": (lambda width: ZeroDense(4), (16, 4, 4), 0.25),
-    "convolution": (lambda width: ZeroConv(4), (16, 4, 4), 0.25),
+    "vectors": lambda width: ZeroDense(4),
+    "masked": OfOnePart,
 }
 
 
 @pytest.mark.parametrize("width", [64, 500])
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_step_moves_as_far_whatever_the_spread_of_features(kind, width):
-    make, where, wanted = KINDS[kind]
-    h = features((*where, width))
-    spread = np.std(np.reshape(h, [-1, width]), axis=0).mean()
+def test_a_step_moves_as_far_whatever_the_spread_of_vectors(kind, width):
+    h = features((16, width))
     found = []
-    for given in (wanted, 0.02 * wanted, 2.0 * wanted, 0.0, 1e-30):
-        head, scaled = make(width), h * (given / spread)
+    for scale in (1.0, 0.02, 3.0, 0.0, 1e-30):
+        head, scaled = KINDS[kind](width), scale * h
         head.build(h.shape)
         head.adapt(scaled)
         found.append(change(head, scaled) - 1.0)  # the bias moves by 1
     usual, small, large, none, tiny = found
     assert small == pytest.approx(usual, rel=1e-2)
-    on_grid = len(where) > 1  # where features may vary more
-    assert large == pytest.approx(2.0 * usual if on_grid else usual, rel=1e-2)
+    assert large == pytest.approx(usual, rel=1e-2)
     assert none == pytest.approx(0.0, abs=1e-3)
     assert tiny == pytest.approx(0.0, abs=1e-3)  # not 1e30 times as far
 

@@ -148,7 +148,7 @@ def test_the_numbers_are_those_of_masked_matrices(width):
     seen_by_output = degree[:, None] <= np.tile(position, 3)[None]
     x = laws.events(network).numpy()
     h = np.tanh(x @ (first[0] * sees_input) + first[1])
-    kernel = min(1.0, 128.0 / width) * last[0] * seen_by_output
+    kernel = last[3] * last[0] * seen_by_output
     params = ((h - last[2]) @ kernel + last[1]).reshape(3, 3, 5)
     np.testing.assert_allclose(network(x), params.transpose(0, 2, 1), atol=1e-12)
     for p, one in enumerate(network.separate(x)):
