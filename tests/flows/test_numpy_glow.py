@@ -39,7 +39,8 @@ def convolve(x, kernel):
 
 
 def zero_convolve(x, w):
-    return convolve(x - w["mean"], w["kernel"] * w["gain"]) + w["bias"]
+    kernel = w["kernel"] * gain(128.0, 9 * x.shape[-1])
+    return convolve(x - w["mean"], kernel) + w["bias"]
 
 
 def gain(most, fan_in):
@@ -141,7 +142,6 @@ def read_steps(layer):
         "kernel": "zero_conv_kernel",
         "bias": "zero_conv_bias",
         "mean": "zero_conv_center",
-        "gain": "zero_conv_gain",
     }
     values = {k: v for k, v in by_name(layer).items() if "adapted" not in k}
     linear = "invertible_conv_1x1_weights_"
@@ -175,10 +175,7 @@ def library_glow(num_steps=2, dtype="float64", **options):
     for layer in flow.keras_layers:
         for variable in layer.variables:
             if variable.trainable or variable.path.endswith(
-                tuple(
-                    f"zero_conv{end}"
-                    for end in ("_center", "/center", "_gain", "/gain")
-                )
+                ("zero_conv_center", "zero_conv/center")
             ):
                 variable.assign(rng.normal(size=tuple(variable.shape)) * 0.4)
     return flow

@@ -15,7 +15,7 @@ as large as W / gain, so the function at the start is the usual one. g differs b
   features, whose changes have no common sign (see `heads`). Large, to learn soon.
   Features that are the sum of k layers, those of a residual network, change by all k:
   sqrt(k) times as far, and the gain is as much smaller. Of vectors the data say how
-  they vary, and count as if it were by 0.18: as Keras begins it is 0.03 for wide layers
+  they vary, and count as if it were by 0.16: as Keras begins it is 0.03 for wide layers
   and 0.07 for others, and little is learned in the first hundred steps. With 1/4 a
   neural spline flow on wine ended 1 nat higher at r = 5e-3, after batches 3.9 above its
   start. Layers before such heads begin with He's initializer: what moves them is then
@@ -46,7 +46,7 @@ _HEAD = 128.0
 _HIDDEN = 32.0
 _MATRIX = 4.0
 _DEPTH, _DEPTH_ON_VECTORS = 24.0, 8.0
-_SPREAD, _USUAL_SPREAD, _HIGHEST = 0.18, 0.6, 100.0
+_SPREAD, _USUAL_SPREAD, _HIGHEST = 0.16, 0.6, 100.0
 
 
 def head(
@@ -67,7 +67,7 @@ def head(
     Examples:
       >>> head(8), head(1024), head(1024, num_summed=4)
       (1.0, 0.125, 0.0625)
-      >>> head(64, on_vectors=True, spread=0.36)
+      >>> head(64, on_vectors=True, spread=0.32)
       0.5
     """
     gain = min(1.0, _HEAD / fan_in)

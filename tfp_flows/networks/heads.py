@@ -3,13 +3,12 @@
 y = share (gain V (h - c) + b)
 
 V and b are trained and zero at first; `gains` says what gain and share are for. c is
-the mean of the features; it and the gain are set by `adapt`, and not trained. The
+the mean of the features, set by `adapt` and not trained, as the gain of vectors. The
 features of a rectified layer are all positive; what they have in common would move y by
 the sum of all weights' steps. Centred, it goes to the bias, which moves by r; what is
 left has no sign, and one step of all weights adds up to a fraction of the bound.
 """
 
-import functools
 import math
 from collections.abc import Callable
 from typing import Any
@@ -27,7 +26,7 @@ from tfp_flows.networks.weights.prepared import prepared
 class Head(keras.layers.Layer):
     """Base of the heads that see whole feature vectors; see this module.
 
-    Implementing one: `build` with `_add_weights(kernel_shape)`, and `call`.
+    Implementing one: `build` with `_add_weights(h_shape, window)`, and `call`.
 
     Args:
       units: of the result.
@@ -44,10 +43,10 @@ class Head(keras.layers.Layer):
 
     def _add_weights(self, h_shape, window=()):
         inputs = (*window, h_shape[-1])
-        on_vectors = len(h_shape) == 2
-        self._share = gains.share(self.depth, on_vectors)
-        self._gain_at = functools.partial(
-            gains.head, math.prod(inputs), self.num_summed, on_vectors
+        self._on_vectors = len(h_shape) == 2
+        self._share = gains.share(self.depth, self._on_vectors)
+        self._gain: Any = gains.head(
+            math.prod(inputs), self.num_summed, self._on_vectors
         )
         self.kernel = self.add_weight(
             shape=(*inputs, self.units), initializer="zeros", name="kernel"
@@ -55,18 +54,24 @@ class Head(keras.layers.Layer):
         self.bias = self.add_weight(
             shape=(self.units,), initializer="zeros", name="bias"
         )
-        self.center, self.gain = add_fixed(self, h_shape[-1], self._gain_at())
+        self.center = self.add_weight(
+            shape=inputs[-1:], initializer="zeros", trainable=False, name="center"
+        )
+        if self._on_vectors:
+            self._gain = add_gain(self, self._gain)
 
     def adapt(self, features: tf.Tensor) -> None:
         """Sets c and gain from features `[..., F]`; call it before training."""
-        mean, spread = mean_and_spread(features)
-        self.center.assign(mean)
-        self.gain.assign(self._gain_at(spread))
+        rows = np.reshape(features, [-1, features.shape[-1]])
+        self.center.assign(rows.mean(axis=0, dtype=np.float64))
+        if self._on_vectors:
+            fan_in, spread = rows.shape[-1], spread_of(rows)
+            self._gain.assign(gains.head(fan_in, self.num_summed, True, spread))
 
     @property
-    def factors(self) -> tuple[tf.Tensor, float]:
+    def factors(self) -> tuple[Any, float]:
         """What kernel and bias are multiplied with."""
-        return tf.convert_to_tensor(self.gain) * self._share, self._share
+        return self._gain * self._share, self._share
 
     def get_config(self):
         """Returns the constructor's arguments."""
@@ -145,7 +150,7 @@ class ZeroConv(Head):
     @property
     def prepared_from(self) -> list[keras.Variable]:
         """The variables that nothing but `prepare` reads."""
-        return [self.kernel, self.bias, self.center, self.gain]
+        return [self.kernel, self.bias, self.center]
 
     def prepare(self) -> list[tf.Tensor]:
         """Returns the kernel, and what is added at each position `[*positions, units]`.
@@ -169,8 +174,9 @@ class ZeroConv(Head):
         return [kernel, tf.reshape(added, [*self._positions, self.units])]
 
     def _factored(self):
-        kernel, bias, center, gain = map(tf.convert_to_tensor, self.prepared_from)
-        return kernel * (gain * self._share), bias * self._share, center
+        kernel, bias, center = (tf.convert_to_tensor(v) for v in self.prepared_from)
+        gain, share = self.factors
+        return kernel * gain, bias * share, center
 
     def call(self, h: tf.Tensor):
         """Returns `[B, *positions, units]`."""
@@ -187,23 +193,17 @@ class ZeroConv(Head):
         return super().get_config() | {"kernel_size": self.kernel_size}
 
 
-def add_fixed(
-    layer: keras.Layer, num_features: int, gain: float
-) -> tuple[keras.Variable, keras.Variable]:
-    """Adds what a head has and does not train, c `[num_features]` and gain."""
-    fixed = functools.partial(layer.add_weight, trainable=False)
+def add_gain(layer: keras.Layer, gain: float) -> keras.Variable:
+    """Adds a head's gain as a weight that is not trained."""
     initializer = keras.initializers.Constant(gain)
-    return (
-        fixed(shape=(num_features,), initializer="zeros", name="center"),
-        fixed(shape=(), initializer=initializer, name="gain"),
+    return layer.add_weight(
+        shape=(), initializer=initializer, trainable=False, name="gain"
     )
 
 
-def mean_and_spread(features: tf.Tensor) -> tuple[np.ndarray, float]:
-    """Returns the mean of features `[..., F]`, and of their standard deviations."""
-    rows = np.reshape(features, [-1, features.shape[-1]])
-    mean = rows.mean(axis=0, dtype=np.float64)
-    return mean, float(rows.std(axis=0, dtype=np.float64).mean())
+def spread_of(rows: np.ndarray) -> float:
+    """Returns the mean of the standard deviations of columns, `[N, F]`."""
+    return float(rows.std(axis=0, dtype=np.float64).mean())
 
 
 def zero_conv(

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.networks import gains
-from tfp_flows.networks.heads import add_fixed, mean_and_spread
+from tfp_flows.networks.heads import add_gain, spread_of
 from tfp_flows.networks.hidden import HiddenInitializer
 
 _ALL = slice(None)
@@ -91,16 +91,20 @@ class MaskedDense(keras.layers.Layer):
             shape=self.kernel.shape[1:], initializer="zeros", name="bias"
         )
         if is_head:
-            self._gain_at = functools.partial(
-                gains.head, fan_in, self._num_summed, True
+            self._center = self.add_weight(
+                shape=self.kernel.shape[:1],
+                initializer="zeros",
+                trainable=False,
+                name="center",
             )
-            self._center, self._gain = add_fixed(self, fan_in, self._gain_at())
+            self._gain = add_gain(self, gains.head(fan_in, self._num_summed, True))
 
     def adapt(self, x: list[tf.Tensor]) -> None:
         """Sets the centre and the gain of a head from its inputs, given in parts."""
-        mean, spread = mean_and_spread(np.concatenate(x, axis=-1))
-        self._center.assign(mean)
-        self._gain.assign(self._gain_at(spread))
+        rows = np.concatenate(x, axis=-1)
+        self._center.assign(rows.mean(axis=0, dtype=np.float64))
+        fan_in, spread = rows.shape[-1], spread_of(rows)
+        self._gain.assign(gains.head(fan_in, self._num_summed, True, spread))
 
     def call(self, x: tf.Tensor):
         """Returns the parts of `[B, units]`."""
