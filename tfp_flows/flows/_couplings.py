@@ -1,6 +1,7 @@
 """Flows of coupling layers, whatever the coupling and the shape of events."""
 
 import functools
+import math
 from collections.abc import Callable
 
 import keras
@@ -22,6 +23,7 @@ def coupling_flow(
     memory: str,
     network: Callable[[], keras.Layer] | None,
     circular_map: ScalarMap | None = None,
+    steps_each: float = 1.0,
 ) -> Model:
     """Builds a flow of couplings on the two halves in turn.
 
@@ -39,6 +41,7 @@ def coupling_flow(
       memory: of the backward pass, see `chain_of`.
       network: builder of a Keras layer for each step, or None for the default.
       circular_map: what the couplings do to angles; a `CircularSpline` if None.
+      steps_each: what one coupling counts as in the depth of heads, see `gains`.
 
     Raises:
       ValueError: if the event has more than three axes of positions, or there are no
@@ -58,7 +61,9 @@ def coupling_flow(
         frame=frame,
         maps=(circular_map or CircularSpline(), scalar_map),
         context_shape=frame.data.context_shape,
-        head=functools.partial(ZeroDense, depth=depth, dtype=dtype),
+        head=functools.partial(
+            ZeroDense, depth=math.ceil(depth * steps_each), dtype=dtype
+        ),
         dtype=dtype,
     )
     norm = functools.partial(_act_norm, frame, depth) if act_norm else None

@@ -84,4 +84,6 @@ def flow_pp(
         act_norm=act_norm,
         memory=memory,
         network=network,
+        # Means and weights move beside the log-scales, which share their change.
+        steps_each=1.5,
     )
