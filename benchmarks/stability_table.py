@@ -17,9 +17,9 @@ batch 32, four epochs, without warm-up or clipping, on raw data. Nats an event.
   untrained model on the same events; the worst of the seeds in brackets.
 - excess: the most by which a batch's loss, of any seed, was above what the untrained
   model has on the same events; allowed are 5 % and 1 nat for every 10 dimensions.
-- tuned: last of one run of the same model with what the jobs of the version before
-  needed, AdamW with a cosine decay from 2e-3, weight decay, clipping and, for Glow, a
-  warm-up.
+- tuned: last of one run of the same model before layers had gains, with what the jobs
+  needed then: AdamW with a cosine decay from 2e-3, weight decay, clipping and, for
+  Glow, a warm-up.
 - Gaussian: loss of the full-covariance Gaussian of the training data.
 
 """
@@ -119,7 +119,9 @@ def _tuned(run):
     """What a tuned run reached, as a cell; nothing if there is none."""
     if run is None:
         return ""
-    return " not finite " if math.isnan(run["last"]) else f" {run['last']:.2f} "
+    if math.isnan(run["last"]):
+        return " not finite "
+    return f" {run['last']:.2f} " if abs(run["last"]) < 1e6 else f" {run['last']:.0e} "
 
 
 def _beside_tuned(rows):

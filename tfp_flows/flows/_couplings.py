@@ -41,7 +41,8 @@ def coupling_flow(
       memory: of the backward pass, see `chain_of`.
       network: builder of a Keras layer for each step, or None for the default.
       circular_map: what the couplings do to angles; a `CircularSpline` if None.
-      steps_each: what one coupling counts as in the depth of heads, see `gains`.
+      steps_each: what a coupling of vectors counts as in the depth of heads, see
+        `gains`.
 
     Raises:
       ValueError: if the event has more than three axes of positions, or there are no
@@ -56,14 +57,13 @@ def coupling_flow(
     if len(shape) > 1 and num_levels is None:
         num_levels = _fitting_levels(shape)
     depth = num_steps * max(1, num_levels or 1)
+    of_heads = math.ceil(depth * steps_each) if len(shape) == 1 else depth
     couple = functools.partial(
         _coupling,
         frame=frame,
         maps=(circular_map or CircularSpline(), scalar_map),
         context_shape=frame.data.context_shape,
-        head=functools.partial(
-            ZeroDense, depth=math.ceil(depth * steps_each), dtype=dtype
-        ),
+        head=functools.partial(ZeroDense, depth=of_heads, dtype=dtype),
         dtype=dtype,
     )
     norm = functools.partial(_act_norm, frame, depth) if act_norm else None

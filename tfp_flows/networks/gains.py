@@ -36,8 +36,8 @@ seed of two.
 
 Log-scales that add up share their change too: a mixture of logistics and the affine map
 behind it take half each (`scalar_maps.MixtureLogistic`). At r = 5e-3 a Glow of such
-couplings was lost in its third step in one seed of three, and ended 3 nats worse. Heads
-of `flow_pp` count each coupling as 1.5 steps: means and weights move as well.
+couplings was lost in its third step in one seed of three, and ended 3 nats worse. On
+vectors heads of `flow_pp` count a coupling as 1.5 steps: means and weights move too.
 
 The constants are large for flows to learn soon and small for no step to overshoot at
 r = 5e-3; `python -m benchmarks.stability` shows both ends.
