@@ -15,7 +15,7 @@ SHORTER = {
     "square, 10, seed=7": "square, 1, seed=7",
     "both, 4000, ": f"both, 200, {SMALL}, ",
     "num_steps=4, hidden_units=(32, 32)": "num_steps=3, hidden_units=(16,)",
-    "num_steps=3000": "num_steps=600",
+    "num_steps=3000": "num_steps=1000",
     "4000, seed=1),\n}": "1000, seed=1),\n}",
     "flows.gaussian((10,)), 4000": "flows.gaussian((10,)), 1000",
 }
