@@ -85,6 +85,9 @@ class CausalConv(SequenceNetwork):
                 f"{kernel_size}."
             )
         self._dilations = [2 ** (n % dilation_cycle) for n in range(num_layers)]
+        self._make_layers(filters, num_layers)
+
+    def _make_layers(self, filters, num_layers):
         self._first = self._dense(filters, "first", kernel_initializer="lecun_normal")
         self._units = [self._dense(2 * filters, "unit") for _ in range(num_layers)]
         widths = [filters] * (num_layers - 1) + [0]
