@@ -100,7 +100,7 @@ KINDS = {
 def test_a_step_moves_as_far_whatever_the_spread_of_vectors(kind, width):
     h = features((16, width))
     found = []
-    for scale in (1.0, 0.02, 3.0, 0.0, 1e-30):
+    for scale in (1.0, 0.2, 3.0, 0.0, 1e-30):
         head, scaled = KINDS[kind](width), scale * h
         head.build(h.shape)
         head.adapt(scaled)
@@ -110,6 +110,17 @@ def test_a_step_moves_as_far_whatever_the_spread_of_vectors(kind, width):
     assert large == pytest.approx(usual, rel=1e-2)
     assert none == pytest.approx(0.0, abs=1e-3)
     assert tiny == pytest.approx(0.0, abs=1e-3)  # not 1e30 times as far
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_features_that_vary_by_rounding_alone_have_the_usual_gain(kind):
+    head, h = KINDS[kind](64), features((16, 64))
+    head.build(h.shape)
+    usual = float(head._gain)
+    head.adapt(tf.ones_like(h) + 1e-7 * h)
+    assert float(head._gain) == usual  # for the day on which they do vary
+    head.adapt(tf.ones_like(h) + 1e-3 * h)
+    assert usual < float(head._gain) < 10 * usual
 
 
 def test_the_bound_holds_without_adapting_too():

@@ -47,7 +47,8 @@ _HEAD = 128.0
 _HIDDEN = 32.0
 _MATRIX = 4.0
 _DEPTH, _DEPTH_ON_VECTORS = 24.0, 8.0
-_SPREAD, _USUAL_SPREAD, _HIGHEST = 0.16, 0.6, 100.0
+_SPREAD, _USUAL_SPREAD, _LOWEST_SPREAD = 0.16, 0.6, 0.03
+_ROUNDING = 1e-5  # of features that do not vary
 
 
 def head(
@@ -62,8 +63,8 @@ def head(
       fan_in: n, inputs of one unit, over all positions of a kernel.
       num_summed: k, layers whose sum the inputs are.
       on_vectors: whether features are vectors, one for an event; else it has positions.
-      spread: of vectors, the mean of the features' standard deviations on the data;
-        None for 0.6 sqrt(k), about what an `MLP` has at first.
+      spread: of vectors, the mean of the features' standard deviations on the data,
+        0.03 at least; None, or none at all, for 0.6 sqrt(k), about what an `MLP` has.
 
     Examples:
       >>> head(8), head(1024), head(1024, num_summed=4)
@@ -74,9 +75,9 @@ def head(
     gain = min(1.0, _HEAD / fan_in)
     if not on_vectors:
         return gain / num_summed**0.5
-    if spread is None or not spread > 0.0:  # do they not vary, or are no numbers
+    if spread is None or not spread > _ROUNDING:  # or are they no numbers
         spread = _USUAL_SPREAD * num_summed**0.5
-    return gain * min(_SPREAD / spread, _HIGHEST)
+    return gain * _SPREAD / max(spread, _LOWEST_SPREAD)
 
 
 def hidden(fan_in: int) -> float:
