@@ -6,8 +6,8 @@ import pytest
 import tensorflow as tf
 
 from tests import laws
+from tfp_flows import FlowModel, flows
 from tfp_flows import bijectors as b
-from tfp_flows import flows
 from tfp_flows.networks import MADE, MLP, ConvResNet, GlowNet
 from tfp_flows.networks.hidden import HiddenConv, HiddenDense
 
@@ -138,6 +138,47 @@ def test_deep_flows_move_as_those_of_24_steps(kind):
         step(flow.trainable_variables, lambda: -tf.reduce_mean(flow.log_prob(x)))  # noqa: B023
         moved[num_steps] = float(tf.math.reduce_std(flow.encode(x) - before)) / RATE
     assert 0.2 < moved[72] / moved[24] < 1.7, moved
+
+
+@pytest.mark.parametrize("depth", [1, 16])
+def test_scales_that_alone_change_the_volume_move_as_those_of_all_steps(depth):
+    scale = b.DiagonalScale((4,), depth=depth)
+    x = tf.ones([1, 4])
+    step(scale.trainable_variables, lambda: tf.reduce_sum(scale.forward(x)))
+    moved = -np.log(scale.forward(x)[0])
+    np.testing.assert_allclose(moved, 32.0 / depth * RATE, rtol=1e-3)
+    scale.trainable_variables[0].assign(np.full(4, -1e6))  # of any size
+    assert np.all(scale.forward(x) > 0.0)
+
+
+def test_nice_comes_near_the_gaussian_of_its_data_in_two_hundred_steps():
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(1024, 4)) @ rng.normal(size=(4, 16))
+    x = (x + 0.3 * rng.normal(size=(1024, 16))).astype("float32")
+    _, log_det = np.linalg.slogdet(2 * np.pi * np.e * np.cov(x.T))
+    flow = flows.nice((16,))
+    flow.adapt(x)
+    assert -np.mean(flow.log_prob(x)) > 0.5 * log_det + 15.0
+    model = FlowModel(flow)
+    model.compile(keras.optimizers.Adam(RATE))
+    model.fit(x, batch_size=32, epochs=6, verbose=0)
+    assert -np.mean(flow.log_prob(x)) < 0.5 * log_det + 4.0
+
+
+def test_a_wide_wavenet_does_not_overshoot_in_its_first_steps():
+    x = np.random.default_rng(0).standard_normal((6 * 32, 32, 1), np.float32)
+    for t in range(1, 32):
+        x[:, t] += 0.9 * x[:, t - 1]
+    flow = flows.wavenet((32, 1), num_layers=8, filters=256)
+    flow.adapt(x)
+    began = -np.reshape(flow.log_prob(x), [6, 32]).mean(axis=1)
+    model = FlowModel(flow)
+    model.compile(keras.optimizers.Adam(5 * RATE))
+    losses = [
+        model.train_on_batch(batch, return_dict=True)["nll"] for batch in np.split(x, 6)
+    ]
+    assert max(losses - began) < 5.0  # without gains a batch was 27 above
+    assert losses[-1] < began[-1]
 
 
 def shared(make):

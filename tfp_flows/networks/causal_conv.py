@@ -7,6 +7,7 @@ import keras
 import tensorflow as tf
 
 from tfp_flows.networks.heads import ZeroDense
+from tfp_flows.networks.hidden import HiddenDense, HiddenInitializer
 from tfp_flows.networks.sequence_network import SequenceNetwork, delayed
 
 
@@ -88,7 +89,7 @@ class CausalConv(SequenceNetwork):
         self._make_layers(filters, num_layers)
 
     def _make_layers(self, filters, num_layers):
-        self._first = self._dense(filters, "first", kernel_initializer="lecun_normal")
+        self._first = self._dense(filters, "first", base="lecun_normal")
         self._units = [self._dense(2 * filters, "unit") for _ in range(num_layers)]
         widths = [filters] * (num_layers - 1) + [0]
         self._mixes = [self._dense(n + self.skip_filters, "mix") for n in widths]
@@ -96,8 +97,8 @@ class CausalConv(SequenceNetwork):
         self._hidden = self._dense(
             self.skip_filters,
             "hidden",
+            base="he_normal",
             activation="relu",
-            kernel_initializer="he_normal",
         )
         self._last = ZeroDense(
             self.event_shape[1] * self.num_params,
@@ -107,9 +108,16 @@ class CausalConv(SequenceNetwork):
             dtype=self.dtype_policy,
         )
 
-    def _dense(self, units, name, **kwargs):
+    def _dense(self, units, name, base="glorot_uniform", **kwargs):
         # All layers share a few names: TensorFlow keeps some 30 KiB for each.
-        return keras.layers.Dense(units, name=name, dtype=self.dtype_policy, **kwargs)
+        return HiddenDense(
+            units,
+            HiddenInitializer(base, gated=True),
+            gated=True,
+            name=name,
+            dtype=self.dtype_policy,
+            **kwargs,
+        )
 
     @property
     def receptive_field(self) -> int:

@@ -16,6 +16,7 @@ class HiddenInitializer(keras.initializers.Initializer):
 
     Args:
       base: initializer of the kernel that the layer shall have, or its name.
+      gated: whether the layer is one of a network of gated layers, see `gains`.
 
     Examples:
       >>> kernel = HiddenInitializer("ones")(shape=(64, 1))  # gain 1/2
@@ -23,16 +24,23 @@ class HiddenInitializer(keras.initializers.Initializer):
       2.0
     """
 
-    def __init__(self, base: str | keras.initializers.Initializer = "glorot_uniform"):
+    def __init__(
+        self,
+        base: str | keras.initializers.Initializer = "glorot_uniform",
+        gated: bool = False,
+    ):
         self.base = keras.initializers.get(base)
+        self.gated = gated
 
     def __call__(self, shape, dtype=None):
         """Returns a kernel `[..., inputs, units]`."""
-        return self.base(shape, dtype=dtype) / gains.hidden(math.prod(shape[:-1]))
+        gain = gains.hidden(math.prod(shape[:-1]), self.gated)
+        return self.base(shape, dtype=dtype) / gain
 
     def get_config(self):
         """Returns the constructor's arguments."""
-        return {"base": keras.initializers.serialize(self.base)}
+        base = keras.initializers.serialize(self.base)
+        return {"base": base, "gated": self.gated}
 
 
 @keras.saving.register_keras_serializable("tfp_flows")
@@ -42,6 +50,7 @@ class HiddenDense(keras.layers.Dense):
     Args:
       units: of the result.
       kernel_initializer: of what is trained; Glorot's of the kernel itself if None.
+      gated: whether it is one of a network of gated layers.
       **kwargs: of `keras.layers.Dense`.
 
     Examples:
@@ -49,16 +58,31 @@ class HiddenDense(keras.layers.Dense):
       TensorShape([5, 8])
     """
 
-    def __init__(self, units: int, kernel_initializer: Any = None, **kwargs):
-        initial = kernel_initializer or HiddenInitializer()
+    def __init__(
+        self,
+        units: int,
+        kernel_initializer: Any = None,
+        gated: bool = False,
+        **kwargs,
+    ):
+        initial = kernel_initializer or HiddenInitializer(gated=gated)
         super().__init__(units, kernel_initializer=initial, **kwargs)
+        self.gated = gated
 
     def call(self, h: tf.Tensor, training: bool | None = None):
         """Returns `[..., units]`."""
-        y = keras.ops.matmul(h, self.kernel * gains.hidden(h.shape[-1]))
+        gain = gains.hidden(h.shape[-1], self.gated)
+        if self.gated:  # of sequences: for one position h is smaller than the kernel
+            y = keras.ops.matmul(h if gain == 1.0 else h * gain, self.kernel)
+        else:
+            y = keras.ops.matmul(h, self.kernel * gain)
         if self.use_bias:
             y = keras.ops.add(y, self.bias)
         return y if self.activation is None else self.activation(y)
+
+    def get_config(self):
+        """Returns the constructor's arguments."""
+        return super().get_config() | {"gated": self.gated}
 
 
 @keras.saving.register_keras_serializable("tfp_flows")
