@@ -15,8 +15,8 @@ as large as W / gain, so the function at the start is the usual one. g differs b
   features, whose changes have no common sign (see `heads`). Large, to learn soon.
   Features that are the sum of k layers, those of a residual network, change by all k:
   sqrt(k) times as far, and the gain is as much smaller. Of vectors the data say how
-  they vary, and count as if it were by 0.16: as Keras begins it is 0.03 for wide layers
-  and 0.07 for others, and little is learned in the first hundred steps. With 1/4 a
+  they vary, and from 0.03 on it counts as 0.16: as Keras begins it is 0.03 for wide
+  layers and 0.07 for others, and little is learned in the first hundred steps. With 1/4 a
   neural spline flow on wine ended 1 nat higher at r = 5e-3, after batches 3.9 above its
   start. Layers before such heads begin with He's initializer: what moves them is then
   small beside what they give.
