@@ -52,7 +52,7 @@ class DiagonalScale(KerasBijector):
         shape, dtype = as_shape(event_shape), tf.as_dtype(dtype)
         zeros = np.zeros(shape, dtype.as_numpy_dtype)
         weights = Parameters({"scale": zeros}, dtype=dtype.name, name=f"{name}_weights")
-        self._gain = gains.scale(depth)
+        self._gain = gains.scale(zeros.size, depth)
         super().__init__(
             shape,
             layers={"weights": weights},

@@ -16,9 +16,9 @@ as large as W / gain, so the function at the start is the usual one. g differs b
   Features that are the sum of k layers, those of a residual network, change by all k:
   sqrt(k) times as far, and the gain is as much smaller. Of vectors the data say how
   they vary, and from 0.03 on it counts as 0.16: as Keras begins it is 0.03 for wide
-  layers and 0.07 for others, and little is learned in the first hundred steps. With 1/4 a
-  neural spline flow on wine ended 1 nat higher at r = 5e-3, after batches 3.9 above its
-  start. Layers before such heads begin with He's initializer: what moves them is then
+  layers and 0.07 for others, and little is learned in the first hundred steps. With
+  1/4 a neural spline flow on wine ended 1 nat higher at r = 5e-3, after batches 3.9
+  above its start. Layers before such heads begin with He's initializer: what moves them is then
   small beside what they give.
 - `hidden`, 32: layers before those. Their inputs are rectified, so all positive: a step
   moves the features of all units at once by g r times a mean of about 0.4, and away
@@ -27,9 +27,10 @@ as large as W / gain, so the function at the start is the usual one. g differs b
   Gated layers give both signs, so what moves them adds up less: 128, as for heads. With
   plain ones a WaveNet of 256 filters on ar_process had a batch 397 above its start.
 - `matrix`, 4: matrices that multiply the event itself, as 1x1 convolutions do.
-- `scale`, 32: the one scale of a flow whose other parts keep the volume. The log-scales
-  of other flows are sums over their steps; NICE's with 1 was still 44 nats above a
-  Gaussian, on digits, after 180 steps of r = 1e-3.
+- `scale`, n / 2 up to 32, on n units: the one scale of a flow whose other parts keep
+  the volume. The more units, the more they say of each other, and the further each
+  scale has to go; other flows have one in every step. NICE's with 1 was still 44 nats
+  above a Gaussian, on digits, after 180 steps of r = 1e-3.
 
 Steps of a flow follow each other, and what they do to an event multiplies. Beyond d =
 24 steps, 8 for heads on vectors, which all move the same few units, each of them takes
@@ -113,17 +114,18 @@ def matrix(size: int) -> float:
     return min(1.0, _MATRIX / size)
 
 
-def scale(depth: int = 1) -> float:
+def scale(size: int, depth: int = 1) -> float:
     """Returns the gain of scales that alone change the volume.
 
     Args:
+      size: units of an event.
       depth: such scales that an event passes through.
 
     Examples:
-      >>> scale(), scale(16)
-      (32.0, 2.0)
+      >>> scale(2), scale(64), scale(64, depth=16)
+      (1.0, 32.0, 2.0)
     """
-    return _SCALE / depth
+    return min(max(1.0, size / 2), _SCALE) / depth
 
 
 def share(depth: int, on_vectors: bool = False) -> float:
