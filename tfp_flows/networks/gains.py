@@ -18,8 +18,8 @@ as large as W / gain, so the function at the start is the usual one. g differs b
   they vary, and from 0.03 on it counts as 0.16: as Keras begins it is 0.03 for wide
   layers and 0.07 for others, and little is learned in the first hundred steps. With
   1/4 a neural spline flow on wine ended 1 nat higher at r = 5e-3, after batches 3.9
-  above its start. Layers before such heads begin with He's initializer: what moves them is then
-  small beside what they give.
+  above its start. Layers before such heads begin with He's initializer: what moves
+  them is then small beside what they give.
 - `hidden`, 32: layers before those. Their inputs are rectified, so all positive: a step
   moves the features of all units at once by g r times a mean of about 0.4, and away
   from the centre that the head has taken. At r = 5e-3 that is 0.06 of their deviation;
