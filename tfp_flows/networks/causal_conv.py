@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from tfp_flows.networks.heads import ZeroDense
-from tfp_flows.networks.hidden import HiddenDense, HiddenInitializer
+from tfp_flows.networks.hidden import HiddenDense
 from tfp_flows.networks.sequence_network import SequenceNetwork, delayed
 
 
@@ -112,8 +112,8 @@ class CausalConv(SequenceNetwork):
         # All layers share a few names: TensorFlow keeps some 30 KiB for each.
         return HiddenDense(
             units,
-            HiddenInitializer(base, gated=True),
-            gated=True,
+            base,
+            far=True,
             name=name,
             dtype=self.dtype_policy,
             **kwargs,

@@ -71,13 +71,16 @@ class ConvResNet(keras.layers.Layer):
     def _conv(self, size):
         return HiddenConv(self.filters, size, dtype=self.dtype_policy)
 
+    def _dense(self):
+        return HiddenDense(self.filters, far=True, dtype=self.dtype_policy)
+
     def _activation(self):
         return keras.layers.Activation(self.activation, dtype=self.dtype_policy)
 
     def _block(self):
         drop = [Dropout(self.dropout, dtype=self.dtype_policy)] if self.dropout else []
         # A 1x1 convolution as a matrix product: up to twice as fast on small images.
-        mix = HiddenDense(self.filters, dtype=self.dtype_policy)
+        mix = self._dense()
         return keras.Sequential(
             [self._activation(), mix, self._activation(), *drop, self._conv(3)]
         )
@@ -96,9 +99,8 @@ class ConvResNet(keras.layers.Layer):
         for block in self._blocks:
             block.build(hidden)
         if context_shape is not None and not has_positions(context_shape):
-            dense = HiddenDense(self.filters, dtype=self.dtype_policy)
-            dense.build(context_shape)
-            self._context_dense = dense
+            self._context_dense = self._dense()
+            self._context_dense.build(context_shape)
 
     def compute_output_shape(
         self, x_shape: tuple[Any, ...], context_shape: tuple[Any, ...] | None = None

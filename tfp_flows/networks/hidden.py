@@ -16,7 +16,7 @@ class HiddenInitializer(keras.initializers.Initializer):
 
     Args:
       base: initializer of the kernel that the layer shall have, or its name.
-      gated: whether the layer is one of a network of gated layers, see `gains`.
+      far: whether a step may move the layer further, see `gains`.
 
     Examples:
       >>> kernel = HiddenInitializer("ones")(shape=(64, 1))  # gain 1/2
@@ -27,20 +27,20 @@ class HiddenInitializer(keras.initializers.Initializer):
     def __init__(
         self,
         base: str | keras.initializers.Initializer = "glorot_uniform",
-        gated: bool = False,
+        far: bool = False,
     ):
         self.base = keras.initializers.get(base)
-        self.gated = gated
+        self.far = far
 
     def __call__(self, shape, dtype=None):
         """Returns a kernel `[..., inputs, units]`."""
-        gain = gains.hidden(math.prod(shape[:-1]), self.gated)
+        gain = gains.hidden(math.prod(shape[:-1]), self.far)
         return self.base(shape, dtype=dtype) / gain
 
     def get_config(self):
         """Returns the constructor's arguments."""
         base = keras.initializers.serialize(self.base)
-        return {"base": base, "gated": self.gated}
+        return {"base": base, "far": self.far}
 
 
 @keras.saving.register_keras_serializable("tfp_flows")
@@ -49,8 +49,9 @@ class HiddenDense(keras.layers.Dense):
 
     Args:
       units: of the result.
-      kernel_initializer: of what is trained; Glorot's of the kernel itself if None.
-      gated: whether it is one of a network of gated layers.
+      kernel_initializer: of gain times `kernel`, Glorot's if None; or of `kernel`, a
+        `HiddenInitializer`.
+      far: whether a step may move it further, see `gains`.
       **kwargs: of `keras.layers.Dense`.
 
     Examples:
@@ -62,17 +63,19 @@ class HiddenDense(keras.layers.Dense):
         self,
         units: int,
         kernel_initializer: Any = None,
-        gated: bool = False,
+        far: bool = False,
         **kwargs,
     ):
-        initial = kernel_initializer or HiddenInitializer(gated=gated)
+        initial = keras.initializers.get(kernel_initializer or "glorot_uniform")
+        if not isinstance(initial, HiddenInitializer):
+            initial = HiddenInitializer(initial, far)
         super().__init__(units, kernel_initializer=initial, **kwargs)
-        self.gated = gated
+        self.far = far
 
     def call(self, h: tf.Tensor, training: bool | None = None):
         """Returns `[..., units]`."""
-        gain = gains.hidden(h.shape[-1], self.gated)
-        if self.gated:  # of sequences: for one position h is smaller than the kernel
+        gain = gains.hidden(h.shape[-1], self.far)
+        if self.far:  # for one position of a sequence h is smaller than it
             y = keras.ops.matmul(h if gain == 1.0 else h * gain, self.kernel)
         else:
             y = keras.ops.matmul(h, self.kernel * gain)
@@ -82,7 +85,7 @@ class HiddenDense(keras.layers.Dense):
 
     def get_config(self):
         """Returns the constructor's arguments."""
-        return super().get_config() | {"gated": self.gated}
+        return super().get_config() | {"far": self.far}
 
 
 @keras.saving.register_keras_serializable("tfp_flows")
@@ -95,7 +98,6 @@ class HiddenConv(keras.layers.Layer):
     Args:
       filters: channels of the result.
       kernel_size: sides of the kernel.
-      kernel_initializer: of what is trained; Glorot's of the kernel itself if None.
       **kwargs: of `keras.layers.Layer`.
 
     Examples:
@@ -103,21 +105,18 @@ class HiddenConv(keras.layers.Layer):
       TensorShape([5, 4, 4, 8])
     """
 
-    def __init__(
-        self, filters: int, kernel_size: int, kernel_initializer: Any = None, **kwargs
-    ):
+    def __init__(self, filters: int, kernel_size: int, **kwargs):
         super().__init__(**kwargs)
         self.filters = filters
         self.kernel_size = kernel_size
-        initial = kernel_initializer or HiddenInitializer()
-        self.kernel_initializer = keras.initializers.get(initial)
 
     def build(self, h_shape: tuple[Any, ...]):
         """Makes the weights."""
         window = [self.kernel_size] * (len(h_shape) - 2)
-        shape = (*window, h_shape[-1], self.filters)
         self.kernel = self.add_weight(
-            shape=shape, initializer=self.kernel_initializer, name="kernel"
+            shape=(*window, h_shape[-1], self.filters),
+            initializer=HiddenInitializer("lecun_normal", far=True),
+            name="kernel",
         )
         self.bias = self.add_weight(
             shape=(self.filters,), initializer="zeros", name="bias"
@@ -125,7 +124,7 @@ class HiddenConv(keras.layers.Layer):
 
     def call(self, h: tf.Tensor):
         """Returns `[B, *positions, filters]`."""
-        gain = gains.hidden(math.prod(self.kernel.shape[:-1]))
+        gain = gains.hidden(math.prod(self.kernel.shape[:-1]), far=True)
         return keras.ops.add(convolve(h, self.kernel * gain), self.bias)
 
     def compute_output_shape(self, h_shape: tuple[Any, ...]):
@@ -137,5 +136,4 @@ class HiddenConv(keras.layers.Layer):
         return super().get_config() | {
             "filters": self.filters,
             "kernel_size": self.kernel_size,
-            "kernel_initializer": keras.initializers.serialize(self.kernel_initializer),
         }

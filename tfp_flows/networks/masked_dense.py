@@ -97,14 +97,17 @@ class MaskedDense(keras.layers.Layer):
                 trainable=False,
                 name="center",
             )
-            self._gain = add_gain(self, gains.head(fan_in, self._num_summed, True))
+            self._gain = add_gain(self, self._gain_for(None))
 
     def adapt(self, x: list[tf.Tensor]) -> None:
         """Sets the centre and the gain of a head from its inputs, given in parts."""
         rows = np.concatenate(x, axis=-1)
         self._center.assign(rows.mean(axis=0, dtype=np.float64))
-        fan_in, spread = rows.shape[-1], spread_of(rows)
-        self._gain.assign(gains.head(fan_in, self._num_summed, True, spread))
+        self._gain.assign(self._gain_for(spread_of(rows)))
+
+    def _gain_for(self, spread):
+        fan_in, num_masked = self._degrees[0].size, self._degrees[1].shape[-1]
+        return gains.head(fan_in, self._num_summed, True, spread, num_masked)
 
     def call(self, x: tf.Tensor):
         """Returns the parts of `[B, units]`."""

@@ -8,7 +8,7 @@ import keras
 import tensorflow as tf
 
 from tfp_flows.networks.dropout import Dropout
-from tfp_flows.networks.hidden import HiddenDense, HiddenInitializer
+from tfp_flows.networks.hidden import HiddenDense
 
 # Of inputs, which recipes give in standard deviations.
 _LIMIT = 8.0
@@ -78,7 +78,7 @@ class MLP(keras.layers.Layer):
     def _dense(self, units, activation=None):
         return HiddenDense(
             units,
-            HiddenInitializer("he_normal"),
+            "he_normal",
             activation=activation,
             dtype=self.dtype_policy,
         )
