@@ -75,7 +75,7 @@ class HiddenDense(keras.layers.Dense):
     def call(self, h: tf.Tensor, training: bool | None = None):
         """Returns `[..., units]`."""
         gain = gains.hidden(h.shape[-1], self.far)
-        if self.far:  # for one position of a sequence h is smaller than it
+        if self.far:  # at one position of a sequence h is smaller than the kernel
             y = keras.ops.matmul(h if gain == 1.0 else h * gain, self.kernel)
         else:
             y = keras.ops.matmul(h, self.kernel * gain)
