@@ -120,8 +120,8 @@ def features_of(made):
 
         def call(self, x):
             seen = []
-            self.made._parts(x, None, seen.extend)
-            return tf.concat(seen, axis=-1)
+            self.made._parts(x, None, lambda layer, h: seen.append(h) or layer(h))
+            return tf.concat(seen[-1], axis=-1)
 
     return Features()
 

@@ -1,12 +1,7 @@
 """Last layers of conditioners: zero at first, and moved by about an optimizer's rate.
 
-y = share (gain V (h - c) + b)
-
-V and b are trained and zero at first; `gains` says what gain and share are for. c is
-the mean of the features, set by `adapt` and not trained, as the gain of vectors. The
-features of a rectified layer are all positive; what they have in common would move y by
-the sum of all weights' steps. Centred, it goes to the bias, which moves by r; what is
-left has no sign, and one step of all weights adds up to a fraction of the bound.
+They see their features from a centre, see `centred`: what they have in common, and what
+vectors vary by, is found by `adapt`.
 """
 
 import math
@@ -18,8 +13,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.networks import gains
-from tfp_flows.networks.grids import convolve, taps_within
-from tfp_flows.networks.weights.prepared import prepared
+from tfp_flows.networks.centred import CentredConv, add_center, mean_of
 
 
 @keras.saving.register_keras_serializable("tfp_flows")
@@ -54,18 +48,15 @@ class Head(keras.layers.Layer):
         self.bias = self.add_weight(
             shape=(self.units,), initializer="zeros", name="bias"
         )
-        self.center = self.add_weight(
-            shape=inputs[-1:], initializer="zeros", trainable=False, name="center"
-        )
+        self.center = add_center(self, inputs[-1])
         if self._on_vectors:
             self._gain = add_gain(self, self._gain)
 
     def adapt(self, features: tf.Tensor) -> None:
         """Sets c and gain from features `[..., F]`; call it before training."""
-        rows = np.reshape(features, [-1, features.shape[-1]])
-        self.center.assign(rows.mean(axis=0, dtype=np.float64))
+        self.center.assign(mean_of(features))
         if self._on_vectors:
-            fan_in, spread = rows.shape[-1], spread_of(rows)
+            fan_in, spread = features.shape[-1], spread_of(features)
             self._gain.assign(gains.head(fan_in, self.num_summed, True, spread))
 
     @property
@@ -109,7 +100,7 @@ class ZeroDense(Head):
 
 
 @keras.saving.register_keras_serializable("tfp_flows")
-class ZeroConv(Head):
+class ZeroConv(Head, CentredConv):
     """A convolutional head: Glow's last layer [1]; see this module.
 
     It replaces the paper's learned factor exp(3 s), which made up for a slow start.
@@ -138,55 +129,8 @@ class ZeroConv(Head):
 
     def build(self, h_shape: tuple[Any, ...]):
         """Makes the weights."""
-        self._positions = tuple(h_shape[1:-1])
-        window = [self.kernel_size] * len(self._positions)
-        inputs = (*window, h_shape[-1])
-        self._add_weights(h_shape, window)
-        # What is added at positions is stored in exports: small beside the kernel.
-        self._is_folded = None not in self._positions and (
-            4 * math.prod(self._positions) <= math.prod(inputs)
-        )
-
-    @property
-    def prepared_from(self) -> list[keras.Variable]:
-        """The variables that nothing but `prepare` reads."""
-        return [self.kernel, self.bias, self.center]
-
-    def prepare(self) -> list[tf.Tensor]:
-        """Returns the kernel, and what is added at each position `[*positions, units]`.
-
-        Outside of the event lie features like the mean ones, zeros once centred. So c
-        counts at each position for the taps of the kernel that are within the event.
-        That is a sum over weights; to centre the features takes an operation as large
-        as their layer. Where positions are many it is kernel, bias and c.
-        """
-        kernel, bias, center = self._factored()
-        if not self._is_folded:
-            return [kernel, bias, center]
-        # Thousands of products are added: not in 16 bits.
-        exact = tf.float32 if kernel.dtype.size < 4 else kernel.dtype
-        bias, center = tf.cast(bias, exact), tf.cast(center, exact)
-        of_taps = tf.reduce_sum(tf.cast(kernel, exact) * center[:, None], axis=-2)
-        # With an axis in front: products of all members at once want one.
-        of_taps = tf.reshape(of_taps, [1, -1, self.units])
-        seen = taps_within(self._positions, self.kernel_size)
-        added = bias - tf.constant(seen[None], exact) @ of_taps
-        return [kernel, tf.reshape(added, [*self._positions, self.units])]
-
-    def _factored(self):
-        kernel, bias, center = (tf.convert_to_tensor(v) for v in self.prepared_from)
-        gain, share = self.factors
-        return kernel * gain, bias * share, center
-
-    def call(self, h: tf.Tensor):
-        """Returns `[B, *positions, units]`."""
-        # Unknown positions are other ones: the sum would be spread over them.
-        if self._is_folded and tuple(h.shape[1:-1]) != self._positions:
-            kernel, added, *center = self._factored()
-        else:
-            kernel, added, *center = prepared(self.prepare)
-        h = h - tf.cast(center[0], h.dtype) if center else h
-        return convolve(h, kernel) + tf.cast(added, h.dtype)
+        self._add_weights(h_shape, [self.kernel_size] * (len(h_shape) - 2))
+        self._fold(h_shape)
 
     def get_config(self):
         """Returns the constructor's arguments."""
@@ -203,7 +147,7 @@ def add_gain(layer: keras.Layer, gain: float) -> keras.Variable:
 
 def spread_of(rows: np.ndarray) -> float:
     """Returns the mean of the standard deviations of columns, `[N, F]`."""
-    return float(rows.std(axis=0, dtype=np.float64).mean())
+    return float(np.asarray(rows).std(axis=0, dtype=np.float64).mean())
 
 
 def zero_conv(

@@ -7,7 +7,7 @@ import keras
 import tensorflow as tf
 
 from tfp_flows.networks import gains
-from tfp_flows.networks.grids import convolve
+from tfp_flows.networks.centred import CentredConv, add_center, mean_of
 
 
 @keras.saving.register_keras_serializable("tfp_flows")
@@ -89,8 +89,38 @@ class HiddenDense(keras.layers.Dense):
 
 
 @keras.saving.register_keras_serializable("tfp_flows")
-class HiddenConv(keras.layers.Layer):
-    """A convolution that keeps all sides, with gain times `kernel`; see `gains`.
+class CentredDense(HiddenDense):
+    """A `HiddenDense` that sees its inputs from a centre, see `centred`.
+
+    Examples:
+      >>> layer, h = CentredDense(8), keras.ops.ones((5, 64))
+      >>> layer.build(h.shape)
+      >>> layer.adapt(h)
+      >>> float(keras.ops.max(layer(h)))
+      0.0
+    """
+
+    # Keras' dense layer saves kernel and bias alone.
+    save_own_variables = keras.layers.Layer.save_own_variables
+    load_own_variables = keras.layers.Layer.load_own_variables
+
+    def build(self, h_shape: tuple[Any, ...]):
+        """Makes the weights."""
+        super().build(h_shape)
+        self.center = add_center(self, h_shape[-1])
+
+    def adapt(self, h: tf.Tensor) -> None:
+        """Sets the centre to the mean of inputs `[..., F]`; call it before training."""
+        self.center.assign(mean_of(h))
+
+    def call(self, h: tf.Tensor, training: bool | None = None):
+        """Returns `[..., units]`."""
+        return super().call(h - self.center)
+
+
+@keras.saving.register_keras_serializable("tfp_flows")
+class HiddenConv(CentredConv):
+    """A convolution that keeps all sides, from a centre, with a gain; see `centred`.
 
     Shapes: h `[B, *positions, C]`, one to three axes of positions -> y `[B,
     *positions, filters]`.
@@ -121,11 +151,17 @@ class HiddenConv(keras.layers.Layer):
         self.bias = self.add_weight(
             shape=(self.filters,), initializer="zeros", name="bias"
         )
+        self.center = add_center(self, h_shape[-1])
+        self._fold(h_shape)
 
-    def call(self, h: tf.Tensor):
-        """Returns `[B, *positions, filters]`."""
-        gain = gains.hidden(math.prod(self.kernel.shape[:-1]), far=True)
-        return keras.ops.add(convolve(h, self.kernel * gain), self.bias)
+    @property
+    def factors(self) -> tuple[float, float]:
+        """What kernel and bias are multiplied with."""
+        return gains.hidden(math.prod(self.kernel.shape[:-1]), far=True), 1.0
+
+    def adapt(self, h: tf.Tensor) -> None:
+        """Sets the centre to the mean of inputs `[B, *positions, C]`."""
+        self.center.assign(mean_of(h))
 
     def compute_output_shape(self, h_shape: tuple[Any, ...]):
         """Returns the shape of the result."""

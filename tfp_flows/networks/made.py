@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.networks.autoregressive_network import AutoregressiveNetwork
+from tfp_flows.networks.centred import adapted
 from tfp_flows.networks.masked_dense import MaskedDense
 
 _MANY = 31  # degrees; beside so many those units of degree 0 are few
@@ -161,22 +162,20 @@ class MADE(AutoregressiveNetwork):
         return layer
 
     def adapt(self, x: tf.Tensor, context: tf.Tensor | None = None) -> None:
-        """Sets the centre of the last layer to the mean of what it is given.
+        """Sets the centre of each layer to the mean of what it is given.
 
         Args:
           x: `[N, *features_shape]`.
           context: `[N, *context_shape]` for a conditional network.
         """
         # Outside of a call Keras casts no inputs.
-        self._parts(tf.cast(x, self.compute_dtype), context, self._dense[-1].adapt)
+        self._parts(tf.cast(x, self.compute_dtype), context, adapted)
 
-    def _parts(self, x, context, see=lambda h: None):
-        """Returns the params in parts; `see` is shown what the last layer is given."""
+    def _parts(self, x, context, run=lambda layer, h: layer(h)):
+        """Returns the params in parts; `run` calls a layer."""
 
         def dense(k, h):
-            if k == len(self._dense) - 1:
-                see(h)
-            h = self._dense[k](h)
+            h = run(self._dense[k], h)
             if k or context is None:
                 return h
             return _add(h, _halves(self._from_context(context), self._cuts[1]))

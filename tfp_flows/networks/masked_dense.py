@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.networks import gains
+from tfp_flows.networks.centred import add_center, mean_of
 from tfp_flows.networks.heads import add_gain, spread_of
 from tfp_flows.networks.hidden import HiddenInitializer
 
@@ -18,7 +19,9 @@ _CHANGED = "here", "before", "given"  # of a state, by a step
 
 @keras.saving.register_keras_serializable("tfp_flows")
 class MaskedDense(keras.layers.Layer):
-    """y = x (M * W) + b, where M joins a unit to those of no higher degree.
+    """y = (x - c) (M * W) + b, where M joins a unit to those of no higher degree.
+
+    c is a centre, see `centred`.
 
     Besides the product with all weights at once, it can compute the units one degree
     after the other, each `step` from the inputs that came so far. Steps go in groups:
@@ -38,8 +41,7 @@ class MaskedDense(keras.layers.Layer):
         row-major order.
       cut_in: where the inputs are cut; 0 for one part.
       cut_out: where the units, or their columns, are cut; 0 for one part.
-      depth: of a head, which begins at zero and has a centre, see `heads`; None for a
-        hidden layer.
+      depth: of a head, which begins at zero, see `heads`; None for a hidden layer.
       num_summed: of a head, layers whose sum the inputs are.
       **kwargs: of `keras.layers.Layer`, such as `dtype` and `name`.
 
@@ -69,7 +71,6 @@ class MaskedDense(keras.layers.Layer):
         self._degrees = np.asarray(degrees_in), np.asarray(degrees_out)
         self._cuts = _cut(cut_in), _cut(cut_out)
         self._depth, self._num_summed = depth, num_summed
-        self._center: Any = None
         self._config = {
             "cut_in": cut_in,
             "cut_out": cut_out,
@@ -90,20 +91,16 @@ class MaskedDense(keras.layers.Layer):
         self.bias = self.add_weight(
             shape=self.kernel.shape[1:], initializer="zeros", name="bias"
         )
+        self._center = add_center(self, fan_in)
         if is_head:
-            self._center = self.add_weight(
-                shape=self.kernel.shape[:1],
-                initializer="zeros",
-                trainable=False,
-                name="center",
-            )
             self._gain = add_gain(self, self._gain_for(None))
 
     def adapt(self, x: list[tf.Tensor]) -> None:
-        """Sets the centre and the gain of a head from its inputs, given in parts."""
+        """Sets the centre, and the gain of a head, from its inputs, given in parts."""
         rows = np.concatenate(x, axis=-1)
-        self._center.assign(rows.mean(axis=0, dtype=np.float64))
-        self._gain.assign(self._gain_for(spread_of(rows)))
+        self._center.assign(mean_of(rows))
+        if self._depth is not None:
+            self._gain.assign(self._gain_for(spread_of(rows)))
 
     def _gain_for(self, spread):
         fan_in, num_masked = self._degrees[0].size, self._degrees[1].shape[-1]
@@ -112,9 +109,8 @@ class MaskedDense(keras.layers.Layer):
     def call(self, x: tf.Tensor):
         """Returns the parts of `[B, units]`."""
         inputs, units = self._cuts
-        if self._center is not None:
-            center = self._cast(self._center)
-            x = [part - center[own] for part, own in zip(x, inputs, strict=True)]
+        center = self._cast(self._center)
+        x = [part - center[own] for part, own in zip(x, inputs, strict=True)]
         return [self._part(zip(x, inputs, strict=True), own) for own in units]
 
     def _part(self, parts, units):
@@ -149,9 +145,8 @@ class MaskedDense(keras.layers.Layer):
         masked, bias = self._masked(), self._shared_bias()[:, None]
         kernel = tf.transpose(_rows(masked, inputs.reshape(-1)))
         kernel = _rows(kernel, units.reshape(-1))
-        if self._center is not None:
-            center = self._cast(self._center)[:, None]
-            bias -= tf.reduce_sum(masked * center, axis=0)[:, None]
+        center = self._cast(self._center)[:, None]
+        bias -= tf.reduce_sum(masked * center, axis=0)[:, None]
         bias = bias if context is None else bias + tf.transpose(context)
         bias = _rows(bias, units.reshape(-1))
         zeros = lambda n: tf.zeros(tf.stack([n, batch]), kernel.dtype)  # noqa: E731

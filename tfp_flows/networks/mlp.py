@@ -1,5 +1,6 @@
 """Dense networks for vectors."""
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -7,8 +8,9 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tfp_flows.networks.centred import adapted
 from tfp_flows.networks.dropout import Dropout
-from tfp_flows.networks.hidden import HiddenDense
+from tfp_flows.networks.hidden import CentredDense
 
 # Of inputs, which recipes give in standard deviations.
 _LIMIT = 8.0
@@ -23,7 +25,8 @@ class MLP(keras.layers.Layer):
                activation(h) + b1)) + b2 for each of `hidden_units[1:]`
 
     A context is flattened and concatenated to the input. There is no output layer: a
-    bijector adds the head it needs. What is trained of W is divided by its gain, see
+    bijector adds the head it needs. Each layer sees its inputs from their mean, which
+    `adapt` sets, see `centred`; what is trained of W is divided by its gain, see
     `gains`.
 
     Beyond 8, an input x counts as 8 (1 + log(x / 8)), and so below -8: couplings that
@@ -76,7 +79,7 @@ class MLP(keras.layers.Layer):
         self._layers_in_order = self._residual_layers() if residual else self._plain()
 
     def _dense(self, units, activation=None):
-        return HiddenDense(
+        return CentredDense(
             units,
             "he_normal",
             activation=activation,
@@ -138,18 +141,33 @@ class MLP(keras.layers.Layer):
 
     def call(self, x: tf.Tensor, context: tf.Tensor | None = None):
         """Returns features `[B, hidden_units[-1]]`."""
+        return self._features(x, context)
+
+    def adapt(self, x: tf.Tensor, context: tf.Tensor | None = None) -> None:
+        """Sets the centre of each layer to the mean of what it is given.
+
+        Args:
+          x: `[N, D]`.
+          context: `[N, *context_shape]` for a conditional network.
+        """
+        # Outside of a call Keras casts no inputs.
+        self._features(tf.cast(x, self.compute_dtype), context, adapted)
+
+    def _features(self, x, context, run=lambda layer, h: layer(h)):
+        """Returns the features; `run` calls a layer."""
         x = _limited(x)
         if context is not None:
             context = keras.ops.reshape(context, (-1, self._context_size))
             x = keras.ops.concatenate([x, keras.ops.cast(context, x.dtype)], axis=-1)
+        through = lambda x, layers: functools.reduce(  # noqa: E731
+            lambda h, layer: run(layer, h), layers, x
+        )
         if not self.residual:
-            for layer in self._layers_in_order:
-                x = layer(x)
-            return x
+            return through(x, self._layers_in_order)
         first, *blocks, last = self._layers_in_order
-        x = first(x)
+        x = run(first, x)
         for block in blocks:
-            x = x + block(x)
+            x = x + through(x, block.layers)
         return last(x)
 
     def get_config(self):
