@@ -8,7 +8,7 @@ from tfp_flows.networks.conv_net import ConvResNet
 from tfp_flows.networks.dropout import Dropout
 from tfp_flows.networks.glow_net import GlowNet
 from tfp_flows.networks.heads import ZeroConv, ZeroDense, zero_conv
-from tfp_flows.networks.hidden import HiddenConv, HiddenDense
+from tfp_flows.networks.hidden import CentredDense, HiddenConv, HiddenDense
 from tfp_flows.networks.made import MADE
 from tfp_flows.networks.mlp import MLP
 from tfp_flows.networks.pixels.diagonal_bi_lstm import DiagonalBiLSTM
@@ -25,6 +25,7 @@ __all__ = [
     "AnyOrderNetwork",
     "AutoregressiveNetwork",
     "CausalConv",
+    "CentredDense",
     "ConvResNet",
     "DiagonalBiLSTM",
     "Dropout",
