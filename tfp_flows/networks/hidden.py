@@ -92,6 +92,14 @@ class HiddenDense(keras.layers.Dense):
 class CentredDense(HiddenDense):
     """A `HiddenDense` that sees its inputs from a centre, see `centred`.
 
+    Shapes: h `[..., n]` -> y `[..., units]`.
+
+    Args:
+      units: of the result.
+      kernel_initializer: as for `HiddenDense`.
+      far: whether a step may move it further, see `gains`.
+      **kwargs: of `keras.layers.Dense`.
+
     Examples:
       >>> layer, h = CentredDense(8), keras.ops.ones((5, 64))
       >>> layer.build(h.shape)
