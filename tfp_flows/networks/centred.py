@@ -7,6 +7,7 @@ Centred, it goes to the bias, which moves by r; what is left has no sign, and on
 of all weights adds up to a fraction of the bound.
 """
 
+import abc
 import math
 from typing import Any
 
@@ -51,9 +52,9 @@ class CentredConv(keras.layers.Layer):
     center: keras.Variable
 
     @property
+    @abc.abstractmethod
     def factors(self) -> tuple[Any, float]:
         """What kernel and bias are multiplied with."""
-        raise NotImplementedError
 
     def _fold(self, h_shape):
         self._positions = tuple(h_shape[1:-1])
