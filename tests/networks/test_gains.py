@@ -30,7 +30,7 @@ def raw(layer):
 LAYERS = {
     "dense": (HiddenDense, lambda width: (64, width), 32),
     "dense, far": (lambda n: HiddenDense(n, far=True), lambda width: (64, width), 128),
-    "conv": (lambda n: HiddenConv(n, 3), lambda width: (16, 3, 3, width), 128),
+    "conv": (lambda n: HiddenConv(n, 3), lambda width: (16, 3, 3, width), 512),
 }
 
 

@@ -54,16 +54,16 @@ def test_the_change_does_not_grow_with_the_layers_that_features_are_the_sum_of()
 
 
 @pytest.mark.parametrize(
-    ("network", "count"),
+    ("network", "wanted"),
     [
-        (ConvResNet(200, num_blocks=3), 4),
-        (keras.layers.Dense(200), 1),
+        (ConvResNet(200, num_blocks=3), 32 / 200 / 2),
+        (keras.layers.Dense(200), 128 / 200),
     ],
 )
-def test_conditioners_tell_their_head_what_features_are_the_sum_of(network, count):
+def test_conditioners_tell_their_head_what_features_are_the_sum_of(network, wanted):
     conditioner = Conditioner(network, (4, 4, 2), 6, None, tf.float32, "mine")
     gain, _ = conditioner.layers["head"].factors
-    assert gain == pytest.approx(128 / 200 / count**0.5)
+    assert gain == pytest.approx(wanted)
 
 
 @pytest.mark.parametrize(("residual", "count"), [(False, 1), (True, 4)])

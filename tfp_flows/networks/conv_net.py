@@ -4,6 +4,7 @@ import functools
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from tfp_flows.networks.centred import adapted
@@ -11,6 +12,12 @@ from tfp_flows.networks.dropout import Dropout
 from tfp_flows.networks.grid_context import has_positions, joined, joined_shape
 from tfp_flows.networks.grids import at_all_positions
 from tfp_flows.networks.hidden import CentredDense, HiddenConv
+
+_LIMIT = 3.0
+
+
+def _called(layer, h):
+    return layer(h)
 
 
 @keras.saving.register_keras_serializable("tfp_flows")
@@ -20,6 +27,11 @@ class ConvResNet(keras.layers.Layer):
     h <- conv3(x) (+ dense(context) at every position), or conv3([x, context])
     h <- h + conv3(dropout(activation(conv1(activation(h)))))   `num_blocks` times
     features <- activation(h)
+
+    Blocks and activation see h divided where its root mean square over the channels of
+    a position is above a limit: features of many layers grow together, while heads
+    count on their size. The limit is 3, for inputs of unit variance more than twice
+    what there is at first; `adapt` raises it with inputs that are larger.
 
     conv3 has a window of 3 along each axis. The conv1 before it halves the cost of a
     pair of 3x3 and loses little on small images. There is no output layer: a bijector
@@ -94,6 +106,13 @@ class ConvResNet(keras.layers.Layer):
     ):
         """Makes the weights; a context adds a dense layer, or channels."""
         hidden = (*x_shape[:-1], self.filters)
+        self._limit = self.add_weight(
+            shape=(),
+            initializer=keras.initializers.Constant(_LIMIT),
+            trainable=False,
+            autocast=False,
+            name="limit",
+        )
         self._first.build(joined_shape(x_shape, context_shape, self.name))
         for block in self._blocks:
             block.build(hidden)
@@ -111,29 +130,43 @@ class ConvResNet(keras.layers.Layer):
 
     def call(self, x: tf.Tensor, context: tf.Tensor | None = None):
         """Returns features `[B, *positions, filters]`."""
-        return self._last(self._sum(joined(x, context), context))
+        return self._last(self._sum(self._begin(joined(x, context), context)))
 
     def adapt(self, x: tf.Tensor, context: tf.Tensor | None = None) -> None:
-        """Sets the centre of each layer to the mean of what it is given.
+        """Sets the centre of each layer to the mean of what it is given, and the limit.
 
         Args:
           x: `[N, *positions, C]`.
           context: `[N, K]` or `[N, *(n positions), K]` for a conditional network.
         """
         # Outside of a call Keras casts no inputs.
-        self._sum(tf.cast(joined(x, context), self.compute_dtype), context, adapted)
+        x = tf.cast(joined(x, context), self.compute_dtype)
+        first = self._begin(x, context, adapted)
+        size = np.sqrt(np.mean(np.asarray(first, np.float64) ** 2))
+        self._limit.assign(_LIMIT * max(1.0, size))
+        self._sum(first, adapted)
 
-    def _sum(self, x, context, run=lambda layer, h: layer(h)):
-        """Returns the sum of all blocks; `run` calls a layer."""
+    def _begin(self, x, context, run=_called):
+        """Returns what the first layer gives, and the context; `run` calls a layer."""
         features = run(self._first, x)
-        if self._context_dense is not None:
-            shift = run(self._context_dense, context)
-            features = features + at_all_positions(shift, features)
+        if self._context_dense is None:
+            return features
+        shift = run(self._context_dense, context)
+        return features + at_all_positions(shift, features)
+
+    def _sum(self, features, run=_called):
+        """Returns the sum of all blocks."""
         for block in self._blocks:
             features = features + functools.reduce(
-                lambda h, layer: run(layer, h), block.layers, features
+                lambda h, layer: run(layer, h), block.layers, self._limited(features)
             )
-        return features
+        return self._limited(features)
+
+    def _limited(self, h):
+        exact = tf.cast(h, self.variable_dtype)
+        squares = tf.reduce_mean((exact / self._limit) ** 2, axis=-1, keepdims=True)
+        # The square root has no gradient at 0, and 0 is below the limit.
+        return h * tf.cast(tf.math.rsqrt(tf.maximum(squares, 1.0)), h.dtype)
 
     def get_config(self):
         """Returns the constructor's arguments."""

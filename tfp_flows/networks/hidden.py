@@ -130,6 +130,8 @@ class CentredDense(HiddenDense):
 class HiddenConv(CentredConv):
     """A convolution that keeps all sides, from a centre, with a gain; see `centred`.
 
+    The gain is that of layers whose features are bounded, see `gains`.
+
     Shapes: h `[B, *positions, C]`, one to three axes of positions -> y `[B,
     *positions, filters]`.
 
@@ -150,10 +152,12 @@ class HiddenConv(CentredConv):
 
     def build(self, h_shape: tuple[Any, ...]):
         """Makes the weights."""
-        window = [self.kernel_size] * (len(h_shape) - 2)
+        inputs = [self.kernel_size] * (len(h_shape) - 2) + [h_shape[-1]]
+        self._gain = gains.bounded(math.prod(inputs))
         self.kernel = self.add_weight(
-            shape=(*window, h_shape[-1], self.filters),
-            initializer=HiddenInitializer("lecun_normal", far=True),
+            shape=(*inputs, self.filters),
+            # With which the gain's share of it has a variance of 1 / inputs.
+            initializer=keras.initializers.VarianceScaling(1 / self._gain**2),
             name="kernel",
         )
         self.bias = self.add_weight(
@@ -165,7 +169,7 @@ class HiddenConv(CentredConv):
     @property
     def factors(self) -> tuple[float, float]:
         """What kernel and bias are multiplied with."""
-        return gains.hidden(math.prod(self.kernel.shape[:-1]), far=True), 1.0
+        return self._gain, 1.0
 
     def adapt(self, h: tf.Tensor) -> None:
         """Sets the centre to the mean of inputs `[B, *positions, C]`."""
