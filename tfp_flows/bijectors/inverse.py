@@ -6,7 +6,9 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.bijectors.around import Around
+from tfp_flows.bijectors.coupling import Coupling
 from tfp_flows.bijectors.keras_bijector import OPPOSITE, KerasBijector
+from tfp_flows.bijectors.masked_autoregressive import MaskedAutoregressive
 
 
 class Inverse(Around):
@@ -16,8 +18,10 @@ class Inverse(Around):
     its neighbours and gives value and log-det in one pass. Of a masked autoregressive
     bijector it makes the inverse autoregressive flow (Kingma et al., 2016) [1].
 
-    It shares the weights and takes the context of what it inverts. Data-dependent
-    weights are not adapted, as they belong to the other side: adapt the bijector.
+    It shares the weights and takes the context of what it inverts. The network of a
+    coupling or masked autoregressive bijector adapts to the latent side, which it sees
+    here. Other data-dependent weights are not adapted: what they would make of the
+    latent side they make of the data elsewhere.
 
     Args:
       bijector: to invert.
@@ -45,8 +49,23 @@ class Inverse(Around):
 
     @property
     def is_adapted(self) -> bool:
-        """True: the bijector inside adapts to what is the latent side here."""
-        return True
+        """Whether the network of the bijector inside is, if there is one."""
+        return not self._is_conditioned or self._bijector.is_adapted
+
+    @property
+    def _is_conditioned(self):
+        return isinstance(self._bijector, Coupling | MaskedAutoregressive)
+
+    def adapt(self, y: tf.Tensor, context: tf.Tensor | None = None) -> None:
+        """Lets the network of the bijector inside adapt, if there is one.
+
+        Args:
+          y: `[N, *event_shape]`.
+          context: `[N, *context_shape]` for a conditional bijector.
+        """
+        if self._is_conditioned:
+            x, _ = self.inverse_and_log_det(y, context)
+            self._bijector.adapt(x, context)
 
     @property
     def is_affine(self) -> bool:
