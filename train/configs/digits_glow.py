@@ -21,7 +21,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.flow.options.num_levels = 2
     config.flow.options.num_steps = 4
     config.flow.options.filters = 32
-    config.flow.options.dropout = 0.2
+    config.flow.options.dropout = 0.3
     config.flow.options.coupling = "mixture"  # of 8 logistics, as in Flow++
     # Many pixels are empty: the same number everywhere, and by themselves at first.
     # Their share of the values has a sharp edge, which a rotation would blur.
@@ -29,4 +29,5 @@ def get_config() -> ml_collections.ConfigDict:
     config.flow.options.initial = "permutation"
     config.flow.options.alpha = 1e-3
     config.flow.options.memory = "activations"  # 8 x 8 pixels: little to save
+    config.optimizer.ema = 0.995
     return config
