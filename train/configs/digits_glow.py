@@ -1,8 +1,8 @@
 """Glow on scikit-learn's handwritten digits: `python -m train`.
 
-Expect: 1.85 bits/dim (standard error 0.02) on the 250 test digits after 220 epochs,
-beside 2.00 of RealNVP, 2.22 of NICE and 2.58 of the best mixture; 10 to 20 minutes in
-all, 18 beside much other work.
+Expect: 1.84 bits/dim (standard error 0.02) on the 250 test digits after 220 epochs,
+beside 1.97 of RealNVP, 2.23 of NICE and 2.58 of the best mixture; 10 to 20 minutes in
+all, 27 beside much other work.
 """
 
 import ml_collections
