@@ -91,7 +91,7 @@ def head(
 
     Examples:
       >>> head(8), head(1024), head(1024, num_summed=4)
-      (1.0, 0.125, 0.0625)
+      (1.0, 0.125, 0.015625)
       >>> head(64, on_vectors=True, spread=0.32)
       0.5
       >>> head(64, on_vectors=True, spread=0.32, num_masked=784)
