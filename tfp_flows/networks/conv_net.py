@@ -164,9 +164,10 @@ class ConvResNet(keras.layers.Layer):
 
     def _limited(self, h):
         exact = tf.cast(h, self.variable_dtype)
-        squares = tf.reduce_mean((exact / self._limit) ** 2, axis=-1, keepdims=True)
+        size = tf.reduce_mean(tf.square(exact), axis=-1, keepdims=True)
         # The square root has no gradient at 0, and 0 is below the limit.
-        return h * tf.cast(tf.math.rsqrt(tf.maximum(squares, 1.0)), h.dtype)
+        excess = tf.maximum(size / tf.square(self._limit), 1.0)
+        return h * tf.cast(tf.math.rsqrt(excess), h.dtype)
 
     def get_config(self):
         """Returns the constructor's arguments."""
