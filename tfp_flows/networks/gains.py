@@ -97,10 +97,10 @@ def head(
       >>> head(64, on_vectors=True, spread=0.32, num_masked=784)
       1.25
     """
+    most = _HEAD if on_vectors or num_summed == 1 else _HEAD_OF_SUM
+    gain = min(1.0, most / fan_in)
     if not on_vectors:
-        most = _HEAD if num_summed == 1 else _HEAD_OF_SUM
-        return min(1.0, most / fan_in) / num_summed**0.5
-    gain = min(1.0, _HEAD / fan_in)
+        return gain / num_summed**0.5
     if spread is None or not spread > _ROUNDING:  # or are they no numbers
         spread = _USUAL_SPREAD * num_summed**0.5
     counted = max(_SPREAD, min(_MASKED_SPREAD, _OF_A_MASKED_UNIT * num_masked))
