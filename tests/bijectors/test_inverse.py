@@ -1,20 +1,12 @@
 """A bijector taken the other way round adapts the network in it, and nothing else."""
 
+import keras
 import numpy as np
-import pytest
 import tensorflow as tf
 
 from tfp_flows import bijectors as b
 from tfp_flows import flows
-from tfp_flows.networks import MADE, MLP, GlowNet, masks
-from tfp_flows.scalar_maps import Affine
-
-INNER = {
-    "masked": lambda: b.MaskedAutoregressive(
-        MADE((4,), 2, hidden_units=(16, 16)), Affine()
-    ),
-    "coupling": lambda: b.AffineCoupling((4,), MLP((16, 16)), masks.half((4,))),
-}
+from tfp_flows.networks import MLP, GlowNet, masks
 
 
 def data(*shape, seed=0):
@@ -22,26 +14,21 @@ def data(*shape, seed=0):
     return tf.constant(x, tf.float32)
 
 
-@pytest.mark.parametrize("kind", INNER)
-def test_the_network_adapts_to_the_latent_side(kind):
-    ours, wanted, y = INNER[kind](), INNER[kind](), data(4)
-    for layer, other in zip(ours.keras_layers, wanted.keras_layers, strict=True):
-        for v, w in zip(layer.weights, other.weights, strict=True):
-            if v.trainable:
-                value = 0.3 * np.random.default_rng(1).normal(size=v.shape)
-                v.assign(value)
-                w.assign(value)
-    inverse = b.Inverse(ours)
-    latent = tf.identity(inverse.inverse(y))  # of before
-    inverse.adapt(y)
-    wanted.adapt(latent)
-    count = 0
-    for layer, other in zip(ours.keras_layers, wanted.keras_layers, strict=True):
-        for v, w in zip(layer.weights, other.weights, strict=True):
-            np.testing.assert_allclose(v, w, rtol=1e-5, atol=1e-6)
-            count += "center" in v.path and np.any(v)
-    assert count >= 2
+def test_the_network_adapts_to_the_latent_side():
+    keras.utils.set_random_seed(0)
+    network, mask, y = MLP((16, 16)), masks.half((4,)), data(4)
+    # Of a head that is not zero at first, so that the sides differ.
+    inner = b.AffineCoupling((4,), network, mask, head=keras.layers.Dense)
+    inverse = b.Inverse(inner)
+    latent = tf.identity(inverse.inverse(y))
     assert float(tf.reduce_max(tf.abs(latent - y))) > 0.1
+    inverse.adapt(y)
+    found = [v.numpy() for v in network.variables]
+    inner.adapt(latent)
+    for now, before in zip(network.variables, found, strict=True):
+        np.testing.assert_allclose(before, now, rtol=1e-5, atol=1e-6)
+    centers = [v for v in network.variables if "center" in v.path]
+    assert sum(np.any(v) for v in centers) == 2
 
 
 def test_every_network_of_an_iaf_adapts():

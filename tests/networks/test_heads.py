@@ -196,10 +196,11 @@ def randomized(head, h):
     """A head with random weights and what it would give if it centred its features."""
     head.build(h.shape)
     rng = np.random.default_rng(0)
-    for variable in head.variables:
+    weights = head.kernel, head.bias, head.center
+    for variable in weights:
         variable.assign(rng.normal(size=variable.shape))
     gain, share = head.factors
-    kernel, bias, center = (tf.identity(v.value) for v in head.variables)
+    kernel, bias, center = (tf.identity(v.value) for v in weights)
     return lambda h: convolve(h - center, gain * kernel) + share * bias
 
 

@@ -125,8 +125,19 @@ class Conditioner:
             network([x, context]) if self._takes_list else network(x, context=context)
         )
 
+    def is_adapted(self, layers: Any) -> bool:
+        """Returns whether network and head are, if they have data-dependent weights.
+
+        Args:
+          layers: those of the bijector, by name.
+        """
+        parts = layers["network"], layers["head"]
+        return all(getattr(layer, "is_adapted", True) for layer in parts)
+
     def adapt(self, layers: Any, x: tf.Tensor, context: tf.Tensor | None) -> None:
         """Lets network and head set their data-dependent weights, if they have any.
+
+        Trained ones stay: from other centres their weights would say something else.
 
         Args:
           layers: those of the bijector, by name.
@@ -134,6 +145,8 @@ class Conditioner:
           context: `[N, *context_shape]`, or None; ignored if none was declared.
         """
         x, network, head = self._shown(x), layers["network"], layers["head"]
+        if getattr(head, "is_trained", False) and getattr(network, "is_adapted", True):
+            return
         context = None if self._context_shape is None else context
         if hasattr(network, "adapt"):
             network.adapt(x, context)

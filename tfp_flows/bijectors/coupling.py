@@ -97,11 +97,11 @@ class Coupling(KerasBijector):
 
     @property
     def is_adapted(self) -> bool:
-        """Whether the network is, if it has data-dependent weights."""
-        return getattr(self._layers["network"], "is_adapted", True)
+        """Whether network and head are, if they have data-dependent weights."""
+        return self._conditioner.is_adapted(self._layers)
 
     def adapt(self, y: tf.Tensor, context: tf.Tensor | None = None) -> None:
-        """Lets network and head set their data-dependent weights.
+        """Lets network and head set their data-dependent weights, before training.
 
         Args:
           y: `[N, *event_shape]`.

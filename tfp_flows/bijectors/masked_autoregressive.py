@@ -116,13 +116,16 @@ class MaskedAutoregressive(KerasBijector):
     def adapt(self, y: tf.Tensor, context: tf.Tensor | None = None) -> None:
         """Lets the network set its data-dependent weights, if it has any.
 
+        A trained one stays: from other centres its weights would say something else.
+
         Args:
           y: `[N, *event_shape]`.
           context: `[N, *context_shape]` for a conditional bijector.
         """
-        if hasattr(self._layers["network"], "adapt"):
+        network = self._layers["network"]
+        if hasattr(network, "adapt") and not getattr(network, "is_trained", False):
             shown = self._shown(tf.convert_to_tensor(y), self._angles)
-            self._layers["network"].adapt(shown, self._own(context))
+            network.adapt(shown, self._own(context))
 
     def inverse_and_log_det(self, y: Any, context: tf.Tensor | None = None):
         """Returns x and log|det dx/dy|."""

@@ -76,8 +76,16 @@ class ReversibleBlock(KerasBijector):
             is_constant_jacobian=True,
         )
 
+    @property
+    def is_adapted(self) -> bool:
+        """Whether networks and heads are, if they have data-dependent weights."""
+        return all(
+            conditioner.is_adapted(self._layers_of(key))
+            for key, conditioner in self._conditioners.items()
+        )
+
     def adapt(self, y: list[tf.Tensor], context: tf.Tensor | None = None) -> None:
-        """Lets networks and heads set their data-dependent weights.
+        """Lets networks and heads set their data-dependent weights, before training.
 
         Args:
           y: pair of `[N, *event_shape]`.

@@ -31,6 +31,18 @@ def mean_of(rows: np.ndarray) -> np.ndarray:
     return np.reshape(rows, [-1, rows.shape[-1]]).mean(axis=0, dtype=np.float64)
 
 
+def add_flag(layer: keras.Layer) -> keras.Variable:
+    """Adds whether a layer was adapted as a weight, so that it is saved with others."""
+    return layer.add_weight(
+        shape=(), dtype="bool", initializer="zeros", trainable=False, name="adapted"
+    )
+
+
+def has_left_zero(*variables: keras.Variable) -> bool:
+    """Returns whether any number is not the zero, or False, that all were at first."""
+    return any(np.any(variable.value) for variable in variables)
+
+
 def adapted(layer: Any, h: tf.Tensor) -> tf.Tensor:
     """Returns what a layer gives once it has adapted to h, if it does that."""
     if hasattr(layer, "adapt"):

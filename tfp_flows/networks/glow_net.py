@@ -8,6 +8,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.networks import gains
+from tfp_flows.networks.centred import add_flag, has_left_zero
 from tfp_flows.networks.dropout import Dropout
 from tfp_flows.networks.grid_context import has_positions, joined, joined_shape
 from tfp_flows.networks.grids import at_all_positions, convolve
@@ -70,9 +71,7 @@ class GlowNet(keras.layers.Layer):
         self._conv = self._kernel("conv", (*window, channels, self.filters))
         self._mix = self._kernel("mix", (self.filters, self.filters))
         self._norms = [self._norm("conv"), self._norm("mix")]
-        self._adapted = self.add_weight(
-            shape=(), dtype="bool", initializer="zeros", trainable=False, name="adapted"
-        )
+        self._adapted = add_flag(self)
         if context_shape is not None and not has_positions(context_shape):
             shape = (context_shape[-1], self.filters)
             self._context_kernel = self._kernel("context", shape)
@@ -92,7 +91,7 @@ class GlowNet(keras.layers.Layer):
     @property
     def is_adapted(self) -> bool:
         """Whether `adapt` was called, now or before the weights were saved."""
-        return bool(self._adapted.value.numpy())
+        return has_left_zero(self._adapted)
 
     def adapt(self, x: tf.Tensor, context: tf.Tensor | None = None) -> None:
         """Sets both act norms so that this batch has mean 0 and variance 1 after them.

@@ -13,7 +13,13 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.networks import gains
-from tfp_flows.networks.centred import CentredConv, add_center, mean_of
+from tfp_flows.networks.centred import (
+    CentredConv,
+    add_center,
+    add_flag,
+    has_left_zero,
+    mean_of,
+)
 
 
 @keras.saving.register_keras_serializable("tfp_flows")
@@ -49,12 +55,24 @@ class Head(keras.layers.Layer):
             shape=(self.units,), initializer="zeros", name="bias"
         )
         self.center = add_center(self, inputs[-1])
+        self._adapted = add_flag(self)
         if self._on_vectors:
             self._gain = add_gain(self, self._gain)
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether kernel or bias have left zero."""
+        return has_left_zero(self.kernel, self.bias)
+
+    @property
+    def is_adapted(self) -> bool:
+        """Whether `adapt` was called, or it is too late for it, after training."""
+        return self.is_trained or has_left_zero(self._adapted)
 
     def adapt(self, features: tf.Tensor) -> None:
         """Sets c and gain from features `[..., F]`; call it before training."""
         self.center.assign(mean_of(features))
+        self._adapted.assign(True)
         if self._on_vectors:
             fan_in, spread = features.shape[-1], spread_of(features)
             self._gain.assign(gains.head(fan_in, self.num_summed, True, spread))

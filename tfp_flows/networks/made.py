@@ -161,6 +161,16 @@ class MADE(AutoregressiveNetwork):
         layer.build((None, len(degrees[0])))
         return layer
 
+    @property
+    def is_trained(self) -> bool:
+        """Whether the last layer has left zero."""
+        return self._dense[-1].is_trained
+
+    @property
+    def is_adapted(self) -> bool:
+        """Whether `adapt` was called, or it is too late for it, after training."""
+        return self._dense[-1].is_adapted
+
     def adapt(self, x: tf.Tensor, context: tf.Tensor | None = None) -> None:
         """Sets the centre of each layer to the mean of what it is given.
 

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.networks import gains
-from tfp_flows.networks.centred import add_center, mean_of
+from tfp_flows.networks.centred import add_center, add_flag, has_left_zero, mean_of
 from tfp_flows.networks.heads import add_gain, spread_of
 from tfp_flows.networks.hidden import HiddenInitializer
 
@@ -94,6 +94,17 @@ class MaskedDense(keras.layers.Layer):
         self._center = add_center(self, fan_in)
         if is_head:
             self._gain = add_gain(self, self._gain_for(None))
+            self._adapted = add_flag(self)
+
+    @property
+    def is_trained(self) -> bool:
+        """Of a head, whether kernel or bias have left zero."""
+        return has_left_zero(self.kernel, self.bias)
+
+    @property
+    def is_adapted(self) -> bool:
+        """Of a head, whether `adapt` was called, or it is too late, after training."""
+        return self.is_trained or has_left_zero(self._adapted)
 
     def adapt(self, x: list[tf.Tensor]) -> None:
         """Sets the centre, and the gain of a head, from its inputs, given in parts."""
@@ -101,6 +112,7 @@ class MaskedDense(keras.layers.Layer):
         self._center.assign(mean_of(rows))
         if self._depth is not None:
             self._gain.assign(self._gain_for(spread_of(rows)))
+            self._adapted.assign(True)
 
     def _gain_for(self, spread):
         fan_in, num_masked = self._degrees[0].size, self._degrees[1].shape[-1]

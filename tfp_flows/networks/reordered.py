@@ -91,6 +91,16 @@ class Reordered(AutoregressiveNetwork):
         if not self.network.built:  # as when it comes from a configuration
             self.network.build((None, *self.network.features_shape), **given)
 
+    @property
+    def is_trained(self) -> bool:
+        """Whether the inner network says so."""
+        return getattr(self.network, "is_trained", False)
+
+    @property
+    def is_adapted(self) -> bool:
+        """Whether the inner network is, if it has data-dependent weights."""
+        return getattr(self.network, "is_adapted", True)
+
     def adapt(self, x: tf.Tensor, context: tf.Tensor | None = None) -> None:
         """Lets the inner network set its data-dependent weights, if it has any."""
         if hasattr(self.network, "adapt"):
