@@ -213,7 +213,7 @@ def test_weights_file_round_trip(tmp_path):
 @pytest.mark.parametrize(
     ("make", "differs"),
     [
-        (lambda: flows.real_nvp((4,), 1, (8,)), "holds 26 arrays .* has 15"),
+        (lambda: flows.real_nvp((4,), 1, (8,)), "holds 28 arrays .* has 16"),
         (lambda: flows.real_nvp((4,), 2, (9,)), r"\[\[2, 8\]\] in the file"),
         (lambda: flows.maf((4,), 2, (8,), normalization=None), "of a 'real_nvp'"),
     ],
