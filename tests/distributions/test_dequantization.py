@@ -208,7 +208,11 @@ def test_gradients_reach_all_weights_of_both_flows_and_both_sides_see_them():
     )
     fixed = [v for v in model.raw_variables if not v.trainable]
     assert len(model.raw_variables) == sum(own) + len(fixed)
-    assert {v.name.split("/")[-1].split(":")[0] for v in fixed} == {"center", "gain"}
+    assert {v.name.split("/")[-1].split(":")[0] for v in fixed} == {
+        "adapted",
+        "center",
+        "gain",
+    }
 
 
 def test_the_gradient_is_that_of_finite_differences():
