@@ -6,7 +6,15 @@ import pytest
 import tensorflow as tf
 
 from tfp_flows.bijectors.conditioner import Conditioner
-from tfp_flows.networks import MADE, MLP, ConvResNet, ZeroConv, ZeroDense, gains
+from tfp_flows.networks import (
+    MADE,
+    MLP,
+    CausalConv,
+    ConvResNet,
+    ZeroConv,
+    ZeroDense,
+    gains,
+)
 from tfp_flows.networks.grids import convolve
 from tfp_flows.networks.masked_dense import MaskedDense
 
@@ -140,7 +148,21 @@ def test_a_common_mean_of_the_features_moves_nothing_but_the_bias():
     assert change(head, h) == pytest.approx(1.0, rel=1e-3)
 
 
-HEADS = [ZeroDense(3), ZeroConv(3), ZeroDense(3, depth=50), ZeroDense(3, num_summed=4)]
+HEADS = [
+    ZeroDense(3),
+    ZeroConv(3),
+    ZeroDense(3, depth=50),
+    ZeroDense(3, num_summed=4),
+    ZeroConv(3, num_summed=4, bounded=True),
+]
+
+
+def test_only_bounded_features_have_the_small_gain():
+    wavenet = CausalConv((8, 1), 2, filters=200, num_layers=4)
+    wavenet.build((None, 8, 1))
+    assert wavenet._last.factors[0] == pytest.approx(128 / 200 / 2)
+    again = ZeroDense.from_config(wavenet._last.get_config())
+    assert again.num_summed == 4 and not again.bounded
 
 
 @pytest.mark.parametrize("head", HEADS)

@@ -89,6 +89,7 @@ class Conditioner:
         last = head(units) if head else ZeroDense(units, dtype=tf.as_dtype(dtype).name)
         if isinstance(last, Head):
             last.num_summed = getattr(network, "num_summed", 1)
+            last.bounded = getattr(network, "bounded", False)
         last.build((None, *features))
         self._num_params = num_params
         self._reshape = whole and bool(self._positions)

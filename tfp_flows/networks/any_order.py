@@ -110,6 +110,7 @@ class AnyOrderNetwork(keras.layers.Layer):
         self.head = ZeroDense(
             size * self.num_params,
             num_summed=getattr(self.body, "num_summed", 1),
+            bounded=getattr(self.body, "bounded", False),
             name="head",
             dtype=self.dtype_policy,
         )

@@ -101,6 +101,11 @@ class ConvResNet(keras.layers.Layer):
         """Layers whose sum the features are, see `gains`."""
         return 1 + self.num_blocks
 
+    @property
+    def bounded(self) -> bool:
+        """True: the features are limited in size, see `gains`."""
+        return True
+
     def build(
         self, x_shape: tuple[Any, ...], context_shape: tuple[Any, ...] | None = None
     ):

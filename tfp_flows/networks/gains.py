@@ -62,7 +62,7 @@ The constants are large for flows to learn soon and small for no step to oversho
 r = 5e-3; `python -m benchmarks.stability` shows both ends.
 """
 
-_HEAD, _HEAD_OF_SUM = 128.0, 32.0
+_HEAD, _HEAD_OF_BOUNDED = 128.0, 32.0
 _HIDDEN, _FAR, _BOUNDED = 32.0, 128.0, 512.0
 _MATRIX = 4.0
 _SCALE = 32.0
@@ -78,6 +78,7 @@ def head(
     on_vectors: bool = False,
     spread: float | None = None,
     num_masked: int = 0,
+    bounded: bool = False,
 ) -> float:
     """Returns the gain of a last layer.
 
@@ -88,16 +89,17 @@ def head(
       spread: of vectors, the mean of the features' standard deviations on the data,
         0.03 at least; None, or none at all, for 0.6 sqrt(k), about what an `MLP` has.
       num_masked: of a masked layer, units of an event.
+      bounded: whether the inputs are of layers with the gain of that name.
 
     Examples:
       >>> head(8), head(1024), head(1024, num_summed=4)
-      (1.0, 0.125, 0.015625)
+      (1.0, 0.125, 0.0625)
       >>> head(64, on_vectors=True, spread=0.32)
       0.5
       >>> head(64, on_vectors=True, spread=0.32, num_masked=784)
       1.875
     """
-    most = _HEAD if on_vectors or num_summed == 1 else _HEAD_OF_SUM
+    most = _HEAD_OF_BOUNDED if bounded else _HEAD
     gain = min(1.0, most / fan_in)
     if not on_vectors:
         return gain / num_summed**0.5

@@ -31,23 +31,31 @@ class Head(keras.layers.Layer):
     Args:
       units: of the result.
       depth: steps of the flow that an event passes through.
-      num_summed: layers whose sum the features are. A bijector asks its network for it.
+      num_summed: layers whose sum the features are. A bijector asks its network for it,
+        and for the next.
+      bounded: whether the features are limited in size, as those of `ConvResNet`.
       **kwargs: of `keras.layers.Layer`, such as `dtype` and `name`.
     """
 
-    def __init__(self, units: int, depth: int = 1, num_summed: int = 1, **kwargs):
+    def __init__(
+        self,
+        units: int,
+        depth: int = 1,
+        num_summed: int = 1,
+        bounded: bool = False,
+        **kwargs,
+    ):
         super().__init__(**kwargs)
         self.units = units
         self.depth = depth
         self.num_summed = num_summed
+        self.bounded = bounded
 
     def _add_weights(self, h_shape, window=()):
         inputs = (*window, h_shape[-1])
         self._on_vectors = len(h_shape) == 2
         self._share = gains.share(self.depth, self._on_vectors)
-        self._gain: Any = gains.head(
-            math.prod(inputs), self.num_summed, self._on_vectors
-        )
+        self._gain: Any = self._gain_for(math.prod(inputs))
         self.kernel = self.add_weight(
             shape=(*inputs, self.units), initializer="zeros", name="kernel"
         )
@@ -74,8 +82,11 @@ class Head(keras.layers.Layer):
         self.center.assign(mean_of(features))
         self._adapted.assign(True)
         if self._on_vectors:
-            fan_in, spread = features.shape[-1], spread_of(features)
-            self._gain.assign(gains.head(fan_in, self.num_summed, True, spread))
+            self._gain.assign(self._gain_for(features.shape[-1], spread_of(features)))
+
+    def _gain_for(self, fan_in, spread=None):
+        kind = self.num_summed, self._on_vectors
+        return gains.head(fan_in, *kind, spread, bounded=self.bounded)
 
     @property
     def factors(self) -> tuple[Any, float]:
@@ -88,6 +99,7 @@ class Head(keras.layers.Layer):
             "units": self.units,
             "depth": self.depth,
             "num_summed": self.num_summed,
+            "bounded": self.bounded,
         }
 
 
