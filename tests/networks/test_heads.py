@@ -158,9 +158,10 @@ HEADS = [
 
 
 def test_only_bounded_features_have_the_small_gain():
-    wavenet = CausalConv((8, 1), 2, filters=200, num_layers=4)
-    wavenet.build((None, 8, 1))
-    assert wavenet._last.factors[0] == pytest.approx(128 / 200 / 2)
+    for filters, wanted in ((200, 128 / 200 / 2), (100, 128 / 100 / 2), (50, 1.0)):
+        wavenet = CausalConv((8, 1), 2, filters=filters, num_layers=4)
+        wavenet.build((None, 8, 1))
+        assert wavenet._last.factors[0] == pytest.approx(wanted)
     again = ZeroDense.from_config(wavenet._last.get_config())
     assert again.num_summed == 4 and not again.bounded
 

@@ -100,13 +100,12 @@ def head(
       1.875
     """
     most = _HEAD_OF_BOUNDED if bounded else _HEAD
-    gain = min(1.0, most / fan_in)
     if not on_vectors:
-        return gain / num_summed**0.5
+        return min(1.0, most / (fan_in * num_summed**0.5))
     if spread is None or not spread > _ROUNDING:  # or are they no numbers
         spread = _USUAL_SPREAD * num_summed**0.5
     counted = max(_SPREAD, min(_MASKED_SPREAD, _OF_A_MASKED_UNIT * num_masked))
-    return gain * counted / max(spread, _LOWEST_SPREAD)
+    return min(1.0, most / fan_in) * counted / max(spread, _LOWEST_SPREAD)
 
 
 def hidden(fan_in: int, far: bool = False) -> float:
