@@ -14,7 +14,7 @@ as large as W / gain, so the function at the start is the usual one. g differs b
 - `head`, 128: last layers of conditioners, which begin at zero and see centred
   features, whose changes have no common sign (see `heads`). Large, to learn soon.
   Features that are the sum of k layers, those of a residual network, change by all k:
-  sqrt(k) times as far, and the gain is as much smaller. Those of `ConvResNet` also go
+  sqrt(k) times as far, and g is as much smaller. Those of `ConvResNet` also go
   far themselves, see `bounded`, and g of their head is 32: with 128 the last batches of
   a RealNVP on MNIST at r = 5e-3, two epochs, had 2,891 nats in place of 1,263.
   Of vectors the data say how they vary, and from 0.03 on it counts as 0.16: as Keras
