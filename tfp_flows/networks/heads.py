@@ -22,8 +22,29 @@ from tfp_flows.networks.centred import (
 )
 
 
+class ZeroAtFirst:
+    """What all heads tell of their weights, masked ones too.
+
+    Implementing one: `kernel` and `bias` of zeros, and `_adapted` of `add_flag`.
+    """
+
+    kernel: keras.Variable
+    bias: keras.Variable
+    _adapted: keras.Variable
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether kernel or bias have left zero."""
+        return has_left_zero(self.kernel, self.bias)
+
+    @property
+    def is_adapted(self) -> bool:
+        """Whether `adapt` was called, or it is too late for it, after training."""
+        return self.is_trained or has_left_zero(self._adapted)
+
+
 @keras.saving.register_keras_serializable("tfp_flows")
-class Head(keras.layers.Layer):
+class Head(ZeroAtFirst, keras.layers.Layer):
     """Base of the heads that see whole feature vectors; see this module.
 
     Implementing one: `build` with `_add_weights(h_shape, window)`, and `call`.
@@ -66,16 +87,6 @@ class Head(keras.layers.Layer):
         self._adapted = add_flag(self)
         if self._on_vectors:
             self._gain = add_gain(self, self._gain)
-
-    @property
-    def is_trained(self) -> bool:
-        """Whether kernel or bias have left zero."""
-        return has_left_zero(self.kernel, self.bias)
-
-    @property
-    def is_adapted(self) -> bool:
-        """Whether `adapt` was called, or it is too late for it, after training."""
-        return self.is_trained or has_left_zero(self._adapted)
 
     def adapt(self, features: tf.Tensor) -> None:
         """Sets c and gain from features `[..., F]`; call it before training."""

@@ -9,8 +9,8 @@ import numpy as np
 import tensorflow as tf
 
 from tfp_flows.networks import gains
-from tfp_flows.networks.centred import add_center, add_flag, has_left_zero, mean_of
-from tfp_flows.networks.heads import add_gain, spread_of
+from tfp_flows.networks.centred import add_center, add_flag, mean_of
+from tfp_flows.networks.heads import ZeroAtFirst, add_gain, spread_of
 from tfp_flows.networks.hidden import HiddenInitializer
 
 _ALL = slice(None)
@@ -18,7 +18,7 @@ _CHANGED = "here", "before", "given"  # of a state, by a step
 
 
 @keras.saving.register_keras_serializable("tfp_flows")
-class MaskedDense(keras.layers.Layer):
+class MaskedDense(ZeroAtFirst, keras.layers.Layer):
     """y = (x - c) (M * W) + b, where M joins a unit to those of no higher degree.
 
     c is a centre, see `centred`.
@@ -95,16 +95,6 @@ class MaskedDense(keras.layers.Layer):
         if is_head:
             self._gain = add_gain(self, self._gain_for(None))
             self._adapted = add_flag(self)
-
-    @property
-    def is_trained(self) -> bool:
-        """Of a head, whether kernel or bias have left zero."""
-        return has_left_zero(self.kernel, self.bias)
-
-    @property
-    def is_adapted(self) -> bool:
-        """Of a head, whether `adapt` was called, or it is too late, after training."""
-        return self.is_trained or has_left_zero(self._adapted)
 
     def adapt(self, x: list[tf.Tensor]) -> None:
         """Sets the centre, and the gain of a head, from its inputs, given in parts."""
